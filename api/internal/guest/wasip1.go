@@ -1,0 +1,99 @@
+//go:build wasip1
+
+package guest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"unsafe"
+)
+
+// errorFlag marks a result whose bytes are the text of an error.
+const errorFlag = 1 << 31
+
+// held keeps what the host has an address of from being collected. A guest runs
+// one call at a time, so nothing guards it.
+var held = map[uint32][]byte{}
+
+//go:wasmexport malloc
+func malloc(size uint32) uint32 {
+	if size == 0 {
+		return 0
+	}
+	return hold(make([]byte, size))
+}
+
+//go:wasmexport free
+func free(ptr uint32) { delete(held, ptr) }
+
+func hold(b []byte) uint32 {
+	ptr := address(b)
+	held[ptr] = b
+	return ptr
+}
+
+func address(b []byte) uint32 {
+	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
+}
+
+func bytesAt(ptr, size uint32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(uintptr(ptr))), size)
+}
+
+// Serve answers one call of the host: it decodes the request at ptr, calls
+// method and returns the packed response, or the packed text of the error.
+func Serve[Req, Resp any, PReq interface {
+	*Req
+	Message
+}, PResp interface {
+	*Resp
+	Message
+}](ptr, size uint32, method func(context.Context, PReq) (PResp, error)) uint64 {
+	request := PReq(new(Req))
+	if size > 0 {
+		if err := request.UnmarshalVT(bytesAt(ptr, size)); err != nil {
+			return failure(fmt.Errorf("the plugin cannot decode the request: %w", err))
+		}
+	}
+	response, err := method(context.Background(), request)
+	if err != nil {
+		return failure(err)
+	}
+	if response == nil {
+		return 0
+	}
+	b, err := response.MarshalVT()
+	if err != nil {
+		return failure(fmt.Errorf("the plugin cannot encode its response: %w", err))
+	}
+	return result(b, 0)
+}
+
+func failure(err error) uint64 { return result([]byte(err.Error()), errorFlag) }
+
+// result hands b to the host, which frees it after reading.
+func result(b []byte, flag uint64) uint64 {
+	if len(b) == 0 {
+		return flag
+	}
+	return uint64(hold(b))<<32 | flag | uint64(len(b))
+}
+
+// Call calls one function of the host with request and decodes its answer into
+// response.
+func Call(function func(ptr, size uint32) uint64, request, response Message) error {
+	b, err := request.MarshalVT()
+	if err != nil {
+		return err
+	}
+	packed := function(address(b), uint32(len(b)))
+	runtime.KeepAlive(b)
+	ptr, size := uint32(packed>>32), uint32(packed)
+	if size == 0 {
+		return nil
+	}
+	// The host allocated the answer with malloc; nobody else frees it.
+	defer free(ptr)
+	return response.UnmarshalVT(bytesAt(ptr, size))
+}

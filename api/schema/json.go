@@ -1,0 +1,86 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// ErrNotMessage says that bytes are not a message of the expected type.
+var ErrNotMessage = errors.New("not a valid message")
+
+// RequestFromJSON converts a request to its binary form. Field names may be
+// lowerCamelCase or as in the contract. The error names what does not decode.
+func (m *Method) RequestFromJSON(data []byte) ([]byte, error) {
+	message := dynamicpb.NewMessage(m.request)
+	if err := protojson.Unmarshal(data, message); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.request.Name(), err)
+	}
+	return proto.Marshal(message)
+}
+
+// ResponseToJSON converts a response to JSON: lowerCamelCase, default values
+// omitted, invalid UTF-8 replaced by U+FFFD. Bytes that are no such message are
+// ErrNotMessage.
+func (m *Method) ResponseToJSON(data []byte) ([]byte, error) {
+	return toJSON(m.response, data)
+}
+
+func toJSON(descriptor protoreflect.MessageDescriptor, data []byte) ([]byte, error) {
+	message := dynamicpb.NewMessage(descriptor)
+	if err := proto.Unmarshal(data, message); err != nil {
+		// Guests do not check their strings; one broken tag should not hide
+		// the rest of a response.
+		valid, ok := replaceInvalidUTF8(descriptor, data)
+		if !ok || proto.Unmarshal(valid, message) != nil {
+			return nil, fmt.Errorf("%s: %w", descriptor.Name(), ErrNotMessage)
+		}
+	}
+	return protojson.Marshal(message)
+}
+
+// replaceInvalidUTF8 rewrites the strings of an encoded message, at any depth.
+// It reports false where the bytes are no message at all.
+func replaceInvalidUTF8(descriptor protoreflect.MessageDescriptor, data []byte) ([]byte, bool) {
+	var out []byte
+	for len(data) > 0 {
+		number, wireType, tagLen := protowire.ConsumeTag(data)
+		if tagLen < 0 {
+			return nil, false
+		}
+		valueLen := protowire.ConsumeFieldValue(number, wireType, data[tagLen:])
+		if valueLen < 0 {
+			return nil, false
+		}
+		field := descriptor.Fields().ByNumber(number)
+		raw := data[:tagLen+valueLen]
+		data = data[tagLen+valueLen:]
+		if field == nil || wireType != protowire.BytesType {
+			out = append(out, raw...)
+			continue
+		}
+		value, _ := protowire.ConsumeBytes(raw[tagLen:])
+		switch field.Kind() {
+		case protoreflect.StringKind:
+			if !utf8.Valid(value) {
+				value = []byte(strings.ToValidUTF8(string(value), "\uFFFD"))
+			}
+		case protoreflect.MessageKind:
+			var ok bool
+			if value, ok = replaceInvalidUTF8(field.Message(), value); !ok {
+				return nil, false
+			}
+		default:
+		}
+		out = protowire.AppendTag(out, number, wireType)
+		out = protowire.AppendBytes(out, value)
+	}
+	return out, true
+}

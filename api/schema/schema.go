@@ -1,0 +1,102 @@
+// Package schema knows the plugin contract at run time: which methods each
+// capability has, under which names they go, and how their messages read as
+// JSON. It is for hosts and clients; plugins do not need it.
+package schema
+
+import (
+	_ "embed"
+	"fmt"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/pluginhost/pluginhost/api/internal/snake"
+)
+
+//go:embed api.binpb
+var descriptorSet []byte
+
+// Capability is a service that a plugin can implement.
+type Capability struct {
+	// Name is the name in a manifest, such as MetadataAgent.
+	Name string
+	// VersionExport is the guest's export that returns the version of the
+	// binary interface.
+	VersionExport string
+	// Methods are in the order of the contract.
+	Methods []*Method
+}
+
+// Method is one method of a capability.
+type Method struct {
+	// Capability is the name of the service it belongs to.
+	Capability string
+	// Name is the name on the bus, such as get_artist_biography.
+	Name string
+	// RPC is the name in the contract, such as GetArtistBiography.
+	RPC string
+	// Export is the guest's export, such as metadata_agent_get_artist_biography.
+	Export string
+
+	request, response protoreflect.MessageDescriptor
+}
+
+// Capabilities returns all capabilities in the order of the contract. The
+// result is shared: do not change it.
+var Capabilities = sync.OnceValue(load)
+
+// Lookup returns the capability of that name, or false.
+func Lookup(name string) (Capability, bool) {
+	for _, capability := range Capabilities() {
+		if capability.Name == name {
+			return capability, true
+		}
+	}
+	return Capability{}, false
+}
+
+// load panics when the embedded descriptors are damaged: they are part of the
+// program.
+func load() []Capability {
+	set := new(descriptorpb.FileDescriptorSet)
+	if err := proto.Unmarshal(descriptorSet, set); err != nil {
+		panic(fmt.Errorf("embedded api.binpb: %w", err))
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		panic(fmt.Errorf("embedded api.binpb: %w", err))
+	}
+	file, err := files.FindFileByPath("api.proto")
+	if err != nil {
+		panic(fmt.Errorf("embedded api.binpb: %w", err))
+	}
+	services := file.Services()
+	capabilities := make([]Capability, services.Len())
+	for i := range capabilities {
+		capabilities[i] = newCapability(services.Get(i))
+	}
+	return capabilities
+}
+
+func newCapability(service protoreflect.ServiceDescriptor) Capability {
+	name := string(service.Name())
+	prefix := snake.Case(name)
+	capability := Capability{Name: name, VersionExport: prefix + "_api_version"}
+	methods := service.Methods()
+	for i := range methods.Len() {
+		method := methods.Get(i)
+		short := snake.Case(string(method.Name()))
+		capability.Methods = append(capability.Methods, &Method{
+			Capability: name,
+			Name:       short,
+			RPC:        string(method.Name()),
+			Export:     prefix + "_" + short,
+			request:    method.Input(),
+			response:   method.Output(),
+		})
+	}
+	return capability
+}
