@@ -1,0 +1,89 @@
+package wasmrt
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrOverloaded says that too many calls were waiting: nothing ran.
+	ErrOverloaded = errors.New("too many calls are waiting for an instance")
+	// ErrClosed says that the module takes no more calls: nothing ran.
+	ErrClosed = errors.New("module is closed")
+	// ErrDeadlineInQueue says that the caller's time was over before a guest
+	// could run: nothing ran.
+	ErrDeadlineInQueue = errors.New("the deadline passed while the call was waiting for an instance")
+	// ErrDeadline says that the guest was stopped because the caller's time was
+	// over.
+	ErrDeadline = errors.New("the guest was stopped at the call's deadline")
+)
+
+// LoadError says why a module cannot be loaded.
+type LoadError struct {
+	// Err is what is wrong with it.
+	Err error
+	// Hint is what to do about it; may be empty.
+	Hint string
+}
+
+func (e *LoadError) Error() string {
+	if e.Hint == "" {
+		return e.Err.Error()
+	}
+	return e.Err.Error() + ": " + e.Hint
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// MissingImportError says that the guest imports a function that it is not
+// offered: it was not granted, or exists nowhere.
+type MissingImportError struct {
+	// Module and Name are those of the import.
+	Module, Name string
+}
+
+func (e *MissingImportError) Error() string {
+	return fmt.Sprintf("%q is not exported in module %q", e.Name, e.Module)
+}
+
+// PluginError is an error that the plugin returned.
+type PluginError struct {
+	// Text is exactly what the plugin returned; may be empty.
+	Text string
+}
+
+func (e *PluginError) Error() string { return e.Text }
+
+// CrashError says that a guest trapped, exited or broke the binary interface.
+// Its instance is gone.
+type CrashError struct {
+	// Err is what happened, with the guest's stack where there is one.
+	Err error
+}
+
+func (e *CrashError) Error() string { return e.Err.Error() }
+
+func (e *CrashError) Unwrap() error { return e.Err }
+
+// HostError says that a function of the host failed and the guest's call with
+// it, because the response of that function has no place for an error.
+type HostError struct {
+	// Function is the name of the import.
+	Function string
+	// Err is what the function returned.
+	Err error
+}
+
+func (e *HostError) Error() string { return e.Function + ": " + e.Err.Error() }
+
+func (e *HostError) Unwrap() error { return e.Err }
+
+// ResultSizeError says that the guest's result was longer than the host takes.
+type ResultSizeError struct {
+	// Size and Limit are in bytes.
+	Size, Limit int
+}
+
+func (e *ResultSizeError) Error() string {
+	return fmt.Sprintf("the response has %d bytes, the limit is %d", e.Size, e.Limit)
+}

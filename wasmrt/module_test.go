@@ -1,0 +1,427 @@
+package wasmrt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+	"github.com/pluginhost/pluginhost/wasmrt"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const biography = "metadata_agent_get_artist_biography"
+
+// newRuntime returns a Runtime that shares compiled code with other test runs.
+func newRuntime(t testing.TB) *wasmrt.Runtime {
+	t.Helper()
+	r, err := wasmrt.New(wasmrt.Config{CacheDir: guests.CacheDir(t, "compiled"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func services(names ...string) []wasmrt.Service {
+	var out []wasmrt.Service
+	for _, name := range names {
+		capability, _ := schema.Lookup(name)
+		service := wasmrt.Service{VersionExport: capability.VersionExport}
+		for _, method := range capability.Methods {
+			service.Methods = append(service.Methods, method.Export)
+		}
+		out = append(out, service)
+	}
+	return out
+}
+
+func load(t testing.TB, wasm []byte, options wasmrt.Options) *wasmrt.Module {
+	t.Helper()
+	if options.Services == nil {
+		options.Services = services("MetadataAgent")
+	}
+	m, err := newRuntime(t).Load(t.Context(), wasm, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// ask calls GetArtistBiography of the probe guest.
+func ask(ctx context.Context, m *wasmrt.Module, name string) (string, error) {
+	request, err := (&api.ArtistBiographyRequest{Name: name}).MarshalVT()
+	if err != nil {
+		return "", err
+	}
+	b, err := m.Call(ctx, biography, request)
+	if err != nil {
+		return "", err
+	}
+	var response api.ArtistBiographyResponse
+	if err := response.UnmarshalVT(b); err != nil {
+		return "", err
+	}
+	return response.Biography, nil
+}
+
+func wantAnswer(t *testing.T, m *wasmrt.Module, name, want string) {
+	t.Helper()
+	if got, err := ask(t.Context(), m, name); err != nil || got != want {
+		t.Errorf("%q answered %.60q, %v, want %q", name, got, err, want)
+	}
+}
+
+func TestCallPassesMessagesThroughUntouched(t *testing.T) {
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{})
+	wantAnswer(t, m, "Nina Simone", "biography of Nina Simone")
+	wantAnswer(t, m, "", "biography of ")
+	wantAnswer(t, m, "nil", "")
+	wantAnswer(t, m, "bytes", "a\xffb")
+	wantAnswer(t, m, strings.Repeat("long ", 100_000), "biography of "+strings.Repeat("long ", 100_000))
+}
+
+func TestReturnedErrorsAreThePluginsOwnWords(t *testing.T) {
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{})
+	for _, text := range []string{"plugin:not_found", "an é and \xff", ""} {
+		_, err := ask(t.Context(), m, "error "+text)
+		var plugin *wasmrt.PluginError
+		if !errors.As(err, &plugin) || plugin.Text != text {
+			t.Errorf("got %v, want the plugin's error %q", err, text)
+		}
+	}
+	if stats := m.Stats(); stats.Idle != 1 {
+		t.Errorf("an error of the plugin cost its instance: %+v", stats)
+	}
+}
+
+func TestEmptyErrorIsAnError(t *testing.T) {
+	m := load(t, guests.Handmade{Body: guests.EmptyError}.Bytes(), wasmrt.Options{})
+	_, err := m.Call(t.Context(), biography, nil)
+	var plugin *wasmrt.PluginError
+	if !errors.As(err, &plugin) || plugin.Text != "" {
+		t.Errorf("got %v, want an error of the plugin without a text", err)
+	}
+}
+
+func TestGuestSeesTheRealTime(t *testing.T) {
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{})
+	got, err := ask(t.Context(), m, "clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest, err := time.Parse(time.RFC3339, got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off := time.Since(guest); off < -time.Minute || off > time.Minute {
+		t.Errorf("the guest's clock is off by %v", off)
+	}
+}
+
+func TestBrokenGuestsAreClassifiedAndTheNextCallWorks(t *testing.T) {
+	crash := func(err error) bool { var e *wasmrt.CrashError; return errors.As(err, &e) }
+	deadline := func(err error) bool { return errors.Is(err, wasmrt.ErrDeadline) }
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		is      func(error) bool
+	}{
+		"panic":       {time.Minute, crash},
+		"exit 0":      {time.Minute, crash},
+		"exit 3":      {time.Minute, crash},
+		"allocate":    {time.Minute, crash},
+		"recurse":     {time.Minute, crash},
+		"loop":        {100 * time.Millisecond, deadline},
+		"sleep 60000": {100 * time.Millisecond, deadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{MaxMemory: 24 << 20, MaxConcurrent: 1}})
+			ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
+			defer cancel()
+			if got, err := ask(ctx, m, name); !c.is(err) {
+				t.Errorf("got %.60q, %T %.200v", got, err, err)
+			}
+			if stats := m.Stats(); stats != (wasmrt.Stats{}) {
+				t.Errorf("the broken instance or its slot is still there: %+v", stats)
+			}
+			wantAnswer(t, m, "next", "biography of next")
+		})
+	}
+}
+
+func TestHandmadeFaultsAreCrashes(t *testing.T) {
+	for name, body := range map[string][]byte{
+		"trap":                  guests.Trap,
+		"pointer out of bounds": guests.OutOfBounds,
+		"size out of bounds":    guests.HugeResult,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := load(t, guests.Handmade{Body: body}.Bytes(), wasmrt.Options{})
+			_, err := m.Call(t.Context(), biography, []byte("abc"))
+			var crash *wasmrt.CrashError
+			if !errors.As(err, &crash) {
+				t.Errorf("got %T %v, want a CrashError", err, err)
+			}
+		})
+	}
+}
+
+func TestResultsBeyondTheLimitCostNothingElse(t *testing.T) {
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{MaxResult: 1000}})
+	_, err := ask(t.Context(), m, "big 2000")
+	var size *wasmrt.ResultSizeError
+	if !errors.As(err, &size) || size.Limit != 1000 || size.Size < 2000 {
+		t.Errorf("got %v, want a ResultSizeError", err)
+	}
+	if stats := m.Stats(); stats.Idle != 1 {
+		t.Errorf("the instance is gone: %+v", stats)
+	}
+}
+
+func TestLoadRefusesUnfitModules(t *testing.T) {
+	good := guests.Handmade{}.Bytes()
+	for name, c := range map[string]struct {
+		wasm []byte
+		want string
+	}{
+		"not wasm":           {[]byte("#!/bin/sh"), "not a WebAssembly module"},
+		"empty":              {nil, "not a WebAssembly module"},
+		"truncated":          {good[:len(good)/2], "not a valid WebAssembly module"},
+		"no malloc":          {guests.Handmade{Omit: "malloc"}.Bytes(), "malloc is not exported"},
+		"no free":            {guests.Handmade{Omit: "free"}.Bytes(), "free is not exported"},
+		"no memory":          {guests.Handmade{Omit: "memory"}.Bytes(), "memory is not exported"},
+		"no method":          {guests.Handmade{Omit: biography}.Bytes(), biography + " is not exported"},
+		"no version":         {guests.Handmade{Omit: "metadata_agent_api_version"}.Bytes(), "metadata_agent_api_version is not exported"},
+		"wrong version":      {guests.Handmade{Version: 2}.Bytes(), "API version mismatch, host: 1, plugin: 2"},
+		"ungranted import":   {guests.Handmade{Imports: []string{"get"}}.Bytes(), `"get" is not exported in module "env"`},
+		"traps at the start": {guests.Handmade{Initialize: guests.Trap}.Bytes(), "unreachable"},
+		"too much memory":    {guests.Handmade{Pages: 2000}.Bytes(), "MaxMemory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := newRuntime(t).Load(t.Context(), c.wasm, wasmrt.Options{
+				Services: services("MetadataAgent"),
+				Limits:   wasmrt.Limits{MaxMemory: 64 << 20},
+			})
+			if err == nil {
+				_ = m.Close(t.Context())
+			}
+			var loadErr *wasmrt.LoadError
+			if !errors.As(err, &loadErr) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want a LoadError with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestMissingImportIsNamed(t *testing.T) {
+	_, err := newRuntime(t).Load(t.Context(), guests.Handmade{Imports: []string{"get"}}.Bytes(), wasmrt.Options{Services: services("MetadataAgent")})
+	var missing *wasmrt.MissingImportError
+	if !errors.As(err, &missing) || missing.Module != "env" || missing.Name != "get" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHostFunctionAnswersTheGuest(t *testing.T) {
+	var got []byte
+	m := load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes(), wasmrt.Options{
+		Functions: []wasmrt.HostFunction{{Name: "get", Call: func(_ context.Context, request []byte) ([]byte, error) {
+			got = bytes.Clone(request)
+			return []byte("answer"), nil
+		}}},
+	})
+	response, err := m.Call(t.Context(), biography, []byte("question"))
+	if err != nil || string(response) != "answer" || string(got) != "question" {
+		t.Errorf("the function got %q, the caller %q, %v", got, response, err)
+	}
+}
+
+func TestHostFunctionErrorFailsTheCallOnly(t *testing.T) {
+	down := errors.New("the service is down")
+	m := load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes(), wasmrt.Options{
+		Functions: []wasmrt.HostFunction{{Name: "get", Call: func(context.Context, []byte) ([]byte, error) { return nil, down }}},
+	})
+	_, err := m.Call(t.Context(), biography, []byte("question"))
+	var host *wasmrt.HostError
+	if !errors.As(err, &host) || host.Function != "get" || !errors.Is(err, down) {
+		t.Errorf("got %T %v", err, err)
+	}
+	if stats := m.Stats(); stats.Idle != 0 {
+		t.Errorf("the interrupted instance was kept: %+v", stats)
+	}
+}
+
+func TestIsolation(t *testing.T) {
+	for isolation, want := range map[wasmrt.Isolation]string{wasmrt.IsolationReuse: "2", wasmrt.IsolationFresh: "1"} {
+		t.Run(string(isolation), func(t *testing.T) {
+			m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{Isolation: isolation}})
+			wantAnswer(t, m, "count", "1")
+			wantAnswer(t, m, "count", want)
+		})
+	}
+}
+
+// blocking is a module whose calls wait in a host function until release is
+// closed; entered receives a value for each that runs.
+func blocking(t *testing.T, limits wasmrt.Limits) (m *wasmrt.Module, entered chan struct{}, release chan struct{}) {
+	t.Helper()
+	entered, release = make(chan struct{}, 100), make(chan struct{})
+	m = load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes(), wasmrt.Options{
+		Limits: limits,
+		Functions: []wasmrt.HostFunction{{Name: "get", Call: func(ctx context.Context, _ []byte) ([]byte, error) {
+			entered <- struct{}{}
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+			return nil, nil
+		}}},
+	})
+	return m, entered, release
+}
+
+func TestCallsBeyondTheQueueAreRefusedAtOnce(t *testing.T) {
+	m, entered, release := blocking(t, wasmrt.Limits{MaxConcurrent: 2, Queue: -1})
+	var calls sync.WaitGroup
+	for range 2 {
+		calls.Go(func() {
+			if _, err := m.Call(context.Background(), biography, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		<-entered
+	}
+	if _, err := m.Call(t.Context(), biography, nil); !errors.Is(err, wasmrt.ErrOverloaded) {
+		t.Errorf("got %v, want ErrOverloaded", err)
+	}
+	close(release)
+	calls.Wait()
+}
+
+func TestCallWhoseTimeIsOverNeverRuns(t *testing.T) {
+	m, entered, release := blocking(t, wasmrt.Limits{MaxConcurrent: 1, Queue: 1})
+	var calls sync.WaitGroup
+	calls.Go(func() { _, _ = m.Call(context.Background(), biography, nil) })
+	<-entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Call(ctx, biography, nil); !errors.Is(err, wasmrt.ErrDeadlineInQueue) {
+		t.Errorf("got %v, want ErrDeadlineInQueue", err)
+	}
+	close(release)
+	calls.Wait()
+	if len(entered) != 0 {
+		t.Error("the call ran")
+	}
+}
+
+func TestCloseWaitsForAcceptedCallsAndRefusesNewOnes(t *testing.T) {
+	m, entered, release := blocking(t, wasmrt.Limits{MaxConcurrent: 1, Queue: 1})
+	results := make(chan error, 1)
+	go func() {
+		_, err := m.Call(context.Background(), biography, nil)
+		results <- err
+	}()
+	<-entered
+	closed := make(chan error, 1)
+	go func() { closed <- m.Close(context.Background()) }()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for {
+		// A call whose time is over does not wait for the slot.
+		if _, err := m.Call(over, biography, nil); errors.Is(err, wasmrt.ErrClosed) {
+			break
+		}
+	}
+	close(release)
+	if err := <-results; err != nil {
+		t.Errorf("the accepted call failed: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestThousandFaultsLeaveSlotsAndInstancesWhereTheyWere(t *testing.T) {
+	m := load(t, guests.Handmade{Body: guests.Trap}.Bytes(), wasmrt.Options{Limits: wasmrt.Limits{MaxConcurrent: 2}})
+	var crash *wasmrt.CrashError
+	for range 1000 {
+		if _, err := m.Call(t.Context(), biography, nil); !errors.As(err, &crash) {
+			t.Fatalf("got %v, want a CrashError", err)
+		}
+	}
+	if stats := m.Stats(); stats != (wasmrt.Stats{}) {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func TestHammer(t *testing.T) {
+	m := load(t, guests.Handmade{Body: guests.Echo}.Bytes(), wasmrt.Options{Limits: wasmrt.Limits{MaxConcurrent: 4, PoolSize: 2, InstanceTTL: time.Millisecond}})
+	var workers sync.WaitGroup
+	for w := range 8 {
+		workers.Go(func() {
+			for n := range 500 {
+				want := fmt.Sprintf("worker %d call %d", w, n)
+				got, err := m.Call(context.Background(), biography, []byte(want))
+				if err != nil || string(got) != want {
+					t.Errorf("sent %q, got %q, %v", want, got, err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if stats := m.Stats(); stats.Running != 0 || stats.Waiting != 0 || stats.Idle > 2 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func TestGuestOutputIsOneRecordALineAndForgesNothing(t *testing.T) {
+	var log bytes.Buffer
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)).With("plugin", "probe")})
+	if _, err := ask(t.Context(), m, "forge 10000"); err != nil {
+		t.Fatal(err)
+	}
+	records := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(records) != 4 {
+		t.Fatalf("%d records, want 4:\n%s", len(records), log.String())
+	}
+	for _, record := range records {
+		if !strings.Contains(record, "level=INFO") || !strings.Contains(record, "plugin=probe") || len(record) > 5000 {
+			t.Errorf("record %.200q", record)
+		}
+	}
+	if strings.ContainsAny(log.String(), "\x1b\r\u202e") {
+		t.Errorf("control characters got through: %q", log.String())
+	}
+}
+
+func TestFloodOfOutputIsBounded(t *testing.T) {
+	var log bytes.Buffer
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, err := ask(t.Context(), m, "flood 50000"); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "\n"); n > 10_000 {
+		t.Errorf("%d records", n)
+	}
+}
