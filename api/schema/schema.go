@@ -44,9 +44,29 @@ type Method struct {
 	request, response protoreflect.MessageDescriptor
 }
 
+// HostService is a service that a host offers to guests.
+type HostService struct {
+	// Permission is its key in a manifest, such as http.
+	Permission string
+	// Functions are the names under which a guest imports its methods.
+	Functions []string
+}
+
+// contract is what the descriptors say.
+type contract struct {
+	capabilities []Capability
+	hostServices []HostService
+}
+
+var loaded = sync.OnceValue(load)
+
 // Capabilities returns all capabilities in the order of the contract. The
 // result is shared: do not change it.
-var Capabilities = sync.OnceValue(load)
+func Capabilities() []Capability { return loaded().capabilities }
+
+// HostServices returns all host services of the contract, whether a host offers
+// them or not. The result is shared: do not change it.
+func HostServices() []HostService { return loaded().hostServices }
 
 // Lookup returns the capability of that name, or false.
 func Lookup(name string) (Capability, bool) {
@@ -60,7 +80,7 @@ func Lookup(name string) (Capability, bool) {
 
 // load panics when the embedded descriptors are damaged: they are part of the
 // program.
-func load() []Capability {
+func load() contract {
 	set := new(descriptorpb.FileDescriptorSet)
 	if err := proto.Unmarshal(descriptorSet, set); err != nil {
 		panic(fmt.Errorf("embedded api.binpb: %w", err))
@@ -69,16 +89,31 @@ func load() []Capability {
 	if err != nil {
 		panic(fmt.Errorf("embedded api.binpb: %w", err))
 	}
-	file, err := files.FindFileByPath("api.proto")
-	if err != nil {
-		panic(fmt.Errorf("embedded api.binpb: %w", err))
+	var c contract
+	for _, file := range set.File {
+		descriptor, err := files.FindFileByPath(file.GetName())
+		if err != nil {
+			panic(fmt.Errorf("embedded api.binpb: %w", err))
+		}
+		services := descriptor.Services()
+		for i := range services.Len() {
+			if file.GetPackage() == "api" {
+				c.capabilities = append(c.capabilities, newCapability(services.Get(i)))
+			} else {
+				c.hostServices = append(c.hostServices, newHostService(file.GetPackage(), services.Get(i)))
+			}
+		}
 	}
-	services := file.Services()
-	capabilities := make([]Capability, services.Len())
-	for i := range capabilities {
-		capabilities[i] = newCapability(services.Get(i))
+	return c
+}
+
+func newHostService(permission string, service protoreflect.ServiceDescriptor) HostService {
+	s := HostService{Permission: permission}
+	methods := service.Methods()
+	for i := range methods.Len() {
+		s.Functions = append(s.Functions, snake.Case(string(methods.Get(i).Name())))
 	}
-	return capabilities
+	return s
 }
 
 func newCapability(service protoreflect.ServiceDescriptor) Capability {

@@ -52,6 +52,21 @@ func TestContractHasFiveCapabilitiesAndSeventeenMethods(t *testing.T) {
 	}
 }
 
+func TestContractHasThirtyHostFunctionsWithoutACollision(t *testing.T) {
+	owner := map[string]string{}
+	for _, service := range HostServices() {
+		for _, function := range service.Functions {
+			if other, taken := owner[function]; taken {
+				t.Errorf("%s belongs to %s and %s", function, other, service.Permission)
+			}
+			owner[function] = service.Permission
+		}
+	}
+	if len(owner) != 30 || owner["get_artist_url"] != "artwork" || owner["get_plugin_config"] != "config" || owner["call"] != "subsonicapi" {
+		t.Errorf("%d functions: %v", len(owner), owner)
+	}
+}
+
 func TestRequestFromJSONAcceptsBothFieldCasings(t *testing.T) {
 	m := method(t, "Scrobbler", "scrobble")
 	for _, body := range []string{

@@ -1,0 +1,243 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	closeTimeout   = 5 * time.Second
+	// Bounds on what one subscription may have waiting in the client.
+	pendingMessages = 1 << 20
+	pendingBytes    = 256 << 20
+)
+
+// ErrNoJetStream says that the server does not offer JetStream, which a host
+// cannot do without.
+var ErrNoJetStream = errors.New("the NATS server offers no JetStream to this account: " +
+	"enable it with `jetstream {}` in the server's configuration (or nats-server -js), and for the account if it has accounts")
+
+// Config says which server to use.
+type Config struct {
+	// URL is the server to connect to, or several separated by commas. Empty
+	// embeds one.
+	URL string
+	// Creds is the path of a credentials file. Optional.
+	Creds string
+	// TLS are the paths of PEM files. Optional.
+	TLS TLS
+	// Embedded configures the embedded server; used where URL is empty.
+	Embedded Embedded
+	// Replicas is how many copies JetStream keeps. Defaults to 3 on a clustered
+	// server and 1 otherwise.
+	Replicas int
+	// Memory keeps JetStream's data in memory instead of files.
+	Memory bool
+	// Name is the identity of the replica, which is also the connection's name.
+	Name string
+	// Logger receives what happens to the connection. Defaults to
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+// TLS are the paths of PEM files.
+type TLS struct {
+	// CA vouches for the server; empty is the system's.
+	CA string
+	// Cert and Key identify the client; both or neither.
+	Cert, Key string
+}
+
+// Options are the options of nats.go for what the configuration says about
+// reaching a server.
+func (c Config) options() []nats.Option {
+	options := []nats.Option{
+		nats.Name("pluginhost " + c.Name),
+		nats.Timeout(connectTimeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+	}
+	if c.Creds != "" {
+		options = append(options, nats.UserCredentials(c.Creds))
+	}
+	if c.TLS.CA != "" {
+		options = append(options, nats.RootCAs(c.TLS.CA))
+	}
+	if c.TLS.Cert != "" {
+		options = append(options, nats.ClientCert(c.TLS.Cert, c.TLS.Key))
+	}
+	return options
+}
+
+// Bus is a connection to NATS, with its server where that is embedded.
+type Bus struct {
+	config   Config
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	embedded *embeddedServer
+	services *registry
+	closed   chan struct{} // closed with the connection
+}
+
+// Open connects to the server, or starts one, and checks that it has JetStream.
+// A server without it is ErrNoJetStream. The caller closes the Bus.
+func Open(ctx context.Context, config Config) (_ *Bus, err error) {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	b := &Bus{config: config, services: newRegistry(), closed: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	options := append(config.options(), b.reports()...)
+	url := config.URL
+	if url == "" {
+		b.embedded, err = startServer(config.Embedded, config.Logger)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, nats.InProcessServer(b.embedded.server), nats.Token(config.Embedded.Token))
+	}
+	conn, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", url, err)
+	}
+	b.conn = conn
+	if b.js, err = jetstream.New(conn); err != nil {
+		return nil, fmt.Errorf("jetstream: %w", err)
+	}
+	if _, err := b.js.AccountInfo(ctx); err != nil {
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+			return nil, ErrNoJetStream
+		}
+		return nil, fmt.Errorf("jetstream account: %w", err)
+	}
+	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.copies(), "storage", b.storage().String())
+	return b, nil
+}
+
+// reports are the options that log what happens to the connection.
+func (b *Bus) reports() []nats.Option {
+	log := b.config.Logger
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("NATS connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("NATS connection is back", "url", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
+			subject := ""
+			if s != nil {
+				subject = s.Subject
+			}
+			log.Error("NATS", "subject", subject, "error", err)
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { close(b.closed) }),
+	}
+}
+
+// URL is where clients reach the server.
+func (b *Bus) URL() string {
+	if b.embedded != nil {
+		return b.embedded.server.ClientURL()
+	}
+	return b.conn.ConnectedUrlRedacted()
+}
+
+// MaxPayload is the longest message the server takes, in bytes.
+func (b *Bus) MaxPayload() int { return int(b.conn.MaxPayload()) }
+
+// Connected says whether the connection is up now.
+func (b *Bus) Connected() bool { return b.conn.IsConnected() }
+
+// copies is how many copies JetStream keeps of everything.
+func (b *Bus) copies() int {
+	switch {
+	case b.config.Replicas > 0:
+		return b.config.Replicas
+	case b.conn.ConnectedClusterName() != "":
+		return 3
+	default:
+		return 1
+	}
+}
+
+func (b *Bus) storage() jetstream.StorageType {
+	if b.config.Memory {
+		return jetstream.MemoryStorage
+	}
+	return jetstream.FileStorage
+}
+
+// Publish announces something to whoever listens.
+func (b *Bus) Publish(subject string, body []byte) error { return b.conn.Publish(subject, body) }
+
+// Close sends what is still to be sent and closes the connection and the
+// embedded server.
+func (b *Bus) Close() {
+	if b.conn != nil {
+		if b.conn.IsConnected() {
+			if err := b.conn.FlushTimeout(closeTimeout); err != nil {
+				b.config.Logger.Warn("NATS connection could not be flushed", "error", err)
+			}
+		}
+		b.conn.Close()
+		<-b.closed
+	}
+	if b.embedded != nil {
+		b.embedded.stop()
+	}
+}
+
+// ensureBucket returns a KV bucket, made if it is missing. Reads are answered
+// by the stream's leader only, so that they see the last write: KV buckets made
+// by nats.go allow any server to answer.
+func (b *Bus) ensureBucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	_, err := b.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:                   "KV_" + name,
+		Subjects:               []string{"$KV." + name + ".>"},
+		MaxMsgsPerSubject:      1,
+		Discard:                jetstream.DiscardNew,
+		AllowRollup:            true,
+		DenyDelete:             true,
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: time.Minute,
+		Replicas:               b.copies(),
+		Storage:                b.storage(),
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil, fmt.Errorf("kv bucket %s: %w", name, err)
+	}
+	kv, err := b.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("kv bucket %s: %w", name, err)
+	}
+	return kv, nil
+}
+
+// subscribe subscribes with bounds of our own; the handler runs on one
+// goroutine for the subscription and must not block.
+func (b *Bus) subscribe(subject, queue string, handle nats.MsgHandler) (*nats.Subscription, error) {
+	s, err := b.conn.QueueSubscribe(subject, queue, handle)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+	}
+	if err := s.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+		return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+	}
+	return s, nil
+}
+
+// lastToken is the last token of a subject.
+func lastToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }

@@ -1,0 +1,64 @@
+package bus
+
+import (
+	"sync"
+	"time"
+)
+
+// callStats counts the calls of an endpoint by method.
+type callStats struct {
+	mu      sync.Mutex
+	methods map[string]MethodStats
+}
+
+// MethodStats counts the calls of one method on one replica.
+type MethodStats struct {
+	// Requests counts all calls, Errors those that failed.
+	Requests int `json:"requests"`
+	Errors   int `json:"errors"`
+	// LastError is the text of the last failure.
+	LastError string `json:"lastError,omitempty"`
+	// Time is how long all calls took together.
+	Time time.Duration `json:"time"`
+}
+
+// maxMethods bounds what callers can make us remember: method names are theirs.
+const maxMethods = 64
+
+func (s *callStats) record(method string, took time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.methods == nil {
+		s.methods = make(map[string]MethodStats)
+	}
+	entry, known := s.methods[method]
+	if !known && len(s.methods) >= maxMethods {
+		return
+	}
+	entry.Requests++
+	entry.Time += took
+	if err != nil {
+		entry.Errors++
+		entry.LastError = err.Error()
+	}
+	s.methods[method] = entry
+}
+
+func (s *callStats) of(method string) MethodStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.methods[method]
+}
+
+// Stats returns the counts of all methods together.
+func (e *Endpoint) Stats() MethodStats {
+	e.stats.mu.Lock()
+	defer e.stats.mu.Unlock()
+	var sum MethodStats
+	for _, entry := range e.stats.methods {
+		sum.Requests += entry.Requests
+		sum.Errors += entry.Errors
+		sum.Time += entry.Time
+	}
+	return sum
+}

@@ -1,0 +1,66 @@
+package bus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ControlHandler answers a control request with what is to be sent as JSON.
+// token is the last token of the subject. A nil answer sends nothing.
+type ControlHandler func(token string) any
+
+// Control answers control requests: every replica does, so there is no queue
+// group.
+type Control struct {
+	bus           *Bus
+	subscriptions []*nats.Subscription
+	answering     sync.WaitGroup
+}
+
+// StartControl subscribes to the subjects of handlers. A handler runs on a
+// goroutine of its own. The caller stops it.
+func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error) {
+	c := &Control{bus: b}
+	for subject, handle := range handlers {
+		s, err := b.subscribe(subject, "", func(msg *nats.Msg) {
+			c.answering.Add(1)
+			go func() {
+				defer c.answering.Done()
+				c.answer(msg, handle)
+			}()
+		})
+		if err != nil {
+			return nil, errors.Join(err, c.Stop())
+		}
+		c.subscriptions = append(c.subscriptions, s)
+	}
+	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to control requests: %w", err), c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Control) answer(msg *nats.Msg, handle ControlHandler) {
+	answer := handle(lastToken(msg.Subject))
+	if answer == nil || msg.Reply == "" {
+		return
+	}
+	body, err := json.Marshal(answer)
+	if err == nil {
+		err = msg.Respond(body)
+	}
+	if err != nil {
+		c.bus.config.Logger.Warn("control request could not be answered", "subject", msg.Subject, "error", err)
+	}
+}
+
+// Stop takes no more requests and waits for those that are being answered.
+func (c *Control) Stop() error {
+	err := unsubscribeAll(c.subscriptions)
+	c.answering.Wait()
+	return err
+}

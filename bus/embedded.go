@@ -1,0 +1,106 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const serverStartTimeout = 10 * time.Second
+
+// Embedded configures the embedded NATS server.
+type Embedded struct {
+	// Listen is host:port; port 0 picks a free one.
+	Listen string
+	// Token is what clients must present; empty lets everyone in.
+	Token string
+	// StoreDir is the folder of JetStream's data.
+	StoreDir string
+}
+
+type embeddedServer struct {
+	server *server.Server
+}
+
+// startServer starts a server with JetStream. The caller stops it.
+func startServer(config Embedded, log *slog.Logger) (*embeddedServer, error) {
+	host, portText, err := net.SplitHostPort(config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server: %w", err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server: port %q: %w", portText, err)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(&server.Options{
+		Host:          host,
+		Port:          port,
+		Authorization: config.Token,
+		JetStream:     true,
+		StoreDir:      config.StoreDir,
+		NoSigs:        true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server: %w", err)
+	}
+	logger := &serverLogger{log: log.With("part", "nats-server")}
+	s.SetLoggerV2(logger, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(serverStartTimeout) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		err := logger.fatal()
+		if err == nil {
+			err = fmt.Errorf("not ready after %v", serverStartTimeout)
+		}
+		return nil, fmt.Errorf("embedded NATS server on %s: %w", config.Listen, err)
+	}
+	return &embeddedServer{s}, nil
+}
+
+func (e *embeddedServer) stop() {
+	e.server.Shutdown()
+	e.server.WaitForShutdown()
+}
+
+// serverLogger passes the server's log on and remembers why it gave up.
+type serverLogger struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	last string
+}
+
+func (l *serverLogger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
+func (l *serverLogger) Debugf(string, ...any)           {}
+func (l *serverLogger) Tracef(string, ...any)           {}
+
+func (l *serverLogger) Warnf(format string, v ...any) {
+	l.log.Warn(strings.TrimSpace(fmt.Sprintf(format, v...)))
+}
+
+func (l *serverLogger) Errorf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
+
+func (l *serverLogger) Fatalf(format string, v ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = fmt.Sprintf(format, v...)
+}
+
+func (l *serverLogger) fatal() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == "" {
+		return nil
+	}
+	return errors.New(l.last)
+}

@@ -1,0 +1,255 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// Method is what answers one method of a plugin.
+type Method struct {
+	// Call takes the bytes of the request message and returns those of the
+	// response. An error that is no *subjects.Error is passed on as ErrPlugin.
+	Call func(ctx context.Context, request []byte) ([]byte, error)
+	// RequestFromJSON and ResponseToJSON convert the two messages.
+	RequestFromJSON, ResponseToJSON func([]byte) ([]byte, error)
+}
+
+// EndpointConfig describes a plugin to the bus.
+type EndpointConfig struct {
+	// ID is the plugin's id.
+	ID string
+	// Replica is the identity of this replica, told in every reply.
+	Replica string
+	// Resolve finds a method or, with callback, a callback by its name on the
+	// bus. Its error is the reply.
+	Resolve func(name string, callback bool) (Method, error)
+	// Describe tells discovery about the plugin as it is now.
+	Describe func() Description
+	// Timeout is how long a call may take that does not say so itself;
+	// MaxTimeout is the longest.
+	Timeout, MaxTimeout time.Duration
+}
+
+// Endpoint serves the subjects of one plugin on this replica.
+type Endpoint struct {
+	bus           *Bus
+	config        EndpointConfig
+	instance      string // the ADR-32 instance id
+	started       time.Time
+	subscriptions []*nats.Subscription
+	calls         sync.WaitGroup
+	stats         callStats
+}
+
+// Serve subscribes to the subjects of a plugin. From then on calls arrive, each
+// on a goroutine of its own: what Resolve returns bounds how many run. The
+// caller drains the Endpoint.
+func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
+	e := &Endpoint{bus: b, config: config, instance: instanceID(config.Replica, config.ID), started: time.Now()}
+	for _, s := range []struct {
+		subject  string
+		callback bool
+	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
+		subscription, err := b.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
+			e.calls.Add(1)
+			go func() {
+				defer e.calls.Done()
+				e.answer(msg, s.callback)
+			}()
+		})
+		if err != nil {
+			return nil, errors.Join(err, e.unsubscribe())
+		}
+		e.subscriptions = append(e.subscriptions, subscription)
+	}
+	b.services.add(e)
+	// Calls must not be lost between the moment we say that we serve and the
+	// moment the server knows.
+	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
+		b.services.remove(e)
+		return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err), e.unsubscribe())
+	}
+	return e, nil
+}
+
+func (e *Endpoint) unsubscribe() error {
+	var errs []error
+	for _, s := range e.subscriptions {
+		errs = append(errs, s.Unsubscribe())
+	}
+	return errors.Join(errs...)
+}
+
+// Drain takes no more calls and waits until those that were delivered have been
+// answered, or for ctx.
+func (e *Endpoint) Drain(ctx context.Context) error {
+	e.bus.services.remove(e)
+	drained := make(chan error, 1)
+	go func() {
+		drained <- e.drainSubscriptions()
+		e.calls.Wait()
+		close(drained)
+	}()
+	var errs []error
+	for {
+		select {
+		case err, open := <-drained:
+			if !open {
+				return errors.Join(errs...)
+			}
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return errors.Join(append(errs, fmt.Errorf("drain %s: %w", e.config.ID, context.Cause(ctx)))...)
+		}
+	}
+}
+
+// drainSubscriptions unsubscribes and waits until what the server had already
+// delivered has been handed on.
+func (e *Endpoint) drainSubscriptions() error {
+	var errs []error
+	for _, s := range e.subscriptions {
+		closed := s.StatusChanged(nats.SubscriptionClosed)
+		err := s.Drain()
+		switch {
+		case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
+			continue // nothing can arrive any more
+		case err != nil:
+			errs = append(errs, err)
+			continue
+		}
+		for status := range closed {
+			if status == nats.SubscriptionClosed {
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// answer serves one request.
+func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
+	name := lastToken(msg.Subject)
+	start := time.Now()
+	reply := nats.NewMsg(msg.Reply)
+	reply.Header.Set(subjects.HeaderReplica, e.config.Replica)
+	err := e.serve(msg, name, callback, reply)
+	if err != nil {
+		setFailure(reply, err)
+	}
+	e.stats.record(name, time.Since(start), err)
+	e.send(reply)
+}
+
+// serve runs the method and puts its response into reply. A bug in the host
+// costs this call only.
+func (e *Endpoint) serve(msg *nats.Msg, name string, callback bool, reply *nats.Msg) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.bus.config.Logger.Error("host panic", "plugin", e.config.ID, "method", name, "panic", r, "stack", string(debug.Stack()))
+			err = subjects.Errorf(subjects.ErrCrashed, "the host failed; see its log")
+		}
+	}()
+	method, err := e.config.Resolve(name, callback)
+	if err != nil {
+		return err
+	}
+	timeout, err := e.timeout(msg.Header)
+	if err != nil {
+		return err
+	}
+	body, json := msg.Data, isJSON(msg)
+	if json {
+		if body, err = method.RequestFromJSON(body); err != nil {
+			return subjects.Errorf(subjects.ErrBadRequest, "the JSON body does not decode: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	response, err := method.Call(ctx, body)
+	if err != nil {
+		return err
+	}
+	if json {
+		if response, err = method.ResponseToJSON(response); err != nil {
+			return subjects.Errorf(subjects.ErrCrashed, "the plugin's response is broken: %w", err)
+		}
+		reply.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
+	}
+	if size, limit := len(response)+headerRoom, e.bus.MaxPayload(); size > limit {
+		return subjects.Errorf(subjects.ErrTooLarge, "the response has %d bytes, the server's max_payload is %d", len(response), limit)
+	}
+	reply.Data = response
+	return nil
+}
+
+// headerRoom is more than the headers of a reply take, in bytes.
+const headerRoom = 1024
+
+// MaxResponse is the longest response that fits a reply, in bytes.
+func (b *Bus) MaxResponse() int { return b.MaxPayload() - headerRoom }
+
+func (e *Endpoint) timeout(header nats.Header) (time.Duration, error) {
+	text := header.Get(subjects.HeaderTimeout)
+	if text == "" {
+		return e.config.Timeout, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, subjects.Errorf(subjects.ErrBadRequest, "header %s is %.40q: want a Go duration such as 1.5s", subjects.HeaderTimeout, text)
+	}
+	return min(timeout, e.config.MaxTimeout), nil
+}
+
+// isJSON tells a JSON body by its content type or its very first byte, with
+// which no message of the contract begins.
+func isJSON(msg *nats.Msg) bool {
+	return len(msg.Data) > 0 && msg.Data[0] == '{' || msg.Header.Get(subjects.HeaderContentType) == subjects.ContentTypeJSON
+}
+
+func setFailure(reply *nats.Msg, err error) {
+	var failure *subjects.Error
+	if !errors.As(err, &failure) {
+		failure = subjects.Errorf(subjects.ErrPlugin, "%w", err)
+	}
+	reply.Data = nil
+	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
+	reply.Header.Set(subjects.HeaderError, headerText(failure.Text))
+	if failure.RetryAfter > 0 {
+		reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
+	}
+}
+
+// maxErrorText bounds the text of an error in a header, in bytes.
+const maxErrorText = 8 << 10
+
+// headerText makes a text fit a header: a line break would end it.
+func headerText(text string) string {
+	clean := make([]byte, 0, min(len(text), maxErrorText))
+	for i := 0; i < len(text) && len(clean) < maxErrorText; i++ {
+		if c := text[i]; c == '\r' || c == '\n' || c == 0 {
+			clean = append(clean, ' ')
+		} else {
+			clean = append(clean, c)
+		}
+	}
+	return string(clean)
+}
+
+func (e *Endpoint) send(reply *nats.Msg) {
+	if reply.Subject == "" {
+		return // the caller wants no answer
+	}
+	if err := e.bus.conn.PublishMsg(reply); err != nil {
+		e.bus.config.Logger.Warn("reply could not be sent", "plugin", e.config.ID, "error", err)
+	}
+}

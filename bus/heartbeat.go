@@ -1,0 +1,150 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// Lease is how long a replica counts as alive after its heartbeat was last seen
+// to move.
+const Lease = 3 * time.Second
+
+// recordTTL is when the server forgets the record of a replica that is gone;
+// nothing but tidiness depends on it.
+const recordTTL = 10 * Lease
+
+// Heartbeat keeps this replica's record in the state bucket and watches those
+// of the others.
+type Heartbeat struct {
+	bus     *Bus
+	key     string
+	content func() any
+	kv      jetstream.KeyValue
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu   sync.Mutex
+	seen map[string]sighting // by key
+}
+
+// sighting is the last time a record moved, by our own monotonic clock: clocks
+// of other machines are not to be trusted.
+type sighting struct {
+	revision uint64
+	at       time.Time
+}
+
+// StartHeartbeat writes the record of a replica three times a lease: a JSON
+// document of what content returns. The caller stops it.
+func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func() any) (*Heartbeat, error) {
+	kv, err := b.ensureBucket(ctx, subjects.StateBucket)
+	if err != nil {
+		return nil, err
+	}
+	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, seen: make(map[string]sighting)}
+	if err := h.beat(ctx); err != nil {
+		return nil, fmt.Errorf("heartbeat: %w", err)
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	h.cancel = cancel
+	watcher, err := kv.Watch(running, subjects.HeartbeatKeys)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("watch heartbeats: %w", err)
+	}
+	h.done.Go(func() { h.watch(running, watcher) })
+	h.done.Go(func() { h.run(running) })
+	return h, nil
+}
+
+func (h *Heartbeat) run(ctx context.Context) {
+	ticker := time.NewTicker(Lease / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := h.beat(ctx); err != nil && ctx.Err() == nil {
+			h.bus.config.Logger.Warn("heartbeat could not be written", "error", err)
+		}
+	}
+}
+
+// Beat writes the record now, for a change that others should see at once.
+func (h *Heartbeat) Beat(ctx context.Context) error { return h.beat(ctx) }
+
+func (h *Heartbeat) beat(ctx context.Context) error {
+	body, err := json.Marshal(h.content())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, Lease)
+	defer cancel()
+	// Put of nats.go has no TTL; what it publishes is this message.
+	msg := nats.NewMsg("$KV." + subjects.StateBucket + "." + h.key)
+	msg.Data = body
+	_, err = h.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(recordTTL))
+	return err
+}
+
+func (h *Heartbeat) watch(ctx context.Context, watcher jetstream.KeyWatcher) {
+	defer func() { _ = watcher.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case entry, open := <-watcher.Updates():
+			if !open {
+				return
+			}
+			if entry != nil {
+				h.note(entry)
+			}
+		}
+	}
+}
+
+func (h *Heartbeat) note(entry jetstream.KeyValueEntry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if entry.Operation() != jetstream.KeyValuePut {
+		delete(h.seen, entry.Key())
+		return
+	}
+	if h.seen[entry.Key()].revision < entry.Revision() {
+		h.seen[entry.Key()] = sighting{entry.Revision(), time.Now()}
+	}
+}
+
+// Live is how many replicas are alive, this one included.
+func (h *Heartbeat) Live() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	live := 1
+	for key, last := range h.seen {
+		if key != h.key && time.Since(last.at) < Lease {
+			live++
+		}
+	}
+	return live
+}
+
+// Stop removes the record and stops watching.
+func (h *Heartbeat) Stop(ctx context.Context) error {
+	h.cancel()
+	h.done.Wait()
+	if err := h.kv.Purge(ctx, h.key); err != nil {
+		return fmt.Errorf("remove heartbeat: %w", err)
+	}
+	return nil
+}

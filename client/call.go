@@ -1,0 +1,155 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// minResend is the shortest pause before a call is sent again.
+const minResend = 20 * time.Millisecond
+
+// Call calls one method by its name on the bus with the bytes of the request
+// message, or with JSON, and returns the response in the same form. Methods of
+// the capabilities are easier called through MetadataAgent and Scrobbler.
+func (c *Client) Call(ctx context.Context, id, method string, request []byte) ([]byte, error) {
+	return c.send(ctx, id, subjects.Call(id, method), request)
+}
+
+// Callback calls one callback, as the host does: for operators and tests.
+func (c *Client) Callback(ctx context.Context, id, method string, request []byte) ([]byte, error) {
+	return c.send(ctx, id, subjects.Callback(id, method), request)
+}
+
+func (c *Client) send(ctx context.Context, id, subject string, request []byte) ([]byte, error) {
+	if len(id) > subjects.MaxID {
+		return nil, subjects.Errorf(subjects.ErrBadRequest, "the plugin id has %d bytes, the limit is %d", len(id), subjects.MaxID)
+	}
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
+		defer cancel()
+	}
+	for attempt := 0; ; attempt++ {
+		response, err := c.once(ctx, id, subject, request)
+		var failure *subjects.Error
+		if err == nil || !errors.As(err, &failure) || !failure.NothingRan() || attempt >= c.resends || errors.Is(err, errNobody) {
+			return response, err
+		}
+		pause := time.NewTimer(max(failure.RetryAfter, minResend))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, err
+		}
+	}
+}
+
+// once sends the request once.
+func (c *Client) once(ctx context.Context, id, subject string, request []byte) ([]byte, error) {
+	msg := nats.NewMsg(subject)
+	msg.Data = request
+	deadline, _ := ctx.Deadline()
+	msg.Header.Set(subjects.HeaderTimeout, time.Until(deadline).String())
+	reply, err := c.conn.RequestMsgWithContext(ctx, msg)
+	switch {
+	case err == nil:
+		return reply.Data, failureOf(reply)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request has %d bytes, the server's max_payload is %d", len(request), c.conn.MaxPayload())
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, c.whyNobody(ctx, id)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s in time", id)
+	default:
+		return nil, fmt.Errorf("call %s: %w", id, err)
+	}
+}
+
+// failureOf returns the failure that a reply tells, or nil.
+func failureOf(reply *nats.Msg) error {
+	code := reply.Header.Get(subjects.HeaderErrorCode)
+	if code == "" {
+		return nil
+	}
+	number, err := strconv.Atoi(code)
+	if err != nil {
+		return fmt.Errorf("reply with the code %q", code)
+	}
+	failure := subjects.FromCode(number, reply.Header.Get(subjects.HeaderError))
+	if after, err := time.ParseDuration(reply.Header.Get(subjects.HeaderRetryAfter)); err == nil {
+		failure.RetryAfter = after
+	}
+	return withSentinel(failure)
+}
+
+// withSentinel lets errors.Is match the errors of package api, where the plugin
+// returned them.
+func withSentinel(failure *subjects.Error) error {
+	switch failure.Text {
+	case api.ErrNotFound.Error():
+		return &pluginError{failure, api.ErrNotFound}
+	case api.ErrNotImplemented.Error():
+		return &pluginError{failure, api.ErrNotImplemented}
+	}
+	if errors.Is(failure, subjects.ErrNotImplemented) {
+		return &pluginError{failure, api.ErrNotImplemented}
+	}
+	return failure
+}
+
+// pluginError is a failure that is also one of the plugin contract's errors.
+type pluginError struct {
+	failure  *subjects.Error
+	sentinel error
+}
+
+func (e *pluginError) Error() string { return e.failure.Error() }
+
+func (e *pluginError) Unwrap() []error { return []error{e.failure, e.sentinel} }
+
+// responseError is what the error field of a response says, or nil.
+func responseError(text string) error {
+	switch text {
+	case "":
+		return nil
+	case api.ErrNotFound.Error():
+		return withSentinel(&subjects.Error{Failure: subjects.ErrNotFound, Text: text})
+	case api.ErrNotImplemented.Error():
+		return withSentinel(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
+	default:
+		return &subjects.Error{Failure: subjects.ErrPlugin, Text: text}
+	}
+}
+
+// message is what the messages of package api can do.
+type message interface {
+	MarshalVT() ([]byte, error)
+	UnmarshalVT([]byte) error
+}
+
+// invoke calls a method with messages.
+func invoke(ctx context.Context, c *Client, id, method string, request, response message) error {
+	body, err := request.MarshalVT()
+	if err != nil {
+		return fmt.Errorf("call %s: %w", id, err)
+	}
+	// A request whose only field is empty has no bytes, and none that begins
+	// with the first byte of JSON can come of the contract's messages.
+	answer, err := c.Call(ctx, id, method, body)
+	if err != nil {
+		return err
+	}
+	if err := response.UnmarshalVT(answer); err != nil {
+		return subjects.Errorf(subjects.ErrCrashed, "the response of %s does not decode: %w", id, err)
+	}
+	return nil
+}

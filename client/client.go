@@ -1,0 +1,50 @@
+// Package client calls plugins over NATS. It is what a music server, or any
+// other Go program, imports: it needs neither a WebAssembly runtime nor the
+// host.
+//
+//	nc, err := nats.Connect("nats://127.0.0.1:4222")
+//	agent := client.New(nc).MetadataAgent("wikipedia")
+//	answer, err := agent.GetArtistBiography(ctx, &api.ArtistBiographyRequest{Name: "Nina Simone"})
+//
+// Every call has the deadline of its context, which travels with it; without
+// one it is DefaultTimeout. A failed call is a *subjects.Error, which errors.Is
+// matches with the errors of package subjects and, where the plugin said so,
+// with api.ErrNotFound and api.ErrNotImplemented.
+package client
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// DefaultTimeout bounds a call whose context has no deadline.
+const DefaultTimeout = 10 * time.Second
+
+// Client calls plugins over one connection. It is safe for concurrent use and
+// holds nothing: there is nothing to close.
+type Client struct {
+	conn *nats.Conn
+	// resends is how often a call is sent again after a refusal that says that
+	// nothing ran.
+	resends int
+	// gather is how long answers to control requests are waited for.
+	gather time.Duration
+}
+
+// Option changes a Client.
+type Option func(*Client)
+
+// WithResends sets how often a call is sent again after a refusal that says
+// that nothing ran (subjects.ErrOverloaded, subjects.ErrUnavailable), within
+// its deadline. Defaults to 2; 0 turns it off.
+func WithResends(n int) Option { return func(c *Client) { c.resends = n } }
+
+// New returns a Client on a connection, which stays the caller's to close.
+func New(conn *nats.Conn, options ...Option) *Client {
+	c := &Client{conn: conn, resends: 2, gather: time.Second}
+	for _, option := range options {
+		option(c)
+	}
+	return c
+}

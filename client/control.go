@@ -1,0 +1,157 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// ErrNoReplica says that no replica answers.
+var ErrNoReplica = errors.New("no replica answers: is pluginhost serve running on this NATS server?")
+
+// errNobody is in a failure whose reason was asked for already.
+var errNobody = errors.New("no replica serves the plugin")
+
+// Status asks every replica for what it knows of itself. None is ErrNoReplica.
+func (c *Client) Status(ctx context.Context) ([]subjects.Status, error) {
+	return gather(ctx, c, subjects.ControlStatus, c.gather, func(s subjects.Status) subjects.Header { return s.Header })
+}
+
+// Info asks every replica for one plugin. None is ErrNoReplica.
+func (c *Client) Info(ctx context.Context, id string) ([]subjects.PluginInfo, error) {
+	return gather(ctx, c, subjects.ControlInfo(id), c.gather, func(i subjects.PluginInfo) subjects.Header { return i.Header })
+}
+
+// Refresh makes every replica load a plugin from its disk anew, and waits for
+// those that are alive until ctx is over. None is ErrNoReplica.
+func (c *Client) Refresh(ctx context.Context, id string) ([]subjects.Refreshed, error) {
+	return gather(ctx, c, subjects.ControlRefresh(id), time.Hour, func(r subjects.Refreshed) subjects.Header { return r.Header })
+}
+
+// Plugin is a plugin that at least one replica serves.
+type Plugin struct {
+	// ID is what it is called by.
+	ID string
+	// Name, Version and Description are those of its manifest.
+	Name, Version, Description string
+	// Capabilities are those of its manifest.
+	Capabilities []string
+	// Replicas are the identities of those that serve it.
+	Replicas []string
+}
+
+// Plugins returns the plugins that can be called and have a capability, or all
+// for an empty one, in the order of their ids. No replica is ErrNoReplica.
+func (c *Client) Plugins(ctx context.Context, capability string) ([]Plugin, error) {
+	lists, err := gather(ctx, c, subjects.ControlList, c.gather, func(l subjects.PluginList) subjects.Header { return l.Header })
+	if err != nil {
+		return nil, err
+	}
+	plugins := []Plugin{}
+	for _, list := range lists {
+		for _, status := range list.Plugins {
+			if status.State != subjects.StateReady || capability != "" && !slices.Contains(status.Capabilities, capability) {
+				continue
+			}
+			i := slices.IndexFunc(plugins, func(p Plugin) bool { return p.ID == status.ID })
+			if i < 0 {
+				i = len(plugins)
+				plugins = append(plugins, Plugin{
+					ID: status.ID, Name: status.Name, Version: status.Version,
+					Description: status.Description, Capabilities: status.Capabilities,
+				})
+			}
+			plugins[i].Replicas = append(plugins[i].Replicas, list.Replica)
+		}
+	}
+	slices.SortFunc(plugins, func(a, b Plugin) int { return strings.Compare(a.ID, b.ID) })
+	return plugins, nil
+}
+
+// maxAnswers bounds how many replicas are listened to.
+const maxAnswers = 1000
+
+// gather collects the answers of all replicas to a control request: until as
+// many have answered as are alive, or nobody has for patience.
+func gather[T any](ctx context.Context, c *Client, subject string, patience time.Duration, header func(T) subjects.Header) ([]T, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	inbox := c.conn.NewInbox()
+	subscription, err := c.conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", subject, err)
+	}
+	defer func() { _ = subscription.Unsubscribe() }()
+	if err := c.conn.PublishRequest(subject, inbox, nil); err != nil {
+		return nil, fmt.Errorf("%s: %w", subject, err)
+	}
+	var answers []T
+	for len(answers) < maxAnswers {
+		msg, err := subscription.NextMsgWithContext(ctx)
+		if errors.Is(err, nats.ErrNoResponders) || err == nil && isNoResponders(msg) {
+			return nil, ErrNoReplica
+		}
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				break // whoever has not answered by now does not
+			}
+			return nil, fmt.Errorf("%s: %w", subject, err)
+		}
+		var answer T
+		if err := json.Unmarshal(msg.Data, &answer); err != nil {
+			return nil, fmt.Errorf("%s: answer of a replica: %w", subject, err)
+		}
+		answers = append(answers, answer)
+		if len(answers) >= header(answer).Replicas {
+			break
+		}
+	}
+	if len(answers) == 0 {
+		return nil, ErrNoReplica
+	}
+	slices.SortFunc(answers, func(a, b T) int { return strings.Compare(header(a).Replica, header(b).Replica) })
+	return answers, nil
+}
+
+func isNoResponders(msg *nats.Msg) bool {
+	return len(msg.Data) == 0 && msg.Header.Get("Status") == "503"
+}
+
+// whyNobody explains why no replica took a call. Only the reason is asked for,
+// so its own failure is told in its place.
+func (c *Client) whyNobody(ctx context.Context, id string) error {
+	infos, err := c.Info(ctx, id)
+	reason := fmt.Sprintf("plugin %s is on no replica: put it into the plugins folder, or check the name with pluginhost plugin list", id)
+	if err != nil {
+		reason = err.Error()
+	}
+	for _, info := range infos {
+		if info.Plugin == nil {
+			continue
+		}
+		switch info.Plugin.State {
+		case subjects.StateFailed:
+			reason = fmt.Sprintf("plugin %s failed on %s: %s", id, info.Replica, info.Plugin.Error)
+		case subjects.StateInitialising:
+			reason = fmt.Sprintf("plugin %s is initialising on %s", id, info.Replica)
+		case subjects.StateReady:
+			reason = fmt.Sprintf("plugin %s has just become ready on %s: try again", id, info.Replica)
+		}
+	}
+	return &nobodyError{subjects.Errorf(subjects.ErrUnavailable, "%s", reason)}
+}
+
+// nobodyError is an unavailable plugin that asking again does not help.
+type nobodyError struct{ failure *subjects.Error }
+
+func (e *nobodyError) Error() string { return e.failure.Error() }
+
+func (e *nobodyError) Unwrap() []error { return []error{e.failure, errNobody} }

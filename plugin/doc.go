@@ -1,0 +1,12 @@
+// Package plugin reads a plugin as it lies on disk: a folder with plugin.wasm and manifest.json.
+//
+// [Scan] lists the plugins folder and [Load] looks at one plugin of it. Both give an [Entry] per plugin, with its
+// [Manifest] or with the reason why it cannot be used; a broken plugin never hides the others. [ParseManifest] reads a
+// manifest alone.
+//
+// manifest.schema.json in this folder states what a manifest may contain. It is a plain JSON Schema (draft 7), so an
+// editor can use it too. The same schema yields faults and warnings: a fault is what Navidrome 0.58 refused to load (and a
+// few settings that could never have worked), a warning is what its schema forbade but its loader let pass.
+//
+// Nothing here runs or even looks into plugin.wasm.
+package plugin

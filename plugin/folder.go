@@ -1,0 +1,221 @@
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// MaxWasmSize is the largest plugin.wasm that is read, in bytes.
+const MaxWasmSize = 64 << 20
+
+const (
+	maxFolderEntries = 10_000 // hidden entries and plain files included
+	maxIDSize        = 255    // bytes, what file systems allow for a name
+)
+
+var (
+	// ErrNotFound is in the Err of an [Entry] from [Load] when the plugins folder has no plugin of that id.
+	ErrNotFound = errors.New("plugin not found")
+	// ErrBadID is in the Err of an [Entry] whose id is not one plain path element, or begins with a dot.
+	ErrBadID = errors.New("not a plugin id")
+)
+
+// Entry is one plugin of the plugins folder, usable or not.
+type Entry struct {
+	// ID is the name of the directory or symlink in the plugins folder, as it is.
+	ID string
+	// Dir is the plugin's directory: for a symlink what it points to, even if that is not there.
+	Dir string
+	// WasmPath and ManifestPath are the plugin's two files; empty if Dir is not a directory.
+	WasmPath, ManifestPath string
+	// Manifest is nil exactly when Err is not.
+	Manifest *Manifest
+	// Warnings are those of the manifest.
+	Warnings []Problem
+	// Symlink tells that the entry is a symlink, as for a plugin under development.
+	Symlink bool
+	// Err says why the plugin cannot be used. It holds a [*ManifestError] if the manifest is at fault.
+	Err error
+}
+
+// Scan lists the plugins of a folder, sorted by id (spec 4.1). Hidden entries and plain files are left out. A plugin that
+// cannot be used is in the list, with its Err. The error of Scan itself says that the folder cannot be read, or has more
+// than 10000 entries.
+func Scan(dir string) ([]Entry, error) {
+	names, err := listNames(dir)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read plugins directory %s: %w", dir, err)
+	}
+	var entries []Entry
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		entry, isPlugin := inspect(dir, name)
+		if !isPlugin {
+			continue
+		}
+		if err := checkID(name); err != nil { // a name that Load would refuse must not load here
+			entry = Entry{ID: name, Err: err}
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// Load looks at the one plugin of this id; the id may come from anywhere. If the plugin cannot be used, its Err says why:
+// [ErrBadID], [ErrNotFound], or what [Scan] says of it.
+func Load(dir, id string) Entry {
+	if err := checkID(id); err != nil {
+		return Entry{ID: id, Err: err}
+	}
+	entry, isPlugin := inspect(dir, id)
+	if !isPlugin {
+		return Entry{ID: id, Err: fmt.Errorf("%w: %s is not a directory", ErrNotFound, filepath.Join(dir, id))}
+	}
+	if entry.Dir == "" && errors.Is(entry.Err, fs.ErrNotExist) { // the entry itself, not something in it
+		entry.Err = fmt.Errorf("%w: %w", ErrNotFound, entry.Err)
+	}
+	return entry
+}
+
+// ReadWasm reads plugin.wasm and does not look at what is in it. It fails on an entry with an Err, and if the file is
+// gone, is not a regular file, or has more than [MaxWasmSize] bytes.
+func (e Entry) ReadWasm() ([]byte, error) {
+	if e.Err != nil {
+		return nil, fmt.Errorf("failed to read wasm file: plugin %s cannot be used: %w", quote(e.ID), e.Err)
+	}
+	wasm, err := readUpTo(e.WasmPath, MaxWasmSize+1)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read wasm file: %w", err)
+	}
+	if len(wasm) > MaxWasmSize {
+		return nil, fmt.Errorf("failed to read wasm file: %s has more than %d bytes; build it without debug information", e.WasmPath, MaxWasmSize)
+	}
+	return wasm, nil
+}
+
+// listNames returns what is in a folder, sorted.
+func listNames(dir string) ([]string, error) {
+	folder, err := os.Open(dir) //nolint:gosec // the operator names the folder
+	if err != nil {
+		return nil, fmt.Errorf("%w; check the plugins folder setting", err)
+	}
+	defer func() { _ = folder.Close() }() // nothing was written
+	var names []string
+	for len(names) <= maxFolderEntries {
+		more, err := folder.Readdirnames(maxFolderEntries + 1 - len(names))
+		names = append(names, more...)
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w; check the plugins folder setting", err)
+		}
+	}
+	return nil, fmt.Errorf("it has more than %d entries; give the plugins a folder of their own", maxFolderEntries)
+}
+
+// inspect looks at one entry of the plugins folder; isPlugin is false if it is neither a directory nor a symlink.
+func inspect(dir, id string) (entry Entry, isPlugin bool) {
+	entry = Entry{ID: id}
+	path := filepath.Join(dir, id)
+	info, err := os.Lstat(path)
+	if err != nil {
+		entry.Err = fmt.Errorf("failed to stat entry %s: %w", path, err)
+		return entry, true
+	}
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		entry.Dir = path
+	case fs.ModeSymlink:
+		entry.Symlink = true
+		entry.Dir, entry.Err = followLink(path)
+	default:
+		return Entry{}, false
+	}
+	if entry.Err == nil {
+		entry.readFiles()
+	}
+	return entry, true
+}
+
+// followLink returns the directory a symlink points to, also when that is not usable. Only one step
+// is resolved, so that Dir is the folder the developer linked.
+func followLink(path string) (target string, err error) {
+	target, err = os.Readlink(path)
+	if err != nil {
+		return "", fmt.Errorf("failed to resolve symlink %s: %w; make the link again", path, err)
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(path), target)
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return target, fmt.Errorf("failed to stat symlink target %s: %w; restore that folder or remove the link", target, err)
+	}
+	if !info.IsDir() {
+		return target, fmt.Errorf("symlink target is not a directory: %s; link the folder that holds plugin.wasm and manifest.json", target)
+	}
+	return target, nil
+}
+
+// readFiles fills in what the plugin's directory holds.
+func (e *Entry) readFiles() {
+	e.WasmPath = filepath.Join(e.Dir, "plugin.wasm")
+	e.ManifestPath = filepath.Join(e.Dir, "manifest.json")
+	if _, err := os.Stat(e.WasmPath); err != nil {
+		e.Err = fmt.Errorf("no plugin.wasm found: %w; put the built plugin into this folder", err)
+		return
+	}
+	data, err := readUpTo(e.ManifestPath, MaxManifestSize+1)
+	if err != nil {
+		e.Err = fmt.Errorf("failed to load manifest: failed to read manifest file: %w; put the plugin's manifest into this folder", err)
+		return
+	}
+	if e.Manifest, e.Warnings, err = ParseManifest(data); err != nil {
+		e.Err = fmt.Errorf("failed to load manifest: %w", err)
+	}
+}
+
+// readUpTo reads the first bytes of a regular file. A named pipe would keep the reader waiting and a device never end.
+func readUpTo(path string, size int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	file, err := os.Open(path) //nolint:gosec // a fixed name below the plugins folder
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()                                               // nothing was written
+	content := bytes.NewBuffer(make([]byte, 0, min(info.Size(), size)+bytes.MinRead)) // a plugin.wasm has megabytes
+	_, err = content.ReadFrom(io.LimitReader(file, size))
+	return content.Bytes(), err
+}
+
+// checkID refuses ids that are not the name of one visible folder entry on every system.
+func checkID(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("%w: it is empty", ErrBadID)
+	case len(id) > maxIDSize:
+		return fmt.Errorf("%w: %s has more than %d bytes", ErrBadID, quote(id), maxIDSize)
+	case strings.HasPrefix(id, "."):
+		return fmt.Errorf("%w: %s begins with a dot", ErrBadID, quote(id))
+	case strings.ContainsAny(id, "/\\\x00"):
+		return fmt.Errorf("%w: %s has a slash, a backslash or a zero byte; name the folder without", ErrBadID, quote(id))
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package replica
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/wasmrt"
+)
+
+// lifecycle is the capability that is called by the host alone.
+const lifecycle = "LifecycleManagement"
+
+// generation is one version of a plugin in memory: code, manifest and
+// configuration. It is immutable; a reload makes another.
+type generation struct {
+	id       string
+	entry    plugin.Entry
+	limits   RuntimeConfig
+	module   *wasmrt.Module
+	services services
+	log      *slog.Logger
+	// methods and callbacks are by name on the bus.
+	methods, callbacks map[string]bus.Method
+}
+
+// newGeneration compiles and initialises a plugin. The caller closes it.
+func (r *Replica) newGeneration(ctx context.Context, entry plugin.Entry) (_ *generation, err error) {
+	if entry.Err != nil {
+		return nil, entry.Err
+	}
+	wasm, err := entry.ReadWasm()
+	if err != nil {
+		return nil, err
+	}
+	id, err := generationID(r.config, entry, wasm)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{
+		id:        id,
+		entry:     entry,
+		limits:    r.config.Runtime.For(entry.ID),
+		log:       r.log.With("plugin", entry.ID),
+		methods:   make(map[string]bus.Method),
+		callbacks: make(map[string]bus.Method),
+	}
+	if g.services, err = grant(r.config, entry, g.log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.services.close())
+		}
+	}()
+	g.module, err = r.runtime.Load(ctx, wasm, wasmrt.Options{
+		Services:  g.exports(),
+		Functions: g.services.hostFunctions(),
+		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
+		Logger:    g.log,
+	})
+	if err != nil {
+		return nil, g.services.explain(err)
+	}
+	if err := g.initialise(ctx, r.config.PluginConfigFor(entry.ID)); err != nil {
+		return nil, errors.Join(err, g.module.Close(context.WithoutCancel(ctx)))
+	}
+	return g, nil
+}
+
+// generationID tells apart what behaves differently.
+func generationID(config Config, entry plugin.Entry, wasm []byte) (string, error) {
+	manifest, err := os.ReadFile(entry.ManifestPath)
+	if err != nil {
+		return "", err
+	}
+	settings, err := json.Marshal(struct {
+		Config  map[string]string
+		Runtime RuntimeConfig
+	}{config.PluginConfigFor(entry.ID), config.Runtime.For(entry.ID)})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, part := range [][]byte{wasm, manifest, settings} {
+		digest := sha256.Sum256(part)
+		sum.Write(digest[:])
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16], nil
+}
+
+func moduleLimits(config RuntimeConfig, maxResult int) wasmrt.Limits {
+	limits := wasmrt.Limits{
+		Isolation:     wasmrt.Isolation(config.Isolation),
+		PoolSize:      config.PoolSize,
+		InstanceTTL:   config.InstanceTTL,
+		MaxConcurrent: config.MaxConcurrent,
+		Queue:         config.Queue,
+		MaxMemory:     config.MaxMemory,
+		MaxResult:     maxResult,
+	}
+	if limits.Queue == 0 {
+		limits.Queue = -1 // wasmrt takes 0 for its default
+	}
+	return limits
+}
+
+// exports fills the tables of methods and returns what the guest must export.
+func (g *generation) exports() []wasmrt.Service {
+	var services []wasmrt.Service
+	for _, capability := range schema.Capabilities() {
+		if !g.entry.Manifest.Has(capability.Name) {
+			continue
+		}
+		service := wasmrt.Service{VersionExport: capability.VersionExport}
+		for _, method := range capability.Methods {
+			service.Methods = append(service.Methods, method.Export)
+			switch capability.Name {
+			case "MetadataAgent", "Scrobbler":
+				g.methods[method.Name] = g.method(method)
+			case lifecycle:
+			default:
+				g.callbacks[method.Name] = g.method(method)
+			}
+		}
+		services = append(services, service)
+	}
+	return services
+}
+
+func (g *generation) method(m *schema.Method) bus.Method {
+	return bus.Method{
+		Call: func(ctx context.Context, request []byte) ([]byte, error) {
+			return g.module.Call(ctx, m.Export, request)
+		},
+		RequestFromJSON: m.RequestFromJSON,
+		ResponseToJSON:  m.ResponseToJSON,
+	}
+}
+
+// initialise calls OnInit, where the plugin has it.
+func (g *generation) initialise(ctx context.Context, config map[string]string) error {
+	if !g.entry.Manifest.Has(lifecycle) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.limits.MaxTimeout)
+	defer cancel()
+	request, err := (&api.InitRequest{Config: config}).MarshalVT()
+	if err != nil {
+		return fmt.Errorf("OnInit: %w", err)
+	}
+	answer, err := g.module.Call(ctx, "lifecycle_management_on_init", request)
+	if err != nil {
+		return fmt.Errorf("OnInit: %w", err)
+	}
+	var response api.InitResponse
+	if err := response.UnmarshalVT(answer); err != nil {
+		return fmt.Errorf("OnInit: %w", err)
+	}
+	if response.Error != "" {
+		return fmt.Errorf("OnInit: %w", errors.New(response.Error))
+	}
+	return nil
+}
+
+// close waits for the calls that were accepted, or for ctx.
+func (g *generation) close(ctx context.Context) error {
+	return errors.Join(g.module.Close(ctx), g.services.close())
+}
+
+// failure turns what a call of a guest ended with into what goes over the wire.
+func (g *generation) failure(method string, err error) *subjects.Error {
+	var (
+		pluginErr *wasmrt.PluginError
+		hostErr   *wasmrt.HostError
+		size      *wasmrt.ResultSizeError
+	)
+	switch {
+	case errors.As(err, &pluginErr):
+		return &subjects.Error{Failure: standardFailure(pluginErr.Text), Text: pluginErr.Text}
+	case errors.Is(err, wasmrt.ErrOverloaded):
+		return &subjects.Error{
+			Failure:    subjects.ErrOverloaded,
+			Text:       fmt.Sprintf("%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", g.limits.MaxConcurrent, g.limits.Queue),
+			RetryAfter: retryAfter,
+		}
+	case errors.Is(err, wasmrt.ErrClosed):
+		return subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
+	case errors.Is(err, wasmrt.ErrDeadline), errors.Is(err, wasmrt.ErrDeadlineInQueue):
+		return subjects.Errorf(subjects.ErrDeadlineExceeded, "%w", err)
+	case errors.As(err, &size):
+		return subjects.Errorf(subjects.ErrTooLarge, "%w: it must fit the NATS server's max_payload", err)
+	case errors.As(err, &hostErr):
+		return subjects.Errorf(subjects.ErrPlugin, "%w", err)
+	default:
+		g.log.Warn("guest crashed", "method", method, "error", err)
+		return subjects.Errorf(subjects.ErrCrashed, "%s", firstLine(err.Error()))
+	}
+}
+
+// retryAfter is what an overloaded replica asks callers to wait.
+const retryAfter = 100 * time.Millisecond
+
+// standardFailure knows the two texts that mean something to a host; they are
+// matched exactly (spec 6.1).
+func standardFailure(text string) error {
+	switch text {
+	case api.ErrNotFound.Error():
+		return subjects.ErrNotFound
+	case api.ErrNotImplemented.Error():
+		return subjects.ErrNotImplemented
+	default:
+		return subjects.ErrPlugin
+	}
+}

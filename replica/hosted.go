@@ -1,0 +1,244 @@
+package replica
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/wasmrt"
+)
+
+// hosted is one plugin of this replica, through all its generations.
+type hosted struct {
+	replica *Replica
+	id      string
+	// current takes the calls; nil before the first generation is ready and
+	// after the last has gone.
+	current atomic.Pointer[generation]
+
+	// changing is held while a generation is made or unmade.
+	changing sync.Mutex
+	endpoint *bus.Endpoint // nil while nothing is served; guarded by changing
+
+	// mu guards what status tells.
+	mu      sync.Mutex
+	entry   plugin.Entry // the newest that was looked at
+	loading bool
+	err     error // why the newest could not be loaded
+}
+
+// load makes a generation of what is on disk, serves it and closes the one
+// before. If it cannot be made, the one before goes on serving.
+func (h *hosted) load(ctx context.Context, entry plugin.Entry) error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	h.note(entry, true, nil)
+	next, err := h.replica.newGeneration(ctx, entry)
+	if err == nil {
+		err = h.serve(next)
+	}
+	h.note(entry, false, err)
+	if err != nil {
+		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", err)
+		h.announce(subjects.EventFailed, "", err)
+		return err
+	}
+	return nil
+}
+
+// serve puts next in the place of the current generation. The endpoint stays:
+// calls find the generation that is current when they run.
+func (h *hosted) serve(next *generation) error {
+	if h.endpoint == nil {
+		h.current.Store(next)
+		endpoint, err := h.replica.bus.Serve(bus.EndpointConfig{
+			ID:         h.id,
+			Replica:    h.replica.id,
+			Resolve:    h.resolve,
+			Describe:   h.describe,
+			Timeout:    next.limits.Timeout,
+			MaxTimeout: next.limits.MaxTimeout,
+		})
+		if err != nil {
+			h.current.Store(nil)
+			return errors.Join(err, next.close(context.Background()))
+		}
+		h.endpoint = endpoint
+	} else {
+		h.retire(h.current.Swap(next))
+	}
+	h.replica.log.Info("plugin loaded", "plugin", h.id, "version", next.entry.Manifest.Version, "generation", next.id)
+	h.announce(subjects.EventLoaded, next.id, nil)
+	return nil
+}
+
+// retire closes a generation once its last call is over.
+func (h *hosted) retire(old *generation) {
+	ctx, cancel := context.WithTimeout(context.Background(), old.limits.MaxTimeout+time.Second)
+	defer cancel()
+	if err := old.close(ctx); err != nil {
+		h.replica.log.Warn("old generation could not be closed cleanly", "plugin", h.id, "generation", old.id, "error", err)
+	}
+}
+
+// unload takes no more calls, finishes those that run and closes the plugin.
+func (h *hosted) unload(ctx context.Context) error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	if h.endpoint == nil {
+		return nil
+	}
+	err := h.endpoint.Drain(ctx)
+	h.endpoint = nil
+	old := h.current.Swap(nil)
+	err = errors.Join(err, old.close(ctx))
+	h.announce(subjects.EventUnloaded, old.id, err)
+	return err
+}
+
+// resolve finds the method of the current generation. The call moves to the
+// next generation if that came while it was on its way.
+func (h *hosted) resolve(name string, callback bool) (bus.Method, error) {
+	current := h.current.Load()
+	if current == nil {
+		return bus.Method{}, subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
+	}
+	method, ok := current.table(callback)[name]
+	if !ok {
+		return bus.Method{}, current.noSuchMethod(name, callback)
+	}
+	first := method.Call
+	method.Call = func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := first(ctx, request)
+		for errors.Is(err, wasmrt.ErrClosed) {
+			next := h.current.Load()
+			if next == nil || next == current {
+				break
+			}
+			current = next
+			again, ok := next.table(callback)[name]
+			if !ok {
+				return nil, next.noSuchMethod(name, callback)
+			}
+			response, err = again.Call(ctx, request)
+		}
+		if err != nil {
+			return nil, current.failure(name, err)
+		}
+		return response, nil
+	}
+	return method, nil
+}
+
+func (g *generation) table(callback bool) map[string]bus.Method {
+	if callback {
+		return g.callbacks
+	}
+	return g.methods
+}
+
+// noSuchMethod tells a method of a capability that the plugin lacks from one
+// that does not exist.
+func (g *generation) noSuchMethod(name string, callback bool) error {
+	for _, capability := range schema.Capabilities() {
+		for _, method := range capability.Methods {
+			if method.Name == name && capability.Name != lifecycle && isCallback(capability.Name) == callback {
+				return subjects.Errorf(subjects.ErrNotImplemented, "%s is a method of %s, which is not in the manifest of %s", name, capability.Name, g.entry.ID)
+			}
+		}
+	}
+	known := slices.Sorted(maps.Keys(g.table(callback)))
+	return subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: %s has %s", name, g.entry.ID, strings.Join(known, ", "))
+}
+
+func isCallback(capability string) bool {
+	return capability != plugin.MetadataAgent && capability != plugin.Scrobbler
+}
+
+// describe tells discovery about the current generation.
+func (h *hosted) describe() bus.Description {
+	current := h.current.Load()
+	if current == nil {
+		return bus.Description{}
+	}
+	manifest := current.entry.Manifest
+	return bus.Description{
+		Version: manifest.Version,
+		Text:    manifest.Description,
+		Methods: slices.Sorted(maps.Keys(current.methods)),
+		Metadata: map[string]string{
+			"name":         manifest.Name,
+			"author":       manifest.Author,
+			"capabilities": strings.Join(manifest.Capabilities, ","),
+			"generation":   current.id,
+		},
+	}
+}
+
+func (h *hosted) note(entry plugin.Entry, loading bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.entry, h.loading, h.err = entry, loading, err
+}
+
+// status tells what clients and operators see of the plugin.
+func (h *hosted) status() subjects.PluginStatus {
+	h.mu.Lock()
+	entry, loading, err := h.entry, h.loading, h.err
+	h.mu.Unlock()
+	status := subjects.PluginStatus{ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink}
+	if loading {
+		status.State = subjects.StateInitialising
+	}
+	if err != nil {
+		status.Error = err.Error()
+	}
+	if current := h.current.Load(); current != nil {
+		status.State = subjects.StateReady
+		status.Generation = current.id
+		status.Isolation = current.limits.Isolation
+		stats := current.module.Stats()
+		status.Calls = &subjects.CallStats{Running: stats.Running, Waiting: stats.Waiting, Idle: stats.Idle}
+		entry = current.entry
+	}
+	if manifest := entry.Manifest; manifest != nil {
+		status.Name, status.Author, status.Version = manifest.Name, manifest.Author, manifest.Version
+		status.Description, status.Capabilities = manifest.Description, manifest.Capabilities
+		status.Permissions = manifest.Permissions.Granted()
+		for _, warning := range entry.Warnings {
+			status.Warnings = append(status.Warnings, warning.String())
+		}
+	}
+	return status
+}
+
+func (h *hosted) announce(kind subjects.EventKind, generation string, err error) {
+	event := subjects.PluginEvent{V: subjects.Version, Replica: h.replica.id, ID: h.id, Time: time.Now().UTC(), Generation: generation}
+	if err != nil {
+		event.Error = err.Error()
+	}
+	body, err := json.Marshal(event)
+	if err == nil {
+		err = h.replica.bus.Publish(subjects.Event(kind, h.id), body)
+	}
+	if err != nil {
+		h.replica.log.Warn("event could not be published", "plugin", h.id, "kind", string(kind), "error", fmt.Errorf("publish: %w", err))
+	}
+}
+
+// firstLine leaves a guest's stack to the log.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}

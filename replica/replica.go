@@ -1,0 +1,300 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/wasmrt"
+)
+
+// ErrDataInUse says that another process works in the data folder.
+var ErrDataInUse = errors.New("the data folder is in use by another replica: give each replica a --data of its own")
+
+var errPluginsOff = errors.New("plugins are off: [Plugins] Enabled is false")
+
+// Replica is a running host.
+type Replica struct {
+	config  Config
+	log     *slog.Logger
+	id      string
+	started time.Time
+
+	lock      *flock.Flock
+	bus       *bus.Bus
+	runtime   *wasmrt.Runtime
+	heartbeat *bus.Heartbeat
+	control   *bus.Control
+	discovery *bus.Discovery
+	health    *health
+
+	mu      sync.Mutex
+	plugins map[string]*hosted
+
+	// running ends when the replica drains; work that no caller waits for has it.
+	running context.Context
+	stop    context.CancelFunc
+
+	ready, draining atomic.Bool
+	asked           chan struct{} // closed when a control request asks to leave
+	askOnce         sync.Once
+}
+
+// Start opens the bus, loads every plugin and serves those that load. It
+// returns when each is serving or has failed. A configuration that is not valid
+// is a *ConfigError, a data folder in use ErrDataInUse, a server without
+// JetStream bus.ErrNoJetStream. The caller ends the Replica with Drain.
+func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, err error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Replica{
+		config:  config,
+		log:     log,
+		id:      identity(config.Name),
+		started: time.Now().UTC(),
+		plugins: make(map[string]*hosted),
+		asked:   make(chan struct{}),
+	}
+	r.running, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Drain(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := r.prepareFolders(); err != nil {
+		return nil, err
+	}
+	if err := r.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.loadAll(ctx); err != nil {
+		return nil, err
+	}
+	r.ready.Store(true)
+	if err := r.heartbeat.Beat(ctx); err != nil {
+		return nil, fmt.Errorf("heartbeat: %w", err)
+	}
+	return r, nil
+}
+
+// identity is the name and a part that no other process has.
+func identity(name string) string { return name + "-" + strings.ToLower(nuid.Next()[14:]) }
+
+// prepareFolders makes the folders and locks the data.
+func (r *Replica) prepareFolders() error {
+	for _, dir := range []string{r.config.Data, r.config.Plugins.Folder} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+	}
+	lock := flock.New(filepath.Join(r.config.Data, "lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Path(), err)
+	}
+	if !locked {
+		return fmt.Errorf("%w (%s)", ErrDataInUse, r.config.Data)
+	}
+	r.lock = lock
+	return nil
+}
+
+// open starts everything but the plugins.
+func (r *Replica) open(ctx context.Context) (err error) {
+	if r.health, err = startHealth(r, r.config.HTTP.Listen); err != nil {
+		return err
+	}
+	if r.bus, err = bus.Open(ctx, r.busConfig()); err != nil {
+		return err
+	}
+	r.runtime, err = wasmrt.New(wasmrt.Config{
+		CacheDir:       filepath.Join(r.config.Data, "compiled"),
+		CacheSize:      r.config.Plugins.CacheSize,
+		CompileTimeout: r.config.Runtime.CompileTimeout,
+		CompileWorkers: r.config.Runtime.CompileWorkers,
+		Logger:         r.log,
+	})
+	if err != nil {
+		return err
+	}
+	if r.heartbeat, err = r.bus.StartHeartbeat(ctx, r.id, func() any { return r.record() }); err != nil {
+		return err
+	}
+	if r.discovery, err = r.bus.StartDiscovery(); err != nil {
+		return err
+	}
+	r.control, err = r.bus.StartControl(r.controls())
+	return err
+}
+
+func (r *Replica) busConfig() bus.Config {
+	n := r.config.NATS
+	return bus.Config{
+		URL:      n.URL,
+		Creds:    n.Creds,
+		TLS:      bus.TLS{CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key},
+		Embedded: bus.Embedded{Listen: n.Listen, Token: n.Token, StoreDir: filepath.Join(r.config.Data, "nats")},
+		Replicas: n.Replicas,
+		Memory:   n.Storage == StorageMemory,
+		Name:     r.id,
+		Logger:   r.log,
+	}
+}
+
+// loadAll loads the plugins of the folder at once; the runtime bounds how many
+// compile together. A plugin that fails is no error.
+func (r *Replica) loadAll(ctx context.Context) error {
+	if !r.config.Plugins.Enabled {
+		r.log.Warn("nothing is hosted", "reason", errPluginsOff)
+		return nil
+	}
+	entries, err := plugin.Scan(r.config.Plugins.Folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		h := r.hosted(entry.ID)
+		h.note(entry, true, nil)
+	}
+	var group errgroup.Group
+	for _, entry := range entries {
+		group.Go(func() error {
+			// Reported by status, log and event.
+			_ = r.hosted(entry.ID).load(ctx, entry)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return ctx.Err()
+}
+
+// hosted returns the plugin of that id, made if it is new.
+func (r *Replica) hosted(id string) *hosted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, ok := r.plugins[id]
+	if !ok {
+		h = &hosted{replica: r, id: id}
+		r.plugins[id] = h
+	}
+	return h
+}
+
+// find returns the plugin of that id, or nil.
+func (r *Replica) find(id string) *hosted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plugins[id]
+}
+
+// all returns the plugins in the order of their ids.
+func (r *Replica) all() []*hosted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Values(r.plugins), func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
+}
+
+// Refresh loads one plugin from disk anew. If it cannot be loaded, the
+// generation that served goes on serving; if it is gone, so is the plugin, with
+// plugin.ErrNotFound where it was never here.
+func (r *Replica) Refresh(ctx context.Context, id string) error {
+	if !r.config.Plugins.Enabled {
+		return errPluginsOff
+	}
+	entry := plugin.Load(r.config.Plugins.Folder, id)
+	if errors.Is(entry.Err, plugin.ErrNotFound) || errors.Is(entry.Err, plugin.ErrBadID) {
+		h := r.find(id)
+		if h == nil {
+			return entry.Err
+		}
+		err := h.unload(ctx)
+		r.mu.Lock()
+		delete(r.plugins, id)
+		r.mu.Unlock()
+		return err
+	}
+	err := r.hosted(id).load(ctx, entry)
+	return errors.Join(err, r.heartbeat.Beat(ctx))
+}
+
+// ID is the replica's identity: its name and a random part.
+func (r *Replica) ID() string { return r.id }
+
+// URL is where clients reach its NATS server.
+func (r *Replica) URL() string { return r.bus.URL() }
+
+// HTTPAddress is where health is told: host:port, or empty where that is off.
+func (r *Replica) HTTPAddress() string { return r.health.address() }
+
+// Asked is closed when a control request asks the replica to leave; its owner
+// then calls Drain.
+func (r *Replica) Asked() <-chan struct{} { return r.asked }
+
+// Drain takes no more calls, finishes those that run, and leaves. Calls that
+// are still running when ctx is over are cut off. It also ends a Replica that
+// has not fully started.
+func (r *Replica) Drain(ctx context.Context) error {
+	r.draining.Store(true)
+	r.stop()
+	var group errgroup.Group
+	for _, h := range r.all() {
+		group.Go(func() error { return h.unload(ctx) })
+	}
+	errs := []error{group.Wait()}
+	// What outlives a cut-off must still be put away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if r.control != nil {
+		errs = append(errs, r.control.Stop())
+	}
+	if r.discovery != nil {
+		errs = append(errs, r.discovery.Stop())
+	}
+	if r.heartbeat != nil {
+		errs = append(errs, r.heartbeat.Stop(ctx))
+	}
+	if r.runtime != nil {
+		errs = append(errs, r.runtime.Close(ctx))
+	}
+	if r.bus != nil {
+		r.bus.Close()
+	}
+	if r.health != nil {
+		errs = append(errs, r.health.stop(ctx))
+	}
+	if r.lock != nil {
+		errs = append(errs, r.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// leaveTimeout bounds what is left to do after the last call.
+const leaveTimeout = 5 * time.Second
+
+// record is what the heartbeat tells.
+func (r *Replica) record() subjects.Heartbeat {
+	generations := make(map[string]string)
+	for _, h := range r.all() {
+		if current := h.current.Load(); current != nil {
+			generations[h.id] = current.id
+		}
+	}
+	return subjects.Heartbeat{V: subjects.Version, Replica: r.id, Name: r.config.Name, Started: r.started, Generations: generations}
+}

@@ -1,0 +1,119 @@
+package subjects
+
+import "time"
+
+// Version is the version of every JSON document and stored record.
+const Version = 1
+
+// Header begins every answer to a control request.
+type Header struct {
+	// V is Version.
+	V int `json:"v"`
+	// Replica is the identity of the replica that answers.
+	Replica string `json:"replica"`
+	// Replicas is how many replicas are alive, as this one sees it: after so
+	// many answers a requester need not wait longer.
+	Replicas int `json:"replicas"`
+}
+
+// State is what a replica does with a plugin.
+type State string
+
+// The states of a plugin on a replica.
+const (
+	StateInitialising State = "initialising"
+	StateReady        State = "ready"
+	StateFailed       State = "failed"
+)
+
+// PluginStatus is a plugin on one replica.
+type PluginStatus struct {
+	ID           string   `json:"id"`
+	State        State    `json:"state"`
+	Error        string   `json:"error,omitempty"` // why it failed, or why its last refresh did
+	Name         string   `json:"name,omitempty"`
+	Author       string   `json:"author,omitempty"`
+	Version      string   `json:"version,omitempty"`
+	Description  string   `json:"description,omitempty"`
+	Capabilities []string `json:"capabilities,omitempty"`
+	Permissions  []string `json:"permissions,omitempty"`
+	Warnings     []string `json:"warnings,omitempty"`
+	// Generation identifies code, manifest and configuration together.
+	Generation string `json:"generation,omitempty"`
+	Isolation  string `json:"isolation,omitempty"`
+	// Symlink tells a plugin under development.
+	Symlink bool       `json:"symlink,omitempty"`
+	Calls   *CallStats `json:"calls,omitempty"`
+}
+
+// CallStats counts the calls of a plugin on one replica.
+type CallStats struct {
+	Requests int `json:"requests"`
+	Errors   int `json:"errors"`
+	// Running and Waiting are calls now, Idle instances kept for the next.
+	Running int `json:"running"`
+	Waiting int `json:"waiting"`
+	Idle    int `json:"idle"`
+}
+
+// Status answers ControlStatus.
+type Status struct {
+	Header
+	Name     string         `json:"name"`
+	Version  string         `json:"version"`
+	Started  time.Time      `json:"started"`
+	NATS     string         `json:"nats"`
+	Ready    bool           `json:"ready"`
+	Draining bool           `json:"draining,omitempty"`
+	Plugins  []PluginStatus `json:"plugins"`
+}
+
+// PluginList answers ControlList.
+type PluginList struct {
+	Header
+	Plugins []PluginStatus `json:"plugins"`
+}
+
+// PluginInfo answers ControlInfo.
+type PluginInfo struct {
+	Header
+	ID string `json:"id"`
+	// Plugin is nil where the replica has no such plugin.
+	Plugin *PluginStatus `json:"plugin"`
+}
+
+// Refreshed answers ControlRefresh.
+type Refreshed struct {
+	Header
+	ID string `json:"id"`
+	// Plugin is nil where the replica has no such plugin any more.
+	Plugin *PluginStatus `json:"plugin"`
+	// Error says why the plugin could not be loaded anew; one that served
+	// before still does.
+	Error string `json:"error,omitempty"`
+}
+
+// Draining answers ControlDrain.
+type Draining struct {
+	Header
+}
+
+// PluginEvent is published when a plugin is loaded, has failed or is gone.
+type PluginEvent struct {
+	V          int       `json:"v"`
+	Replica    string    `json:"replica"`
+	ID         string    `json:"id"`
+	Time       time.Time `json:"time"`
+	Generation string    `json:"generation,omitempty"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// Heartbeat is the record of a live replica in StateBucket.
+type Heartbeat struct {
+	V       int       `json:"v"`
+	Replica string    `json:"replica"`
+	Name    string    `json:"name"`
+	Started time.Time `json:"started"`
+	// Generations are those it serves, by plugin id.
+	Generations map[string]string `json:"generations"`
+}

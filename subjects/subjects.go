@@ -1,0 +1,96 @@
+package subjects
+
+// QueueGroup is the queue group in which all replicas share the calls.
+const QueueGroup = "pluginhost"
+
+// MaxID is the longest plugin id that is served, in bytes: encoded, its subject
+// must stay far below what a server takes as one line.
+const MaxID = 255
+
+// Call is the subject of one method of a plugin.
+func Call(id, method string) string { return "plugins." + Token(id) + "." + method }
+
+// Calls matches the subjects of all methods of a plugin.
+func Calls(id string) string { return "plugins." + Token(id) + ".*" }
+
+// Callback is the subject of one callback of a plugin, for operators and tests.
+func Callback(id, method string) string { return "plugins." + Token(id) + ".callback." + method }
+
+// Callbacks matches the subjects of all callbacks of a plugin.
+func Callbacks(id string) string { return "plugins." + Token(id) + ".callback.*" }
+
+// Subjects of control requests, which every replica answers with a JSON
+// document.
+const (
+	// ControlStatus asks for everything a replica knows about itself.
+	ControlStatus = "pluginhost.ctl.status"
+	// ControlList asks for the plugins.
+	ControlList = "pluginhost.ctl.list"
+	// ControlDrain makes every replica leave; with a replica's token behind it,
+	// that one.
+	ControlDrain = "pluginhost.ctl.drain"
+)
+
+// ControlDrainOf makes one replica leave; name is its identity.
+func ControlDrainOf(replica string) string { return ControlDrain + "." + Token(replica) }
+
+// ControlInfo asks for one plugin.
+func ControlInfo(id string) string { return "pluginhost.ctl.info." + Token(id) }
+
+// ControlRefresh makes every replica load a plugin anew.
+func ControlRefresh(id string) string { return "pluginhost.ctl.refresh." + Token(id) }
+
+// Patterns of the control subjects that end in a plugin's token.
+const (
+	ControlInfos     = "pluginhost.ctl.info.*"
+	ControlRefreshes = "pluginhost.ctl.refresh.*"
+)
+
+// Event is the subject of an announcement about a plugin or a replica.
+func Event(kind EventKind, id string) string {
+	return "pluginhost.event." + string(kind) + "." + Token(id)
+}
+
+// EventKind is what an event tells.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventLoaded   EventKind = "loaded"
+	EventFailed   EventKind = "failed"
+	EventUnloaded EventKind = "unloaded"
+)
+
+// JetStream assets.
+const (
+	// StateBucket is the KV bucket of heartbeats and other records of the
+	// cluster.
+	StateBucket = "pluginhost-state"
+)
+
+// HeartbeatKey is the key of a replica's heartbeat in StateBucket.
+func HeartbeatKey(replica string) string { return "replica." + Token(replica) }
+
+// HeartbeatKeys matches the keys of all heartbeats.
+const HeartbeatKeys = "replica.*"
+
+// Headers of requests and replies.
+const (
+	// HeaderTimeout is how long the caller still waits: a Go duration.
+	HeaderTimeout = "Pluginhost-Timeout"
+	// HeaderReplica is the identity of the replica that answered.
+	HeaderReplica = "Pluginhost-Replica"
+	// HeaderRetryAfter is how long to wait before sending again: a Go duration.
+	HeaderRetryAfter = "Pluginhost-Retry-After"
+	// HeaderErrorCode and HeaderError tell a failure (ADR-32).
+	HeaderErrorCode = "Nats-Service-Error-Code"
+	HeaderError     = "Nats-Service-Error"
+	// HeaderContentType tells a JSON body.
+	HeaderContentType = "Content-Type"
+	// HeaderTraceParent and HeaderTraceState carry a W3C trace context.
+	HeaderTraceParent = "traceparent"
+	HeaderTraceState  = "tracestate"
+)
+
+// ContentTypeJSON is the content type of JSON requests and replies.
+const ContentTypeJSON = "application/json"

@@ -1,0 +1,96 @@
+package subjects_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+func TestTokenIsReversibleAndPlain(t *testing.T) {
+	for id, want := range map[string]string{
+		"my-plugin_2":  "my-plugin_2",
+		"MyPlugin":     "MyPlugin",
+		"a.b":          "a=2Eb",
+		"a b":          "a=20b",
+		"":             "=",
+		"=":            "=3D",
+		"a\u200bb":     "a=E2=80=8Bb",
+		"*":            "=2A",
+		">":            "=3E",
+		"\xff\x00\r\n": "=FF=00=0D=0A",
+	} {
+		got := subjects.Token(id)
+		if got != want {
+			t.Errorf("Token(%q) = %q, want %q", id, got, want)
+		}
+		if back, err := subjects.ParseToken(got); err != nil || back != id {
+			t.Errorf("ParseToken(%q) = %q, %v, want %q", got, back, err, id)
+		}
+	}
+}
+
+func TestParseTokenRefusesWhatTokenNeverMakes(t *testing.T) {
+	for _, token := range []string{"", "a.b", "=2", "=2e", "=41", "a=", "==", "ä", "=GG"} {
+		if id, err := subjects.ParseToken(token); err == nil {
+			t.Errorf("%q was accepted as %q", token, id)
+		}
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	for _, seed := range []string{"", "a.b", "=2E", "=", "a\u200bb", "=41"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		token := subjects.Token(s)
+		if strings.ContainsAny(token, ".*> \t\r\n") || token == "" {
+			t.Errorf("Token(%q) = %q is no token", s, token)
+		}
+		if back, err := subjects.ParseToken(token); err != nil || back != s {
+			t.Errorf("ParseToken(%q) = %q, %v", token, back, err)
+		}
+		if id, err := subjects.ParseToken(s); err == nil && subjects.Token(id) != s {
+			t.Errorf("%q parses as %q, which is written %q", s, id, subjects.Token(id))
+		}
+	})
+}
+
+func TestErrorsKeepTheirIdentityOverTheWire(t *testing.T) {
+	for failure, code := range map[error]int{
+		subjects.ErrBadRequest: 400, subjects.ErrNotFound: 404, subjects.ErrDeadlineExceeded: 408,
+		subjects.ErrTooLarge: 413, subjects.ErrOverloaded: 429, subjects.ErrPlugin: 500,
+		subjects.ErrNotImplemented: 501, subjects.ErrCrashed: 502, subjects.ErrUnavailable: 503,
+	} {
+		sent := subjects.Errorf(failure, "for %s", "a reason")
+		received := subjects.FromCode(sent.Code(), sent.Text)
+		if sent.Code() != code || !errors.Is(received, failure) || received.Text != "for a reason" {
+			t.Errorf("%v went out as %d and came back as %v", failure, sent.Code(), received)
+		}
+	}
+}
+
+func TestDeadlineExceededIsTheContextsToo(t *testing.T) {
+	if !errors.Is(subjects.FromCode(408, ""), context.DeadlineExceeded) {
+		t.Error("408 is no context.DeadlineExceeded")
+	}
+	if errors.Is(subjects.FromCode(500, ""), context.DeadlineExceeded) {
+		t.Error("500 is a context.DeadlineExceeded")
+	}
+}
+
+func ExampleToken() {
+	fmt.Println(subjects.Call("my plugin", "scrobble"))
+	// Output: plugins.my=20plugin.scrobble
+}
+
+func ExampleError() {
+	fmt.Println(subjects.FromCode(404, "plugin:not_found"))
+	fmt.Println(subjects.FromCode(503, "my-plugin is not loaded"))
+	// Output:
+	// 404 plugin:not_found
+	// 503 unavailable: my-plugin is not loaded
+}
