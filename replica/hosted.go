@@ -27,9 +27,11 @@ type hosted struct {
 	// after the last has gone.
 	current atomic.Pointer[generation]
 
+	// endpoint is nil while nothing is served; it changes under changing.
+	endpoint atomic.Pointer[bus.Endpoint]
+
 	// changing is held while a generation is made or unmade.
 	changing sync.Mutex
-	endpoint *bus.Endpoint // nil while nothing is served; guarded by changing
 
 	// mu guards what status tells.
 	mu      sync.Mutex
@@ -60,7 +62,7 @@ func (h *hosted) load(ctx context.Context, entry plugin.Entry) error {
 // serve puts next in the place of the current generation. The endpoint stays:
 // calls find the generation that is current when they run.
 func (h *hosted) serve(next *generation) error {
-	if h.endpoint == nil {
+	if h.endpoint.Load() == nil {
 		h.current.Store(next)
 		endpoint, err := h.replica.bus.Serve(bus.EndpointConfig{
 			ID:         h.id,
@@ -74,7 +76,7 @@ func (h *hosted) serve(next *generation) error {
 			h.current.Store(nil)
 			return errors.Join(err, next.close(context.Background()))
 		}
-		h.endpoint = endpoint
+		h.endpoint.Store(endpoint)
 	} else {
 		h.retire(h.current.Swap(next))
 	}
@@ -96,11 +98,12 @@ func (h *hosted) retire(old *generation) {
 func (h *hosted) unload(ctx context.Context) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	if h.endpoint == nil {
+	endpoint := h.endpoint.Load()
+	if endpoint == nil {
 		return nil
 	}
-	err := h.endpoint.Drain(ctx)
-	h.endpoint = nil
+	err := endpoint.Drain(ctx)
+	h.endpoint.Store(nil)
 	old := h.current.Swap(nil)
 	err = errors.Join(err, old.close(ctx))
 	h.announce(subjects.EventUnloaded, old.id, err)
@@ -210,6 +213,10 @@ func (h *hosted) status() subjects.PluginStatus {
 		status.Isolation = current.limits.Isolation
 		stats := current.module.Stats()
 		status.Calls = &subjects.CallStats{Running: stats.Running, Waiting: stats.Waiting, Idle: stats.Idle}
+		if endpoint := h.endpoint.Load(); endpoint != nil {
+			counts := endpoint.Stats()
+			status.Calls.Requests, status.Calls.Errors = counts.Requests, counts.Errors
+		}
 		entry = current.entry
 	}
 	if manifest := entry.Manifest; manifest != nil {

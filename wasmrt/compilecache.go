@@ -16,6 +16,11 @@ func trimCache(dir string, limit int64) error {
 	if dir == "" || limit <= 0 {
 		return nil
 	}
+	// The folder itself may be a link, which walking would not follow.
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
 	type entry struct {
 		path string
 		size int64
@@ -23,7 +28,7 @@ func trimCache(dir string, limit int64) error {
 	}
 	var entries []entry
 	var total int64
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
@@ -55,7 +60,7 @@ func trimCache(dir string, limit int64) error {
 			return err
 		}
 		total -= e.size
-		if parent := filepath.Dir(e.path); parent != filepath.Clean(dir) {
+		if parent := filepath.Dir(e.path); parent != dir {
 			// Fails where the folder still holds something, as it should.
 			_ = os.Remove(parent)
 		}

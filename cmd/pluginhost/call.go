@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// callGrace is how much longer than the plugin the command waits, for the reply
+// that tells the deadline.
+const callGrace = time.Second
+
+// maxRequest bounds what is read from standard input, in bytes.
+const maxRequest = 64 << 20
+
+func newCallCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "call ID METHOD [JSON|-]",
+		Short: "Call one method of a plugin",
+		Long: `Call one method of a plugin and print its JSON reply.
+
+The request is JSON; "-" reads it from standard input and nothing is {}. A
+failed call prints its code, name and text, and exits with 1.`,
+		Example: `  pluginhost call wikipedia get_artist_biography '{"name":"Nina Simone"}'
+  pluginhost call webhook is_authorized '{"userId":"1","username":"joe"}'`,
+		Args: usageArgs(cobra.RangeArgs(2, 3)),
+		RunE: call,
+	}
+	addClientFlags(cmd.Flags())
+	addTimeoutFlag(cmd.Flags())
+	return cmd
+}
+
+func call(cmd *cobra.Command, args []string) error {
+	id, method, request := args[0], args[1], []byte("{}")
+	if len(args) == 3 {
+		request = []byte(args[2])
+	}
+	if string(request) == "-" {
+		var err error
+		if request, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxRequest)); err != nil {
+			return fmt.Errorf("read the request: %w", err)
+		}
+	}
+	caller, conn, config, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), config.Timeout+callGrace)
+	defer cancel()
+	reply, err := caller.CallJSON(ctx, id, method, request, config.Timeout)
+	if err != nil {
+		var failure *subjects.Error
+		if errors.As(err, &failure) {
+			return failure
+		}
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), string(reply))
+	return err
+}

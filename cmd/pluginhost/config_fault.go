@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// configError lists everything that is wrong with flags, environment and file, at least one fault.
+type configError struct {
+	faults []configFault
+}
+
+// configFault is one wrong thing. where tells the user what to change: a flag, a variable, or file and key.
+type configFault struct {
+	key   string // as replica.ConfigKey writes it, or empty when it belongs to no setting
+	where string
+	text  string
+	// against is the key of the setting that key does not go together with, or empty.
+	against string
+	// structural faults (syntax, unknown keys) stop every command, the others only those that use the key.
+	structural bool
+}
+
+func (f configFault) String() string { return f.where + ": " + f.text }
+
+// Error has one line for each fault, after a line with their number if there are several.
+func (e *configError) Error() string {
+	if len(e.faults) == 1 {
+		return e.faults[0].String()
+	}
+	var lines strings.Builder
+	fmt.Fprintf(&lines, "%d faults in the configuration:", len(e.faults))
+	for _, fault := range e.faults {
+		lines.WriteString("\n  " + fault.String())
+	}
+	return lines.String()
+}
+
+// nearest returns the one of known that somebody who wrote key most likely meant.
+func nearest(key string, known []string) (string, bool) {
+	const longest = 64 // bytes; nobody mistypes a longer one, and comparing costs the product of the lengths
+	if len(key) > longest {
+		return "", false
+	}
+	best, fewest := "", max(2, len(key)/3)+1
+	for _, candidate := range known {
+		if edits := editDistance(strings.ToLower(key), strings.ToLower(candidate)); edits < fewest && edits < len(candidate) {
+			best, fewest = candidate, edits
+		}
+	}
+	return best, best != ""
+}
+
+// editDistance counts the bytes to insert, remove or replace on the way from a to b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// allowedName is a key or section that may stand at some place, and how to show it.
+type allowedName struct {
+	name  string
+	shown string
+}
+
+// unknownText says what would be right instead of a key or section that is not known where it stands.
+func unknownText(what, written string, allowed []allowedName) string {
+	names, all := make([]string, len(allowed)), make([]string, len(allowed))
+	for i, one := range allowed {
+		names[i], all[i] = one.name, one.shown
+	}
+	if meant, ok := nearest(written, names); ok {
+		return fmt.Sprintf("unknown %s; did you mean %s?", what, all[slices.Index(names, meant)])
+	}
+	return fmt.Sprintf("unknown %s; allowed here: %s", what, strings.Join(all, ", "))
+}

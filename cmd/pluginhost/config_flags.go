@@ -1,0 +1,40 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+const (
+	defaultConfigFile  = "pluginhost.toml"
+	defaultClientURL   = "nats://127.0.0.1:4222"
+	defaultCallTimeout = 10 * time.Second
+)
+
+// addServeFlags registers the flags of serve, which loadServeConfig reads.
+func addServeFlags(flags *pflag.FlagSet) {
+	addConnectionFlags(flags, "unset = embed a server")
+	flags.String("plugins", "", "folder of the plugins (default <data>/plugins)")
+	flags.String("data", "", "folder of the replica's own files (default $XDG_DATA_HOME/pluginhost)")
+	flags.String("listen", "", "host:port of the embedded NATS server; port 0 picks one (default 127.0.0.1:4222)")
+	flags.String("http", "", "host:port of health, metrics and dashboard; empty = off (default 127.0.0.1:8080)")
+	flags.String("name", "", "name of this replica (default the host name)")
+}
+
+// addClientFlags registers the flags of the commands that talk to running replicas, which loadClientConfig reads.
+func addClientFlags(flags *pflag.FlagSet) {
+	addConnectionFlags(flags, "default "+defaultClientURL)
+	flags.Bool("json", false, "print JSON for machines")
+}
+
+// addTimeoutFlag registers the flag that only call has besides addClientFlags.
+func addTimeoutFlag(flags *pflag.FlagSet) {
+	flags.Duration("timeout", defaultCallTimeout, "how long the plugin may take")
+}
+
+func addConnectionFlags(flags *pflag.FlagSet, unset string) {
+	flags.String("config", "", "configuration file (default "+defaultConfigFile+" in the working directory if there is one)")
+	flags.String("nats", "", "URL of the NATS server ("+unset+")")
+	flags.String("creds", "", "credentials file for the NATS server")
+}

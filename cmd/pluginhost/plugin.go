@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+func newPluginCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "plugin",
+		Short: "Look at plugins",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE:  help,
+	}
+	cmd.AddCommand(newPluginListCommand())
+	return cmd
+}
+
+func newPluginListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the plugins of all replicas",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE:  pluginList,
+	}
+	addClientFlags(cmd.Flags())
+	return cmd
+}
+
+// pluginListDocument is what --json prints.
+type pluginListDocument struct {
+	V       int            `json:"v"`
+	Plugins []listedPlugin `json:"plugins"`
+}
+
+// listedPlugin is a plugin with its state on each replica.
+type listedPlugin struct {
+	subjects.PluginStatus
+	Replicas map[string]subjects.State `json:"replicas"`
+}
+
+func pluginList(cmd *cobra.Command, _ []string) error {
+	caller, conn, config, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	plugins, err := listPlugins(cmd, caller)
+	if err != nil {
+		return err
+	}
+	if config.JSON {
+		return printJSON(cmd.OutOrStdout(), pluginListDocument{V: subjects.Version, Plugins: plugins})
+	}
+	table := newTable(cmd.OutOrStdout(), "ID", "NAME", "AUTHOR", "VERSION", "CAPABILITIES", "DESCRIPTION", "STATE")
+	for _, p := range plugins {
+		if p.Name == "" && p.Error != "" {
+			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, p.states())
+			continue
+		}
+		name := p.Name
+		if p.Symlink {
+			name += " (dev)"
+		}
+		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), p.states())
+	}
+	return table.flush()
+}
+
+// listPlugins merges what the replicas tell. Where they differ, a replica that
+// serves the plugin is believed.
+func listPlugins(cmd *cobra.Command, caller *client.Client) ([]listedPlugin, error) {
+	replicas, err := caller.Status(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	plugins := []listedPlugin{}
+	for _, r := range replicas {
+		for _, status := range r.Plugins {
+			i := slices.IndexFunc(plugins, func(p listedPlugin) bool { return p.ID == status.ID })
+			if i < 0 {
+				i = len(plugins)
+				plugins = append(plugins, listedPlugin{PluginStatus: status, Replicas: map[string]subjects.State{}})
+			}
+			if status.State == subjects.StateReady && plugins[i].State != subjects.StateReady {
+				plugins[i].PluginStatus = status
+			}
+			plugins[i].Replicas[r.Replica] = status.State
+		}
+	}
+	slices.SortFunc(plugins, func(a, b listedPlugin) int { return strings.Compare(a.ID, b.ID) })
+	return plugins, nil
+}
+
+// states counts the replicas in each state, such as "ready 2, failed 1".
+func (p listedPlugin) states() string {
+	counts := map[subjects.State]int{}
+	for _, state := range p.Replicas {
+		counts[state]++
+	}
+	var parts []string
+	for _, state := range []subjects.State{subjects.StateReady, subjects.StateInitialising, subjects.StateFailed} {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", state, n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

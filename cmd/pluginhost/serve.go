@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a replica",
+		Long: `Run a replica: load the plugins of a folder and answer for them over NATS.
+
+Without --nats it runs a NATS server of its own. SIGTERM and Ctrl-C finish the
+calls that run and leave; a second one ends the process at once.`,
+		Example: `  pluginhost serve --plugins ./plugins
+  pluginhost serve --nats nats://nats-1:4222,nats://nats-2:4222 --creds host.creds`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd) },
+	}
+	addServeFlags(cmd.Flags())
+	cmd.Flags().Bool("json", false, "write log records as JSON")
+	return cmd
+}
+
+func serve(cmd *cobra.Command) error {
+	config, err := loadServeConfig(cmd.Flags(), os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	var handler slog.Handler = slog.NewTextHandler(cmd.ErrOrStderr(), nil)
+	if json, _ := cmd.Flags().GetBool("json"); json {
+		handler = slog.NewJSONHandler(cmd.ErrOrStderr(), nil)
+	}
+	log := slog.New(handler)
+	ctx := cmd.Context()
+	r, err := replica.Start(ctx, config, log)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	status := r.Status()
+	ready, failed := 0, 0
+	for _, plugin := range status.Plugins {
+		if plugin.State == subjects.StateReady {
+			ready++
+		} else {
+			failed++
+		}
+	}
+	log.Info("ready", "nats", r.URL(), "replica", r.ID(), "http", r.HTTPAddress(), "plugins", ready, "failed", failed)
+	select {
+	case <-ctx.Done():
+	case <-r.Asked():
+	}
+	log.Info("draining", "replica", r.ID())
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.Runtime.MaxTimeout+drainMargin)
+	defer cancel()
+	if err := r.Drain(drain); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	log.Info("stopped", "replica", r.ID())
+	return nil
+}
+
+// drainMargin is how much longer than its longest call a replica may take to
+// leave.
+const drainMargin = 5 * time.Second

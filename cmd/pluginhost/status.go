@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+func newStatusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the replicas and their plugins",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE:  status,
+	}
+	addClientFlags(cmd.Flags())
+	return cmd
+}
+
+// statusDocument is what --json prints.
+type statusDocument struct {
+	V        int               `json:"v"`
+	Replicas []subjects.Status `json:"replicas"`
+}
+
+func status(cmd *cobra.Command, _ []string) error {
+	caller, conn, config, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	replicas, err := caller.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if config.JSON {
+		return printJSON(cmd.OutOrStdout(), statusDocument{V: subjects.Version, Replicas: replicas})
+	}
+	table := newTable(cmd.OutOrStdout(), "REPLICA", "UP", "STATE", "NATS", "PLUGINS", "FAILED")
+	for _, r := range replicas {
+		ready, failed := 0, 0
+		for _, p := range r.Plugins {
+			switch p.State {
+			case subjects.StateReady:
+				ready++
+			case subjects.StateFailed:
+				failed++
+			case subjects.StateInitialising:
+			}
+		}
+		table.row(r.Replica, time.Since(r.Started).Round(time.Second).String(), replicaState(r), r.NATS, strconv.Itoa(ready), strconv.Itoa(failed))
+	}
+	table.gap()
+	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING")
+	for _, r := range replicas {
+		for _, p := range r.Plugins {
+			calls := subjects.CallStats{}
+			if p.Calls != nil {
+				calls = *p.Calls
+			}
+			table.row(r.Replica, p.ID, string(p.State), dash(p.Generation), strconv.Itoa(calls.Requests), strconv.Itoa(calls.Errors),
+				strconv.Itoa(calls.Running), strconv.Itoa(calls.Waiting))
+		}
+	}
+	if err := table.flush(); err != nil {
+		return err
+	}
+	return printReasons(cmd.OutOrStdout(), replicas)
+}
+
+// printReasons says why plugins are not what they should be.
+func printReasons(out io.Writer, replicas []subjects.Status) error {
+	for _, r := range replicas {
+		for _, p := range r.Plugins {
+			if p.Error == "" {
+				continue
+			}
+			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, r.Replica, p.Error); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func replicaState(r subjects.Status) string {
+	switch {
+	case r.Draining:
+		return "draining"
+	case r.Ready:
+		return "ready"
+	default:
+		return "starting"
+	}
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// printJSON prints a document for machines.
+func printJSON(out io.Writer, document any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(document)
+}
+
+// table prints aligned columns.
+type table struct{ writer *tabwriter.Writer }
+
+func newTable(out io.Writer, header ...string) table {
+	t := table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	t.row(header...)
+	return t
+}
+
+// row adds a line. Foreign texts are made to fit one.
+func (t table) row(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = strings.Join(strings.Fields(cell), " ")
+	}
+	// Errors of the writer come back from flush.
+	_, _ = fmt.Fprintln(t.writer, strings.Join(cells, "\t"))
+}
+
+// gap ends one set of columns; the next row begins another.
+func (t table) gap() { _, _ = fmt.Fprintln(t.writer) }
+
+func (t table) flush() error { return t.writer.Flush() }

@@ -1,0 +1,41 @@
+package testenv
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Manifest returns a manifest with these capabilities and permissions; nil
+// permissions are none.
+func Manifest(permissions map[string]any, capabilities ...string) []byte {
+	if permissions == nil {
+		permissions = map[string]any{}
+	}
+	body, err := json.Marshal(map[string]any{
+		"name": "test", "author": "pluginhost", "version": "1.0.0", "description": "A plugin for tests.",
+		"website": "https://example.com", "capabilities": capabilities, "permissions": permissions,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+// AddPlugin writes a plugin into a plugins folder.
+func AddPlugin(t testing.TB, folder, id string, manifest, wasm []byte) {
+	t.Helper()
+	dir := filepath.Join(folder, id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"manifest.json": manifest, "plugin.wasm": wasm} {
+		if content == nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package testenv
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pluginhost/pluginhost/testenv/guests"
+)
+
+// Binary builds the pluginhost command and returns the file.
+func Binary(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(guests.CacheDir(t, "bin"), "pluginhost")
+	lock := flock.New(file + ".lock")
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Unlock() }()
+	cmd := exec.Command("go", "build", "-o", file, "./cmd/pluginhost")
+	cmd.Dir = guests.Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return file
+}
+
+// Process is a replica in a process of its own.
+type Process struct {
+	// ReplicaID and NATS are what its ready line said.
+	ReplicaID, NATS string
+
+	t    testing.TB
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+	err  error         // how it ended
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// StartProcess runs "pluginhost serve" with args and waits for its ready line.
+// The process is killed when the test ends.
+func StartProcess(t testing.TB, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: exec.Command(Binary(t), append([]string{"serve", "--json"}, args...)...), done: make(chan struct{})}
+	p.cmd.Dir = t.TempDir()
+	p.cmd.Env = append(os.Environ(), "PLUGINHOST_CONFIG=")
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	go func() {
+		defer close(p.done)
+		p.read(bufio.NewScanner(stderr), ready)
+		p.err = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	})
+	select {
+	case <-ready:
+	case <-p.done:
+		t.Fatalf("serve ended before it was ready: %v\n%s", p.err, p.Log())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("serve is not ready\n%s", p.Log())
+	}
+	return p
+}
+
+func (p *Process) read(lines *bufio.Scanner, ready chan<- struct{}) {
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		p.mu.Lock()
+		p.log.Write(append(bytes.Clone(lines.Bytes()), '\n'))
+		p.mu.Unlock()
+		var record struct{ Msg, Replica, NATS string }
+		if json.Unmarshal(lines.Bytes(), &record) == nil && record.Msg == "ready" {
+			p.ReplicaID, p.NATS = record.Replica, record.NATS
+			close(ready)
+		}
+	}
+}
+
+// Log is what the process has written so far.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Logged says whether a line with all these parts has been written.
+func (p *Process) Logged(parts ...string) bool {
+	for line := range strings.Lines(p.Log()) {
+		all := true
+		for _, part := range parts {
+			all = all && strings.Contains(line, part)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// Signal sends a signal to the process.
+func (p *Process) Signal(signal syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Wait waits for the end of the process and returns its exit code; -1 is a
+// signal.
+func (p *Process) Wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(2 * time.Minute):
+		p.t.Fatalf("the process does not end\n%s", p.Log())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}

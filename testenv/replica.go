@@ -1,0 +1,58 @@
+package testenv
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+)
+
+// Config returns the configuration of a replica that works in folders of the
+// test, shares compiled code with other tests and does not listen for HTTP.
+func Config(t testing.TB, natsURL, plugins string) replica.Config {
+	t.Helper()
+	config := replica.DefaultConfig()
+	config.Name = "test"
+	config.Data = DataFolder(t)
+	config.Plugins.Folder = plugins
+	config.Plugins.CacheSize = 4 << 30
+	config.NATS.URL = natsURL
+	config.HTTP.Listen = ""
+	return config
+}
+
+// DataFolder returns a folder for the data of a replica in which compiled code
+// is shared with other tests.
+func DataFolder(t testing.TB) string {
+	t.Helper()
+	data := t.TempDir()
+	if err := os.Symlink(guests.CacheDir(t, "compiled"), filepath.Join(data, "compiled")); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Start runs a replica in this process until the test ends. Its log goes to
+// log, or nowhere if that is nil.
+func Start(t testing.TB, config replica.Config, log io.Writer) *replica.Replica {
+	t.Helper()
+	handler := slog.DiscardHandler
+	if log != nil {
+		handler = slog.NewTextHandler(log, nil)
+	}
+	r, err := replica.Start(t.Context(), config, slog.New(handler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Drain(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
