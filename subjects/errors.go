@@ -100,7 +100,7 @@ func (e *Error) Unwrap() error { return e.Failure }
 
 // Is also matches context.DeadlineExceeded, where it applies.
 func (e *Error) Is(target error) bool {
-	return target == context.DeadlineExceeded && e.Failure == ErrDeadlineExceeded //nolint:errorlint // identity is meant
+	return target == context.DeadlineExceeded && e.Failure == ErrDeadlineExceeded
 }
 
 // NothingRan says that the call never reached the plugin, so that sending it

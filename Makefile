@@ -1,0 +1,51 @@
+# make run    try it: the example plugins on a replica with a NATS server of its own
+# make test   all tests, with the race detector
+GO ?= go
+TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
+EXAMPLES = $(notdir $(patsubst %/manifest.json,%,$(wildcard examples/*/manifest.json)))
+
+.PHONY: run examples build test lint generate bench soak clean
+
+run: build examples
+	@echo
+	@echo "In another shell, once a line says msg=ready:"
+	@echo
+	@echo "  bin/pluginhost call minimal get_artist_biography '{\"name\":\"Nina Simone\"}'"
+	@echo "  bin/pluginhost call wikipedia get_artist_biography '{\"name\":\"Nina Simone\"}'   # asks Wikipedia"
+	@echo "  bin/pluginhost plugin list"
+	@echo "  bin/pluginhost status"
+	@echo
+	bin/pluginhost serve --plugins dist/plugins --data dist/data
+
+build:
+	$(GO) build -o bin/pluginhost ./cmd/pluginhost
+
+examples: $(EXAMPLES:%=dist/plugins/%/plugin.wasm)
+
+.PHONY: $(EXAMPLES:%=dist/plugins/%/plugin.wasm)
+dist/plugins/%/plugin.wasm:
+	@mkdir -p $(@D)
+	cp examples/$*/manifest.json $(@D)/
+	GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -o $@ ./examples/$*
+
+test:
+	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the test of a client that is not Go is skipped"
+	$(GO) test -race -timeout 15m ./...
+
+lint:
+	$(TOOL) golangci-lint run ./...
+	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
+
+generate:
+	$(GO) generate ./api
+
+# Ratios within one run; see bench/README.md.
+bench:
+	cd bench && $(GO) run .
+
+# Ten thousand rounds of bad input; see what grows.
+soak:
+	$(GO) run ./testenv/soak -rounds 10000
+
+clean:
+	rm -rf bin dist
