@@ -10,7 +10,7 @@ run: build examples
 	@echo
 	@echo "In another shell, once a line says msg=ready:"
 	@echo
-	@echo "  bin/pluginhost call minimal get_artist_biography '{\"name\":\"Nina Simone\"}'"
+	@echo "  bin/pluginhost call minimal get_artist_url '{\"mbid\":\"5b11f4ce-a62d-471e-81fc-a69a8278c7da\"}'"
 	@echo "  bin/pluginhost call wikipedia get_artist_biography '{\"name\":\"Nina Simone\"}'   # asks Wikipedia"
 	@echo "  bin/pluginhost plugin list"
 	@echo "  bin/pluginhost status"

@@ -33,6 +33,50 @@ var metadataAgent MetadataAgent
 // an init function, because main never runs; the last registration counts.
 func RegisterMetadataAgent(p MetadataAgent) { metadataAgent = p }
 
+// UnimplementedMetadataAgent answers every method with ErrNotImplemented. A plugin embeds it and
+// writes the methods it offers.
+type UnimplementedMetadataAgent struct{}
+
+// GetArtistMBID returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetArtistMBID(context.Context, *ArtistMBIDRequest) (*ArtistMBIDResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetArtistURL returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetArtistURL(context.Context, *ArtistURLRequest) (*ArtistURLResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetArtistBiography returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetArtistBiography(context.Context, *ArtistBiographyRequest) (*ArtistBiographyResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetSimilarArtists returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetSimilarArtists(context.Context, *ArtistSimilarRequest) (*ArtistSimilarResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetArtistImages returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetArtistImages(context.Context, *ArtistImageRequest) (*ArtistImageResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetArtistTopSongs returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetArtistTopSongs(context.Context, *ArtistTopSongsRequest) (*ArtistTopSongsResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetAlbumInfo returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetAlbumInfo(context.Context, *AlbumInfoRequest) (*AlbumInfoResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// GetAlbumImages returns ErrNotImplemented.
+func (UnimplementedMetadataAgent) GetAlbumImages(context.Context, *AlbumImagesRequest) (*AlbumImagesResponse, error) {
+	return nil, ErrNotImplemented
+}
+
 // Scrobbler records what users listen to.
 type Scrobbler interface {
 	// IsAuthorized says whether the plugin scrobbles for a user.
@@ -49,6 +93,25 @@ var scrobbler Scrobbler
 // an init function, because main never runs; the last registration counts.
 func RegisterScrobbler(p Scrobbler) { scrobbler = p }
 
+// UnimplementedScrobbler answers every method with ErrNotImplemented. A plugin embeds it and
+// writes the methods it offers.
+type UnimplementedScrobbler struct{}
+
+// IsAuthorized returns ErrNotImplemented.
+func (UnimplementedScrobbler) IsAuthorized(context.Context, *ScrobblerIsAuthorizedRequest) (*ScrobblerIsAuthorizedResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// NowPlaying returns ErrNotImplemented.
+func (UnimplementedScrobbler) NowPlaying(context.Context, *ScrobblerNowPlayingRequest) (*ScrobblerNowPlayingResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// Scrobble returns ErrNotImplemented.
+func (UnimplementedScrobbler) Scrobble(context.Context, *ScrobblerScrobbleRequest) (*ScrobblerScrobbleResponse, error) {
+	return nil, ErrNotImplemented
+}
+
 // SchedulerCallback receives what the plugin has scheduled.
 type SchedulerCallback interface {
 	// OnSchedulerCallback is called when a schedule is due.
@@ -61,6 +124,15 @@ var schedulerCallback SchedulerCallback
 // an init function, because main never runs; the last registration counts.
 func RegisterSchedulerCallback(p SchedulerCallback) { schedulerCallback = p }
 
+// UnimplementedSchedulerCallback answers every method with ErrNotImplemented. A plugin embeds it and
+// writes the methods it offers.
+type UnimplementedSchedulerCallback struct{}
+
+// OnSchedulerCallback returns ErrNotImplemented.
+func (UnimplementedSchedulerCallback) OnSchedulerCallback(context.Context, *SchedulerCallbackRequest) (*SchedulerCallbackResponse, error) {
+	return nil, ErrNotImplemented
+}
+
 // LifecycleManagement tells a plugin of its own life.
 type LifecycleManagement interface {
 	// OnInit is called before the plugin takes calls.
@@ -72,6 +144,15 @@ var lifecycleManagement LifecycleManagement
 // RegisterLifecycleManagement makes p the plugin's LifecycleManagement. A plugin calls it in
 // an init function, because main never runs; the last registration counts.
 func RegisterLifecycleManagement(p LifecycleManagement) { lifecycleManagement = p }
+
+// UnimplementedLifecycleManagement answers every method with ErrNotImplemented. A plugin embeds it and
+// writes the methods it offers.
+type UnimplementedLifecycleManagement struct{}
+
+// OnInit returns ErrNotImplemented.
+func (UnimplementedLifecycleManagement) OnInit(context.Context, *InitRequest) (*InitResponse, error) {
+	return nil, ErrNotImplemented
+}
 
 // WebSocketCallback receives the events of the plugin's WebSocket connections.
 type WebSocketCallback interface {
@@ -90,3 +171,27 @@ var webSocketCallback WebSocketCallback
 // RegisterWebSocketCallback makes p the plugin's WebSocketCallback. A plugin calls it in
 // an init function, because main never runs; the last registration counts.
 func RegisterWebSocketCallback(p WebSocketCallback) { webSocketCallback = p }
+
+// UnimplementedWebSocketCallback answers every method with ErrNotImplemented. A plugin embeds it and
+// writes the methods it offers.
+type UnimplementedWebSocketCallback struct{}
+
+// OnTextMessage returns ErrNotImplemented.
+func (UnimplementedWebSocketCallback) OnTextMessage(context.Context, *OnTextMessageRequest) (*OnTextMessageResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// OnBinaryMessage returns ErrNotImplemented.
+func (UnimplementedWebSocketCallback) OnBinaryMessage(context.Context, *OnBinaryMessageRequest) (*OnBinaryMessageResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// OnError returns ErrNotImplemented.
+func (UnimplementedWebSocketCallback) OnError(context.Context, *OnErrorRequest) (*OnErrorResponse, error) {
+	return nil, ErrNotImplemented
+}
+
+// OnClose returns ErrNotImplemented.
+func (UnimplementedWebSocketCallback) OnClose(context.Context, *OnCloseRequest) (*OnCloseResponse, error) {
+	return nil, ErrNotImplemented
+}

@@ -31,8 +31,9 @@ type Heartbeat struct {
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
-	mu   sync.Mutex
-	seen map[string]sighting // by key
+	mu      sync.Mutex
+	seen    map[string]sighting // by key
+	changed chan struct{}       // closed at the next sighting
 }
 
 // sighting is the last time a record moved, by our own monotonic clock: clocks
@@ -49,7 +50,7 @@ func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func()
 	if err != nil {
 		return nil, err
 	}
-	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, seen: make(map[string]sighting)}
+	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, seen: make(map[string]sighting), changed: make(chan struct{})}
 	if err := h.beat(ctx); err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
@@ -117,6 +118,8 @@ func (h *Heartbeat) watch(ctx context.Context, watcher jetstream.KeyWatcher) {
 func (h *Heartbeat) note(entry jetstream.KeyValueEntry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	close(h.changed)
+	h.changed = make(chan struct{})
 	if entry.Operation() != jetstream.KeyValuePut {
 		delete(h.seen, entry.Key())
 		return
@@ -137,6 +140,13 @@ func (h *Heartbeat) Live() int {
 		}
 	}
 	return live
+}
+
+// Changed returns a channel that is closed when a record is next seen to move.
+func (h *Heartbeat) Changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changed
 }
 
 // Stop removes the record and stops watching.

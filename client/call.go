@@ -17,18 +17,32 @@ import (
 const minResend = 20 * time.Millisecond
 
 // Call calls one method by its name on the bus with the bytes of the request
-// message, or with JSON, and returns the response in the same form. Methods of
-// the capabilities are easier called through MetadataAgent and Scrobbler.
+// message and returns those of the response. It is easier called through
+// MetadataAgent and Scrobbler.
 func (c *Client) Call(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, subjects.Call(id, method), request)
+	return c.send(ctx, id, call{subject: subjects.Call(id, method), body: request})
+}
+
+// CallJSON is Call with JSON both ways. A timeout above 0 is what the plugin is
+// given; the caller waits as long as ctx says, for a reply that tells why.
+func (c *Client) CallJSON(ctx context.Context, id, method string, request []byte, timeout time.Duration) ([]byte, error) {
+	return c.send(ctx, id, call{subject: subjects.Call(id, method), body: request, json: true, timeout: timeout})
 }
 
 // Callback calls one callback, as the host does: for operators and tests.
 func (c *Client) Callback(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, subjects.Callback(id, method), request)
+	return c.send(ctx, id, call{subject: subjects.Callback(id, method), body: request})
 }
 
-func (c *Client) send(ctx context.Context, id, subject string, request []byte) ([]byte, error) {
+// call is one request before it is sent.
+type call struct {
+	subject string
+	body    []byte
+	json    bool
+	timeout time.Duration // what the plugin is given; 0 is until the deadline
+}
+
+func (c *Client) send(ctx context.Context, id string, request call) ([]byte, error) {
 	if len(id) > subjects.MaxID {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "the plugin id has %d bytes, the limit is %d", len(id), subjects.MaxID)
 	}
@@ -38,7 +52,7 @@ func (c *Client) send(ctx context.Context, id, subject string, request []byte) (
 		defer cancel()
 	}
 	for attempt := 0; ; attempt++ {
-		response, err := c.once(ctx, id, subject, request)
+		response, err := c.once(ctx, id, request)
 		var failure *subjects.Error
 		if err == nil || !errors.As(err, &failure) || !failure.NothingRan() || attempt >= c.resends || errors.Is(err, errNobody) {
 			return response, err
@@ -54,17 +68,24 @@ func (c *Client) send(ctx context.Context, id, subject string, request []byte) (
 }
 
 // once sends the request once.
-func (c *Client) once(ctx context.Context, id, subject string, request []byte) ([]byte, error) {
-	msg := nats.NewMsg(subject)
-	msg.Data = request
-	deadline, _ := ctx.Deadline()
-	msg.Header.Set(subjects.HeaderTimeout, time.Until(deadline).String())
+func (c *Client) once(ctx context.Context, id string, request call) ([]byte, error) {
+	msg := nats.NewMsg(request.subject)
+	msg.Data = request.body
+	timeout := request.timeout
+	if timeout <= 0 {
+		deadline, _ := ctx.Deadline()
+		timeout = time.Until(deadline)
+	}
+	msg.Header.Set(subjects.HeaderTimeout, timeout.String())
+	if request.json {
+		msg.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
+	}
 	reply, err := c.conn.RequestMsgWithContext(ctx, msg)
 	switch {
 	case err == nil:
 		return reply.Data, failureOf(reply)
 	case errors.Is(err, nats.ErrMaxPayload):
-		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request has %d bytes, the server's max_payload is %d", len(request), c.conn.MaxPayload())
+		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request has %d bytes, the server's max_payload is %d", len(request.body), c.conn.MaxPayload())
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, c.whyNobody(ctx, id)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
@@ -142,8 +163,6 @@ func invoke(ctx context.Context, c *Client, id, method string, request, response
 	if err != nil {
 		return fmt.Errorf("call %s: %w", id, err)
 	}
-	// A request whose only field is empty has no bytes, and none that begins
-	// with the first byte of JSON can come of the contract's messages.
 	answer, err := c.Call(ctx, id, method, body)
 	if err != nil {
 		return err

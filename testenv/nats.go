@@ -2,7 +2,9 @@ package testenv
 
 import (
 	"fmt"
+	"net"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,9 +18,12 @@ const startTimeout = 30 * time.Second
 // it before it starts.
 func NATS(t testing.TB, options ...func(*server.Options)) string {
 	t.Helper()
-	return startServer(t, options...).ClientURL()
+	s := startServer(t, options...)
+	awaitReady(t, s)
+	return s.ClientURL()
 }
 
+// startServer starts a server that is stopped with the test.
 func startServer(t testing.TB, options ...func(*server.Options)) *server.Server {
 	t.Helper()
 	config := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
@@ -34,39 +39,77 @@ func startServer(t testing.TB, options ...func(*server.Options)) *server.Server 
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(startTimeout) {
-		t.Fatal("the NATS server does not become ready")
-	}
 	return s
 }
 
+func awaitReady(t testing.TB, s *server.Server) {
+	t.Helper()
+	if !s.ReadyForConnections(startTimeout) {
+		t.Fatal("the NATS server does not become ready")
+	}
+}
+
 // Cluster starts three servers with clustered JetStream and returns their URLs
-// once they have a leader.
+// once they have a leader and are current.
 func Cluster(t testing.TB) []string {
 	t.Helper()
+	// A clustered JetStream wants to know its routes before it starts.
+	ports := freePorts(t, 3)
+	var routes []*url.URL
+	for _, port := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	}
 	var servers []*server.Server
-	var urls []string
-	for i := range 3 {
-		s := startServer(t, func(o *server.Options) {
+	for i, port := range ports {
+		servers = append(servers, startServer(t, func(o *server.Options) {
 			o.ServerName = fmt.Sprintf("n%d", i)
-			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
-			for _, peer := range servers {
-				o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: peer.ClusterAddr().String()})
-			}
-		})
-		servers = append(servers, s)
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
+			o.Routes = routes
+		}))
+	}
+	var urls []string
+	for _, s := range servers {
+		awaitReady(t, s)
 		urls = append(urls, s.ClientURL())
 	}
-	deadline := time.Now().Add(startTimeout)
+	leader := func(s *server.Server) bool {
+		return s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(servers)
+	}
+	await(t, "the JetStream cluster has no leader", func() bool { return slices.ContainsFunc(servers, leader) })
 	for _, s := range servers {
-		for !s.JetStreamIsCurrent() || len(s.JetStreamClusterPeers()) < len(servers) && s.JetStreamIsLeader() {
-			if time.Now().After(deadline) {
-				t.Fatal("the JetStream cluster does not become current")
-			}
-			time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the server has no event for it
-		}
+		await(t, "the JetStream cluster is not current", s.JetStreamIsCurrent)
 	}
 	return urls
+}
+
+// await polls what the server has no event for.
+func await(t testing.TB, problem string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(startTimeout)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatal(problem)
+		}
+	}
+}
+
+// freePorts returns ports that nobody listens on.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }()
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports
 }
 
 // Connect returns a connection that is closed with the test.

@@ -11,8 +11,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/spf13/pflag"
+
+	"github.com/pluginhost/pluginhost/replica"
 )
 
 // clientConfig is what the commands that talk to running replicas need.

@@ -17,8 +17,9 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 	"github.com/pelletier/go-toml/v2"
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/spf13/pflag"
+
+	"github.com/pluginhost/pluginhost/replica"
 )
 
 const (

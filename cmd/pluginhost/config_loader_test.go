@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/spf13/pflag"
+
+	"github.com/pluginhost/pluginhost/replica"
 )
 
 func equal[T any](t *testing.T, got, want T) {

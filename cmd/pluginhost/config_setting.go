@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/pelletier/go-toml/v2"
+
 	"github.com/pluginhost/pluginhost/replica"
 )
 

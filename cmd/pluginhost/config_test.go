@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/spf13/pflag"
+
+	"github.com/pluginhost/pluginhost/replica"
 )
 
 // configCase is one start of the program: a file in the working directory, variables and arguments.

@@ -85,6 +85,23 @@ func (g generator) capabilities() {
 		out.P("// an init function, because main never runs; the last registration counts.")
 		out.P("func Register", service.GoName, "(p ", service.GoName, ") { ", registered(service), " = p }")
 		out.P()
+		unimplemented(out, service)
+	}
+}
+
+// unimplemented generates what a plugin embeds that offers some methods only.
+func unimplemented(out *protogen.GeneratedFile, service *protogen.Service) {
+	name := "Unimplemented" + service.GoName
+	out.P("// ", name, " answers every method with ErrNotImplemented. A plugin embeds it and")
+	out.P("// writes the methods it offers.")
+	out.P("type ", name, " struct{}")
+	out.P()
+	for _, method := range service.Methods {
+		out.P("// ", method.GoName, " returns ErrNotImplemented.")
+		out.P("func (", name, ") ", method.GoName, "(", contextPackage.Ident("Context"), ", *", method.Input.GoIdent, ") (*", method.Output.GoIdent, ", error) {")
+		out.P("return nil, ErrNotImplemented")
+		out.P("}")
+		out.P()
 	}
 }
 

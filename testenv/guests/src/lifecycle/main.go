@@ -40,7 +40,7 @@ func (lifecycle) OnInit(_ context.Context, request *api.InitRequest) (*api.InitR
 }
 
 // agent tells the plugin's configuration as a biography.
-type agent struct{ api.MetadataAgent }
+type agent struct{ api.UnimplementedMetadataAgent }
 
 func (agent) GetArtistBiography(ctx context.Context, _ *api.ArtistBiographyRequest) (*api.ArtistBiographyResponse, error) {
 	response, err := config.NewConfigService().GetPluginConfig(ctx, &config.GetPluginConfigRequest{})

@@ -1,0 +1,63 @@
+// Package examples_test proves that the examples and the snippets of the
+// authors' guide are as they should be for somebody who copies them.
+package examples_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+)
+
+// each runs check for every example.
+func each(t *testing.T, check func(t *testing.T, dir string)) {
+	t.Helper()
+	manifests, err := filepath.Glob("*/manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifests) == 0 {
+		t.Fatal("no examples")
+	}
+	for _, manifest := range manifests {
+		dir := filepath.Dir(manifest)
+		t.Run(dir, func(t *testing.T) { check(t, dir) })
+	}
+}
+
+func TestManifestsHaveNoWarnings(t *testing.T) {
+	each(t, func(t *testing.T, dir string) {
+		data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantGoodManifest(t, data)
+	})
+}
+
+func TestExamplesBuildAsPlugins(t *testing.T) {
+	each(t, func(t *testing.T, dir string) {
+		guests.Compile(t, dir)
+	})
+}
+
+// wantGoodManifest also looks at what the manifest's schema leaves to the
+// services.
+func wantGoodManifest(t *testing.T, data []byte) {
+	t.Helper()
+	manifest, warnings, err := plugin.ParseManifest(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, warning := range warnings {
+		t.Error("warning:", warning)
+	}
+	if http := manifest.Permissions.HTTP; http != nil {
+		if _, err := netguard.Parse(http.AllowedURLs); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package http
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	nethttp "net/http"
+	"net/url"
+	"time"
+
+	api "github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+)
+
+// blockedPrefix begins the error of a response when a permission stopped the request
+// (spec 5.1).
+const blockedPrefix = "Request blocked by plugin permissions: "
+
+// send makes one exchange, redirects included. The body of the request must not be
+// changed for some time after send returned: the transport may still be sending it.
+func (s *Service) send(ctx context.Context, method string, request *api.HttpRequest) *api.HttpResponse {
+	if s.running.Err() != nil {
+		return s.failed(nil)
+	}
+	target, err := s.check(request.GetUrl(), method)
+	if err != nil {
+		return s.blocked(ctx, method, request.GetUrl(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout(request.GetTimeoutMs()))
+	defer cancel()
+	defer context.AfterFunc(s.running, cancel)()
+
+	outgoing, err := s.newRequest(withExchange(ctx), method, target, request)
+	if err != nil {
+		return &api.HttpResponse{Error: err.Error()}
+	}
+	hops := redirects{service: s}
+	client := nethttp.Client{Transport: s.transport, CheckRedirect: hops.check}
+	incoming, err := client.Do(outgoing)
+	if err != nil {
+		if isBlocked(err) {
+			return hops.describe(s.blocked(ctx, method, request.GetUrl(), err))
+		}
+		return s.failed(err)
+	}
+	defer func() { _ = incoming.Body.Close() }()
+	return s.receive(incoming, hops.stopped)
+}
+
+// failed makes the response for an exchange without an answer. Close breaks exchanges
+// off in several ways, which read all the same.
+func (s *Service) failed(err error) *api.HttpResponse {
+	if s.running.Err() != nil {
+		return &api.HttpResponse{Error: "the HTTP service of the plugin is closed"}
+	}
+	return &api.HttpResponse{Error: err.Error()}
+}
+
+// check returns the URL to send in place of the one asked for. It is made for every
+// hop.
+func (s *Service) check(rawURL, method string) (*url.URL, error) {
+	target, err := s.patterns.Check(rawURL, method)
+	if err != nil {
+		return nil, err
+	}
+	return target, s.guard.CheckURL(target)
+}
+
+// timeout is the time for a whole exchange: what the plugin asks for up to the
+// maximum, and the default when it asks for nothing. A negative number asks for
+// nothing, too: in Navidrome it meant for ever.
+func (s *Service) timeout(milliseconds int32) time.Duration {
+	if milliseconds <= 0 {
+		return s.config.DefaultTimeout
+	}
+	return min(time.Duration(milliseconds)*time.Millisecond, s.config.MaxTimeout)
+}
+
+func (s *Service) newRequest(ctx context.Context, method string, target *url.URL, request *api.HttpRequest) (*nethttp.Request, error) {
+	header, err := s.requestHeader(request.GetHeaders())
+	if err != nil {
+		return nil, err
+	}
+	var body io.Reader
+	switch method {
+	case nethttp.MethodPost, nethttp.MethodPut, nethttp.MethodPatch:
+		if size := int64(len(request.GetBody())); size > s.config.MaxBody {
+			return nil, fmt.Errorf("request body of %d bytes is over the limit of %d bytes", size, s.config.MaxBody)
+		}
+		body = bytes.NewReader(request.GetBody())
+	}
+	outgoing, err := nethttp.NewRequestWithContext(ctx, method, target.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	outgoing.URL = target // exactly what was checked
+	outgoing.Header = header
+	return outgoing, nil
+}
+
+// receive reads a response. fault is what the plugin must know about it besides, or
+// nil.
+func (s *Service) receive(incoming *nethttp.Response, fault error) *api.HttpResponse {
+	response := &api.HttpResponse{Status: int32(incoming.StatusCode)}
+	if incoming.StatusCode == nethttp.StatusSwitchingProtocols {
+		// Its body is the bare connection.
+		response.Error = "the server switched protocols, which the HTTP service does not support: use the WebSocket service"
+		return response
+	}
+	header, err := responseHeader(incoming.Header)
+	if err != nil {
+		response.Error = err.Error()
+		return response
+	}
+	response.Headers = header
+	body, err := readBody(incoming, s.config.MaxBody)
+	var tooLarge *bodyTooLargeError
+	switch {
+	case errors.As(err, &tooLarge) && fault != nil:
+		fault = fmt.Errorf("%w; %w", fault, err)
+	case errors.As(err, &tooLarge):
+		fault = err
+	case err != nil:
+		return s.failed(err)
+	}
+	response.Body = body
+	if fault != nil {
+		response.Error = fault.Error()
+	}
+	return response
+}
+
+type bodyTooLargeError struct{ limit int64 }
+
+func (e *bodyTooLargeError) Error() string {
+	return fmt.Sprintf("response body is over the limit of %d bytes", e.limit)
+}
+
+// readBody reads a whole body after decompression, up to a limit.
+func readBody(incoming *nethttp.Response, limit int64) ([]byte, error) {
+	hasBody := incoming.Request.Method != nethttp.MethodHead
+	if hasBody && incoming.ContentLength > limit {
+		return nil, &bodyTooLargeError{limit}
+	}
+	body, err := io.ReadAll(io.LimitReader(incoming.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read response body: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return nil, &bodyTooLargeError{limit}
+	}
+	return body, nil
+}
+
+func isBlocked(err error) bool {
+	var blocked *netguard.BlockedError
+	return errors.As(err, &blocked)
+}

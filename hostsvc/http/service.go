@@ -1,0 +1,195 @@
+// Package http is the host service that makes HTTP requests for a plugin (spec 5.1),
+// within the limits of the plugin's manifest and of the host.
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	nethttp "net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	api "github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+)
+
+// Limits that are not configurable.
+const (
+	// maxRedirects is how many redirects are followed; the next one is returned.
+	maxRedirects = 5
+	// maxHeaders is how many headers a request or a response may have.
+	maxHeaders = 256
+	// maxHeaderBytes is how large the headers of a request or a response may be.
+	maxHeaderBytes = 256 << 10
+)
+
+// Config is the configuration of a Service.
+type Config struct {
+	// PluginID is the plugin that the service is for; it is in every log line.
+	PluginID string
+	// AllowedURLs are the URL patterns of the plugin's http permission with the
+	// methods each allows; package netguard describes them. There is at least one.
+	AllowedURLs map[string][]string
+	// AllowLocalNetwork allows addresses that are not on the public internet.
+	AllowLocalNetwork bool
+	// Navidrome is the address of Navidrome, which the service never calls. Nil is
+	// none.
+	Navidrome *url.URL
+	// UserHeader is the header by which Navidrome's reverse proxy says who is logged
+	// in. It is dropped from every request. Defaults to "Remote-User".
+	UserHeader string
+	// MaxBody is the largest request body, and the largest response body after
+	// decompression, in bytes. Defaults to 10 MiB.
+	MaxBody int64
+	// DefaultTimeout is for requests that ask for none. Defaults to 10 seconds, or
+	// MaxTimeout where that is less.
+	DefaultTimeout time.Duration
+	// MaxTimeout is the longest time a request may take. Defaults to 60 seconds.
+	MaxTimeout time.Duration
+	// Logger gets a warning for each refused request. Defaults to slog.Default().
+	Logger *slog.Logger
+	// Resolver looks up host names. Defaults to net.DefaultResolver.
+	Resolver netguard.Resolver
+}
+
+// Service makes the HTTP requests of one plugin. Its methods report every failure in
+// the error field of the response, for the guest would not see anything else; their
+// Go error is always nil. It is safe for concurrent use.
+type Service struct {
+	config    Config
+	patterns  *netguard.Patterns
+	guard     *netguard.Guard
+	transport *nethttp.Transport
+	slots     chan struct{} // one for each connection
+	warnings  *rate.Limiter
+
+	running context.Context // ends with Close
+	stop    context.CancelFunc
+}
+
+var _ api.HttpService = (*Service)(nil)
+
+// New makes a service; the caller closes it. It fails for URL patterns that cannot
+// be used (netguard.ErrPattern) or are missing, a Navidrome address without a host,
+// and negative limits, and names all of these faults at once.
+func New(config Config) (*Service, error) {
+	config, err := withDefaults(config)
+	faults := []error{err}
+	if len(config.AllowedURLs) == 0 {
+		faults = append(faults, errors.New("allowedUrls must contain at least one URL pattern"))
+	}
+	patterns, err := netguard.Parse(config.AllowedURLs)
+	faults = append(faults, err)
+	guarded := netguard.GuardConfig{AllowLocalNetwork: config.AllowLocalNetwork, Resolver: config.Resolver}
+	if config.Navidrome != nil {
+		navidrome, err := netguard.EndpointOf("Navidrome", config.Navidrome)
+		faults = append(faults, err)
+		guarded.Denied = []netguard.Endpoint{navidrome}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("http service of plugin %q: %w", config.PluginID, err)
+	}
+	guard, err := netguard.NewGuard(guarded)
+	if err != nil {
+		return nil, fmt.Errorf("http service of plugin %q: %w", config.PluginID, err)
+	}
+	running, stop := context.WithCancel(context.Background())
+	s := &Service{
+		config:   config,
+		patterns: patterns,
+		guard:    guard,
+		slots:    make(chan struct{}, maxConnections),
+		warnings: rate.NewLimiter(warningsPerSecond, warningsAtOnce),
+		running:  running,
+		stop:     stop,
+	}
+	s.transport = s.newTransport()
+	return s, nil
+}
+
+func withDefaults(config Config) (Config, error) {
+	if config.MaxBody < 0 || config.DefaultTimeout < 0 || config.MaxTimeout < 0 {
+		return config, errors.New("limits must not be negative: leave them 0 for the defaults")
+	}
+	if config.UserHeader == "" {
+		config.UserHeader = "Remote-User"
+	}
+	if config.MaxBody == 0 {
+		config.MaxBody = 10 << 20
+	}
+	config.MaxBody = min(config.MaxBody, math.MaxInt64-1) // one byte more is read to see the end
+	if config.MaxTimeout == 0 {
+		config.MaxTimeout = time.Minute
+	}
+	if config.DefaultTimeout == 0 {
+		config.DefaultTimeout = 10 * time.Second
+	}
+	config.DefaultTimeout = min(config.DefaultTimeout, config.MaxTimeout)
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	return config, nil
+}
+
+// newTransport makes a transport of the plugin's own: connections are not shared
+// with other plugins, and there is no proxy.
+func (s *Service) newTransport() *nethttp.Transport {
+	return &nethttp.Transport{
+		DialContext:            s.dial,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           16,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        time.Minute,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+}
+
+// Close aborts the requests in flight and closes the connections. Requests made
+// after it fail. It can be called more than once and its error is always nil.
+func (s *Service) Close() error {
+	s.stop()
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+// Get sends a GET request; a body in the request is ignored.
+func (s *Service) Get(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodGet, request), nil
+}
+
+// Post sends a POST request with the body.
+func (s *Service) Post(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodPost, request), nil
+}
+
+// Put sends a PUT request with the body.
+func (s *Service) Put(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodPut, request), nil
+}
+
+// Delete sends a DELETE request; a body in the request is ignored.
+func (s *Service) Delete(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodDelete, request), nil
+}
+
+// Patch sends a PATCH request with the body.
+func (s *Service) Patch(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodPatch, request), nil
+}
+
+// Head sends a HEAD request; a body in the request is ignored.
+func (s *Service) Head(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodHead, request), nil
+}
+
+// Options sends an OPTIONS request; a body in the request is ignored.
+func (s *Service) Options(ctx context.Context, request *api.HttpRequest) (*api.HttpResponse, error) {
+	return s.send(ctx, nethttp.MethodOptions, request), nil
+}
