@@ -16,26 +16,31 @@ import (
 // minResend is the shortest pause before a call is sent again.
 const minResend = 20 * time.Millisecond
 
+// maxMethod bounds the name of a method, in bytes: a server closes the
+// connection on which a subject is too long.
+const maxMethod = 255
+
 // Call calls one method by its name on the bus with the bytes of the request
 // message and returns those of the response. It is easier called through
 // MetadataAgent and Scrobbler.
 func (c *Client) Call(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, call{subject: subjects.Call(id, method), body: request})
+	return c.send(ctx, id, call{method: method, subject: subjects.Call(id, method), body: request})
 }
 
 // CallJSON is Call with JSON both ways. A timeout above 0 is what the plugin is
 // given; the caller waits as long as ctx says, for a reply that tells why.
 func (c *Client) CallJSON(ctx context.Context, id, method string, request []byte, timeout time.Duration) ([]byte, error) {
-	return c.send(ctx, id, call{subject: subjects.Call(id, method), body: request, json: true, timeout: timeout})
+	return c.send(ctx, id, call{method: method, subject: subjects.Call(id, method), body: request, json: true, timeout: timeout})
 }
 
 // Callback calls one callback, as the host does: for operators and tests.
 func (c *Client) Callback(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, call{subject: subjects.Callback(id, method), body: request})
+	return c.send(ctx, id, call{method: method, subject: subjects.Callback(id, method), body: request})
 }
 
 // call is one request before it is sent.
 type call struct {
+	method  string
 	subject string
 	body    []byte
 	json    bool
@@ -45,6 +50,9 @@ type call struct {
 func (c *Client) send(ctx context.Context, id string, request call) ([]byte, error) {
 	if len(id) > subjects.MaxID {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "the plugin id has %d bytes, the limit is %d", len(id), subjects.MaxID)
+	}
+	if len(request.method) > maxMethod || subjects.Token(request.method) != request.method {
+		return nil, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: want a name such as get_artist_biography", request.method)
 	}
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -115,16 +123,14 @@ func failureOf(reply *nats.Msg) error {
 // withSentinel lets errors.Is match the errors of package api, where the plugin
 // returned them.
 func withSentinel(failure *subjects.Error) error {
-	switch failure.Text {
-	case api.ErrNotFound.Error():
+	switch {
+	case errors.Is(failure, subjects.ErrNotFound):
 		return &pluginError{failure, api.ErrNotFound}
-	case api.ErrNotImplemented.Error():
+	case errors.Is(failure, subjects.ErrNotImplemented):
 		return &pluginError{failure, api.ErrNotImplemented}
+	default:
+		return failure
 	}
-	if errors.Is(failure, subjects.ErrNotImplemented) {
-		return &pluginError{failure, api.ErrNotImplemented}
-	}
-	return failure
 }
 
 // pluginError is a failure that is also one of the plugin contract's errors.
