@@ -18,9 +18,15 @@ const startTimeout = 30 * time.Second
 // it before it starts.
 func NATS(t testing.TB, options ...func(*server.Options)) string {
 	t.Helper()
+	return Server(t, options...).ClientURL()
+}
+
+// Server is NATS for tests that stop the server themselves.
+func Server(t testing.TB, options ...func(*server.Options)) *server.Server {
+	t.Helper()
 	s := startServer(t, options...)
 	awaitReady(t, s)
-	return s.ClientURL()
+	return s
 }
 
 // startServer starts a server that is stopped with the test.

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+)
+
+// block returns the first fenced block of a language behind a text of the
+// README.
+func block(t *testing.T, after, language string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(string(read(t, "README.md")), after)
+	_, rest, fenced := strings.Cut(rest, "```"+language+"\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !found || !fenced || !closed {
+		t.Fatalf("the README has no %s block behind %q", language, after)
+	}
+	return text
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(guests.Root(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// minimal runs a replica with the plugin that the README calls.
+func minimal(t *testing.T) *testenv.Process {
+	t.Helper()
+	wasm, err := os.ReadFile(guests.Compile(t, filepath.Join(guests.Root(), "examples", "minimal")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	testenv.AddPlugin(t, folder, "minimal", read(t, "examples/minimal/manifest.json"), wasm)
+	return serveProcess(t, folder, "--listen", "127.0.0.1:0")
+}
+
+func TestGoProgramOfTheReadme(t *testing.T) {
+	program := strings.Replace(block(t, "The same from Go", "go"), "nats://127.0.0.1:4222", minimal(t).NATS, 1)
+	// Inside the module, so that it needs no module of its own.
+	dir, err := os.MkdirTemp(filepath.Join(guests.Root(), "cmd"), ".readme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "run", filepath.Join(dir, "main.go")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "https://musicbrainz.org/artist/5b11f4ce") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestShellCallOfTheReadme(t *testing.T) {
+	words := strings.Fields(strings.ReplaceAll(block(t, "While `make run` is running", "sh"), "'", ""))
+	got := pluginhost(t.Context(), "", append(words[1:], "--nats", minimal(t).NATS)...)
+	if want := block(t, "While `make run` is running", "json"); strings.ReplaceAll(got.out, `": "`, `":"`) != want {
+		t.Errorf("the README says %s, the call says %+v", want, got)
+	}
+}
