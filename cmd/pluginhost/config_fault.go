@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // configError lists everything that is wrong with flags, environment and file, at least one fault.
@@ -45,32 +47,11 @@ func nearest(key string, known []string) (string, bool) {
 	}
 	best, fewest := "", max(2, len(key)/3)+1
 	for _, candidate := range known {
-		if edits := editDistance(strings.ToLower(key), strings.ToLower(candidate)); edits < fewest && edits < len(candidate) {
+		if edits := levenshtein.ComputeDistance(strings.ToLower(key), strings.ToLower(candidate)); edits < fewest && edits < len(candidate) {
 			best, fewest = candidate, edits
 		}
 	}
 	return best, best != ""
-}
-
-// editDistance counts the bytes to insert, remove or replace on the way from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // allowedName is a key or section that may stand at some place, and how to show it.
