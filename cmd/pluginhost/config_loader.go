@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -26,7 +25,6 @@ const (
 	// pathDelimiter joins key paths inside koanf. The byte is not valid in UTF-8, so no key of a file contains it.
 	pathDelimiter  = "\xff"
 	maxConfigFile  = 256 << 10 // bytes; the parser's time grows with the square of the number of keys
-	maxLineSearch  = 64 << 10  // bytes; see firstBadLine
 	maxConfigDepth = 16        // sections within sections
 )
 
@@ -139,11 +137,7 @@ func (l *configLoader) addFile(name string, data []byte) {
 			l.structural(name, "line %d, column %d: %s", line, column, oneLine(position.Error()))
 			return
 		}
-		if len(data) > maxLineSearch {
-			l.structural(name, "%s", oneLine(err.Error()))
-			return
-		}
-		l.structural(name, "line %d: %s", firstBadLine(data), oneLine(err.Error()))
+		l.structural(name, "%s", oneLine(err.Error()))
 		return
 	}
 	layer := map[string]any{}
@@ -280,18 +274,6 @@ func (l *configLoader) fill() {
 	}
 	l.fillPluginConfig()
 	l.fillOverrides()
-}
-
-// firstBadLine finds the line of an error that the parser gives no position for, such as a key defined twice. The parser
-// stops at the first error, so every longer beginning of the file shows the same one, and no shorter one does. It parses
-// the file a dozen times, which is too slow for a very long one.
-func firstBadLine(data []byte) int {
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	return 1 + sort.Search(len(lines)-1, func(last int) bool {
-		_, err := tomlparser.Parser().Unmarshal(bytes.Join(lines[:last+1], nil))
-		var position *toml.DecodeError
-		return err != nil && !errors.As(err, &position)
-	})
 }
 
 // put sets a value in nested maps, which it makes as needed.

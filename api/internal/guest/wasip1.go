@@ -12,25 +12,48 @@ import (
 // errorFlag marks a result whose bytes are the text of an error.
 const errorFlag = 1 << 31
 
-// held keeps what the host has an address of from being collected. A guest runs
-// one call at a time, so nothing guards it.
-var held = map[uint32][]byte{}
+// A guest runs one call at a time, so nothing guards these.
+var (
+	// held keeps what the host has an address of from being collected. It has
+	// a few entries at most, the newest last.
+	held [][]byte
+	// spare is a buffer that was freed and may be handed out again.
+	spare []byte
+	// answer is the result of the last call; the host reads it before the next.
+	answer []byte
+)
+
+// maxSpare bounds the buffer that is kept for the next call, in bytes.
+const maxSpare = 64 << 10
 
 //go:wasmexport malloc
 func malloc(size uint32) uint32 {
 	if size == 0 {
 		return 0
 	}
-	return hold(make([]byte, size))
+	b := spare
+	spare = nil
+	if uint32(cap(b)) < size {
+		b = make([]byte, size)
+	}
+	held = append(held, b[:size])
+	return address(b)
 }
 
 //go:wasmexport free
-func free(ptr uint32) { delete(held, ptr) }
-
-func hold(b []byte) uint32 {
-	ptr := address(b)
-	held[ptr] = b
-	return ptr
+func free(ptr uint32) {
+	for i := len(held) - 1; i >= 0; i-- {
+		if address(held[i]) != ptr {
+			continue
+		}
+		if cap(held[i]) <= maxSpare {
+			spare = held[i]
+		}
+		last := len(held) - 1
+		held[i], held[last] = held[last], nil
+		held = held[:last]
+		return
+	}
 }
 
 func address(b []byte) uint32 {
@@ -72,12 +95,14 @@ func Serve[Req, Resp any, PReq interface {
 
 func failure(err error) uint64 { return result([]byte(err.Error()), errorFlag) }
 
-// result hands b to the host, which frees it after reading.
+// result hands b to the host. It is not from malloc, so that the host's free of
+// it does nothing.
 func result(b []byte, flag uint64) uint64 {
+	answer = b
 	if len(b) == 0 {
 		return flag
 	}
-	return uint64(hold(b))<<32 | flag | uint64(len(b))
+	return uint64(address(b))<<32 | flag | uint64(len(b))
 }
 
 // Call calls one function of the host with request and decodes its answer into
