@@ -84,6 +84,7 @@ type Bus struct {
 	js       jetstream.JetStream
 	embedded *embeddedServer
 	services *registry
+	workers  *workers
 	closed   chan struct{} // closed with the connection
 }
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	b := &Bus{config: config, services: newRegistry(), closed: make(chan struct{})}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), closed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			b.Close()
@@ -195,6 +196,7 @@ func (b *Bus) Close() {
 		b.conn.Close()
 		<-b.closed
 	}
+	b.workers.stop()
 	if b.embedded != nil {
 		b.embedded.stop()
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,14 +17,19 @@ type MethodStats struct {
 	// Requests counts all calls, Errors those that failed.
 	Requests int `json:"requests"`
 	Errors   int `json:"errors"`
-	// LastError is the text of the last failure.
+	// LastError is the text of the last failure, cut when very long.
 	LastError string `json:"lastError,omitempty"`
 	// Time is how long all calls took together.
 	Time time.Duration `json:"time"`
 }
 
-// maxMethods bounds what callers can make us remember: method names are theirs.
-const maxMethods = 64
+// unknownMethod is the name under which calls of methods that do not exist are
+// counted: those names are the callers', and would fill our memory.
+const unknownMethod = ""
+
+// maxLastError bounds what is kept of an error, in bytes: the statistics of all
+// methods must fit one message.
+const maxLastError = 1 << 10
 
 func (s *callStats) record(method string, took time.Duration, err error) {
 	s.mu.Lock()
@@ -31,15 +37,12 @@ func (s *callStats) record(method string, took time.Duration, err error) {
 	if s.methods == nil {
 		s.methods = make(map[string]MethodStats)
 	}
-	entry, known := s.methods[method]
-	if !known && len(s.methods) >= maxMethods {
-		return
-	}
+	entry := s.methods[method]
 	entry.Requests++
 	entry.Time += took
 	if err != nil {
 		entry.Errors++
-		entry.LastError = err.Error()
+		entry.LastError = cut(err.Error())
 	}
 	s.methods[method] = entry
 }
@@ -61,4 +64,11 @@ func (e *Endpoint) Stats() MethodStats {
 		sum.Time += entry.Time
 	}
 	return sum
+}
+
+func cut(text string) string {
+	if len(text) <= maxLastError {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxLastError], "") + "…"
 }

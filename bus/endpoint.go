@@ -61,10 +61,10 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
 		subscription, err := b.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
 			e.calls.Add(1)
-			go func() {
+			b.workers.start(func() {
 				defer e.calls.Done()
 				e.answer(msg, s.callback)
-			}()
+			})
 		})
 		if err != nil {
 			return nil, errors.Join(err, e.unsubscribe())
@@ -142,17 +142,20 @@ func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
 	start := time.Now()
 	reply := nats.NewMsg(msg.Reply)
 	reply.Header.Set(subjects.HeaderReplica, e.config.Replica)
-	err := e.serve(msg, name, callback, reply)
+	known, err := e.serve(msg, name, callback, reply)
 	if err != nil {
-		setFailure(reply, err)
+		e.setFailure(reply, err)
+	}
+	if !known {
+		name = unknownMethod
 	}
 	e.stats.record(name, time.Since(start), err)
 	e.send(reply)
 }
 
-// serve runs the method and puts its response into reply. A bug in the host
-// costs this call only.
-func (e *Endpoint) serve(msg *nats.Msg, name string, callback bool, reply *nats.Msg) (err error) {
+// serve runs the method and puts its response into reply; known tells that there
+// is such a method. A bug in the host costs this call only.
+func (e *Endpoint) serve(msg *nats.Msg, name string, callback bool, reply *nats.Msg) (known bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e.bus.config.Logger.Error("host panic", "plugin", e.config.ID, "method", name, "panic", r, "stack", string(debug.Stack()))
@@ -161,8 +164,14 @@ func (e *Endpoint) serve(msg *nats.Msg, name string, callback bool, reply *nats.
 	}()
 	method, err := e.config.Resolve(name, callback)
 	if err != nil {
-		return err
+		return false, err
 	}
+	known = true // also if it panics
+	return known, e.run(method, msg, reply)
+}
+
+// run runs a method that exists.
+func (e *Endpoint) run(method Method, msg, reply *nats.Msg) error {
 	timeout, err := e.timeout(msg.Header)
 	if err != nil {
 		return err
@@ -216,14 +225,14 @@ func isJSON(msg *nats.Msg) bool {
 	return len(msg.Data) > 0 && msg.Data[0] == '{' || msg.Header.Get(subjects.HeaderContentType) == subjects.ContentTypeJSON
 }
 
-func setFailure(reply *nats.Msg, err error) {
+func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 	var failure *subjects.Error
 	if !errors.As(err, &failure) {
 		failure = subjects.Errorf(subjects.ErrPlugin, "%w", err)
 	}
 	reply.Data = nil
 	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
-	reply.Header.Set(subjects.HeaderError, headerText(failure.Text))
+	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, min(maxErrorText, e.bus.MaxResponse())))
 	if failure.RetryAfter > 0 {
 		reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
 	}
@@ -232,10 +241,11 @@ func setFailure(reply *nats.Msg, err error) {
 // maxErrorText bounds the text of an error in a header, in bytes.
 const maxErrorText = 8 << 10
 
-// headerText makes a text fit a header: a line break would end it.
-func headerText(text string) string {
-	clean := make([]byte, 0, min(len(text), maxErrorText))
-	for i := 0; i < len(text) && len(clean) < maxErrorText; i++ {
+// headerText makes a text fit a header of at most limit bytes: a line break
+// would end it.
+func headerText(text string, limit int) string {
+	clean := make([]byte, 0, max(0, min(len(text), limit)))
+	for i := 0; i < len(text) && len(clean) < limit; i++ {
 		if c := text[i]; c == '\r' || c == '\n' || c == 0 {
 			clean = append(clean, ' ')
 		} else {

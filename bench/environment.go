@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/replica"
+)
+
+// The plugins that the replica hosts.
+const (
+	pluginHandmade = "handmade"
+	pluginReuse    = "noop"
+	pluginFresh    = "noop-fresh"
+)
+
+const (
+	echoSubject   = "bench.echo"
+	startTimeout  = 30 * time.Second
+	replyTimeout  = 30 * time.Second
+	callersOnConn = 8 // callers that share a connection
+)
+
+// environment is a NATS server, an echo, a replica and callers, all in this
+// process, each on connections of its own over loopback TCP.
+type environment struct {
+	server  *server.Server
+	replica *replica.Replica
+	echo    *nats.Conn
+	callers []*nats.Conn
+	clients []*client.Client // one for each of callers
+}
+
+// openEnvironment starts everything, with folders below dir. The caller closes
+// it.
+func openEnvironment(ctx context.Context, dir string, plugins map[string][]byte, callers int) (_ *environment, err error) {
+	e := &environment{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := e.startServer(filepath.Join(dir, "nats")); err != nil {
+		return nil, err
+	}
+	if err := e.startEcho(); err != nil {
+		return nil, err
+	}
+	if err := e.startReplica(ctx, dir, plugins); err != nil {
+		return nil, err
+	}
+	for range (callers + callersOnConn - 1) / callersOnConn {
+		conn, err := nats.Connect(e.server.ClientURL())
+		if err != nil {
+			return nil, fmt.Errorf("connect a caller: %w", err)
+		}
+		e.callers = append(e.callers, conn)
+		e.clients = append(e.clients, client.New(conn))
+	}
+	return e, nil
+}
+
+func (e *environment) startServer(dir string) (err error) {
+	e.server, err = server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		return fmt.Errorf("NATS server: %w", err)
+	}
+	e.server.Start()
+	if !e.server.ReadyForConnections(startTimeout) {
+		return fmt.Errorf("the NATS server is not ready after %v", startTimeout)
+	}
+	return nil
+}
+
+// startEcho subscribes what every call is compared with.
+func (e *environment) startEcho() (err error) {
+	if e.echo, err = nats.Connect(e.server.ClientURL()); err != nil {
+		return fmt.Errorf("connect the echo: %w", err)
+	}
+	_, err = e.echo.QueueSubscribe(echoSubject, "bench", func(msg *nats.Msg) {
+		// A reply that is lost fails the caller.
+		_ = msg.Respond(msg.Data)
+	})
+	if err == nil {
+		err = e.echo.FlushTimeout(startTimeout)
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe the echo: %w", err)
+	}
+	return nil
+}
+
+// startReplica starts a replica with the settings that it has by default.
+func (e *environment) startReplica(ctx context.Context, dir string, plugins map[string][]byte) (err error) {
+	config := replica.DefaultConfig()
+	config.Name = "bench"
+	config.Data = filepath.Join(dir, "data")
+	config.Plugins.Folder = filepath.Join(dir, "plugins")
+	config.NATS.URL = e.server.ClientURL()
+	config.HTTP.Listen = ""
+	fresh := replica.IsolationFresh
+	config.Runtime.Plugin = map[string]replica.RuntimeOverride{pluginFresh: {Isolation: &fresh}}
+	for id, wasm := range plugins {
+		if err := addPlugin(config.Plugins.Folder, id, wasm); err != nil {
+			return err
+		}
+	}
+	e.replica, err = replica.Start(ctx, config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return fmt.Errorf("start the replica: %w", err)
+	}
+	return nil
+}
+
+func (e *environment) close(ctx context.Context) error {
+	for _, conn := range e.callers {
+		conn.Close()
+	}
+	var err error
+	if e.replica != nil {
+		err = e.replica.Drain(ctx)
+	}
+	if e.echo != nil {
+		e.echo.Close()
+	}
+	if e.server != nil {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	}
+	return err
+}
+
+// request is what every call over NATS sends.
+func request() *api.ArtistBiographyRequest {
+	return &api.ArtistBiographyRequest{Id: "29", Name: "Nina Simone"}
+}
+
+// callEcho sends the bytes of request to the echo.
+func (e *environment) callEcho() (call, error) {
+	body, err := request().MarshalVT()
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	return func(_ context.Context, n int) error {
+		if _, err := e.callers[n%len(e.callers)].Request(echoSubject, body, replyTimeout); err != nil {
+			return fmt.Errorf("call the echo: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// callPlugin calls a plugin as a program does that imports package client. Any
+// failure that a reply tells is an error.
+func (e *environment) callPlugin(id string) call {
+	return func(ctx context.Context, n int) error {
+		agent := e.clients[n%len(e.clients)].MetadataAgent(id)
+		if _, err := agent.GetArtistBiography(ctx, request()); err != nil {
+			return fmt.Errorf("call %s: %w", id, err)
+		}
+		return nil
+	}
+}

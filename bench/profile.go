@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+)
+
+// profileRows measures each row once more, for a CPU profile in a file named
+// after it. What it measures is not reported: profiling costs time.
+func profileRows(ctx context.Context, rows []*row, p plan) error {
+	if err := os.MkdirAll(p.profiles, 0o750); err != nil {
+		return fmt.Errorf("folder for profiles: %w", err)
+	}
+	for _, r := range rows {
+		if err := r.profile(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *row) profile(ctx context.Context, p plan) (err error) {
+	name := strings.NewReplacer(",", "", " ", "-").Replace(strings.ToLower(r.name))
+	file, err := os.Create(filepath.Join(p.profiles, fmt.Sprintf("%s-%d.pprof", name, r.callers)))
+	if err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	defer pprof.StopCPUProfile()
+	_, err = measure(ctx, r.callers, p.profiled, r.do)
+	return err
+}
