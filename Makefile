@@ -20,10 +20,13 @@ run: build examples
 build:
 	$(GO) build -o bin/pluginhost ./cmd/pluginhost
 
-examples: $(EXAMPLES:%=dist/plugins/%/plugin.wasm)
+PLUGINS = $(EXAMPLES:%=dist/plugins/%/plugin.wasm)
 
-.PHONY: $(EXAMPLES:%=dist/plugins/%/plugin.wasm)
-dist/plugins/%/plugin.wasm:
+examples: $(PLUGINS)
+
+# Always: the go command knows what is current.
+.PHONY: $(PLUGINS)
+$(PLUGINS): dist/plugins/%/plugin.wasm:
 	@mkdir -p $(@D)
 	cp examples/$*/manifest.json $(@D)/
 	GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -o $@ ./examples/$*

@@ -161,7 +161,13 @@ func (g *generation) initialise(ctx context.Context, config map[string]string) e
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	answer, err := g.module.Call(ctx, "lifecycle_management_on_init", request)
-	if err != nil {
+	var refusal *wasmrt.PluginError
+	switch {
+	case errors.As(err, &refusal):
+		return g.refused(err)
+	case errors.Is(err, wasmrt.ErrDeadline):
+		return fmt.Errorf("OnInit: %w: it took longer than [Runtime] MaxTimeout (%v), which can be raised for this plugin", err, g.limits.MaxTimeout)
+	case err != nil:
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	var response api.InitResponse
@@ -169,9 +175,14 @@ func (g *generation) initialise(ctx context.Context, config map[string]string) e
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	if response.Error != "" {
-		return fmt.Errorf("OnInit: %w", errors.New(response.Error))
+		return g.refused(errors.New(response.Error))
 	}
 	return nil
+}
+
+// refused says what to do about an error that OnInit returned.
+func (g *generation) refused(err error) error {
+	return fmt.Errorf("OnInit: %w: check the plugin's settings in %s", err, ConfigSection("PluginConfig", g.entry.ID))
 }
 
 // close waits for the calls that were accepted, or for ctx.
@@ -204,7 +215,7 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 	case errors.As(err, &hostErr):
 		return subjects.Errorf(subjects.ErrPlugin, "%w", err)
 	default:
-		g.log.Warn("guest crashed", "method", method, "error", err)
+		g.log.Warn("guest crashed", "method", method, "error", cut(err.Error(), maxErrorText))
 		return subjects.Errorf(subjects.ErrCrashed, "%s", firstLine(err.Error()))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
@@ -52,7 +53,7 @@ func (h *hosted) load(ctx context.Context, entry plugin.Entry) error {
 	}
 	h.note(entry, false, err)
 	if err != nil {
-		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", err)
+		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
 		h.announce(subjects.EventFailed, "", err)
 		return err
 	}
@@ -177,13 +178,13 @@ func (h *hosted) describe() bus.Description {
 	}
 	manifest := current.entry.Manifest
 	return bus.Description{
-		Version: manifest.Version,
-		Text:    manifest.Description,
+		Version: cut(manifest.Version, maxText),
+		Text:    cut(manifest.Description, maxText),
 		Methods: slices.Sorted(maps.Keys(current.methods)),
 		Metadata: map[string]string{
-			"name":         manifest.Name,
-			"author":       manifest.Author,
-			"capabilities": strings.Join(manifest.Capabilities, ","),
+			"name":         cut(manifest.Name, maxText),
+			"author":       cut(manifest.Author, maxText),
+			"capabilities": cut(strings.Join(manifest.Capabilities, ","), maxText),
 			"generation":   current.id,
 		},
 	}
@@ -205,7 +206,7 @@ func (h *hosted) status() subjects.PluginStatus {
 		status.State = subjects.StateInitialising
 	}
 	if err != nil {
-		status.Error = err.Error()
+		status.Error = cut(err.Error(), maxErrorText)
 	}
 	if current := h.current.Load(); current != nil {
 		status.State = subjects.StateReady
@@ -220,11 +221,12 @@ func (h *hosted) status() subjects.PluginStatus {
 		entry = current.entry
 	}
 	if manifest := entry.Manifest; manifest != nil {
-		status.Name, status.Author, status.Version = manifest.Name, manifest.Author, manifest.Version
-		status.Description, status.Capabilities = manifest.Description, manifest.Capabilities
+		status.Name, status.Author, status.Version = cut(manifest.Name, maxText), cut(manifest.Author, maxText), cut(manifest.Version, maxText)
+		status.Description = cut(manifest.Description, maxText)
+		status.Capabilities = manifest.Capabilities[:min(len(manifest.Capabilities), maxList)]
 		status.Permissions = manifest.Permissions.Granted()
-		for _, warning := range entry.Warnings {
-			status.Warnings = append(status.Warnings, warning.String())
+		for _, warning := range entry.Warnings[:min(len(entry.Warnings), maxList)] {
+			status.Warnings = append(status.Warnings, cut(warning.String(), maxText))
 		}
 	}
 	return status
@@ -233,7 +235,7 @@ func (h *hosted) status() subjects.PluginStatus {
 func (h *hosted) announce(kind subjects.EventKind, generation string, err error) {
 	event := subjects.PluginEvent{V: subjects.Version, Replica: h.replica.id, ID: h.id, Time: time.Now().UTC(), Generation: generation}
 	if err != nil {
-		event.Error = err.Error()
+		event.Error = cut(err.Error(), maxErrorText)
 	}
 	body, err := json.Marshal(event)
 	if err == nil {
@@ -242,6 +244,29 @@ func (h *hosted) announce(kind subjects.EventKind, generation string, err error)
 	if err != nil {
 		h.replica.log.Warn("event could not be published", "plugin", h.id, "kind", string(kind), "error", fmt.Errorf("publish: %w", err))
 	}
+}
+
+// Bounds on what a plugin can make us tell about it: the plugins of a replica
+// must fit one message, and a line of the log should be readable.
+const (
+	maxText      = 512 // bytes
+	maxErrorText = 4 << 10
+	maxList      = 20 // entries
+)
+
+// cut shortens a foreign text to about limit bytes. Control characters take
+// several in JSON, so they go too.
+func cut(text string, limit int) string {
+	suffix := ""
+	if len(text) > limit {
+		text, suffix = strings.ToValidUTF8(text[:limit], ""), "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, text) + suffix
 }
 
 // firstLine leaves a guest's stack to the log.

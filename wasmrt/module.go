@@ -290,7 +290,11 @@ func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 		return versionErr == nil
 	})
 	if err != nil {
-		return &LoadError{fmt.Errorf("the module does not initialise: %w", err), ""}
+		hint := ""
+		if errors.Is(err, ErrDeadline) {
+			hint = fmt.Sprintf("it took longer than [Runtime] CompileTimeout (%v)", timeout)
+		}
+		return &LoadError{fmt.Errorf("the module does not initialise: %w", err), hint}
 	}
 	return versionErr
 }
