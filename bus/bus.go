@@ -111,7 +111,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	}
 	conn, err := nats.Connect(url, options...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", url, err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", withoutUser(url), err)
 	}
 	b.conn = conn
 	if b.js, err = jetstream.New(conn); err != nil {
@@ -136,7 +136,7 @@ func (b *Bus) reports() []nats.Option {
 				log.Warn("NATS connection lost", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("NATS connection is back", "url", c.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("NATS connection is back", "url", withoutUser(c.ConnectedUrl())) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			subject := ""
 			if s != nil {
@@ -148,12 +148,24 @@ func (b *Bus) reports() []nats.Option {
 	}
 }
 
-// URL is where clients reach the server.
+// URL is where clients reach the server, without what they must present to it.
 func (b *Bus) URL() string {
 	if b.embedded != nil {
 		return b.embedded.server.ClientURL()
 	}
-	return b.conn.ConnectedUrlRedacted()
+	return withoutUser(b.conn.ConnectedUrl())
+}
+
+// withoutUser removes tokens, user names and passwords from a list of URLs.
+func withoutUser(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, one := range list {
+		if _, host, found := strings.Cut(one, "@"); found {
+			scheme, _, _ := strings.Cut(one, "://")
+			list[i] = scheme + "://" + host
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // MaxPayload is the longest message the server takes, in bytes.

@@ -384,3 +384,20 @@ func TestEmbeddedServer(t *testing.T) {
 		t.Errorf("a second server on the same port: %v", err)
 	}
 }
+
+func TestSecretsOfTheURLAreToldNobody(t *testing.T) {
+	url := testenv.NATS(t, func(o *server.Options) { o.Authorization = "sesame" })
+	withToken := strings.Replace(url, "nats://", "nats://sesame@", 1)
+	if got := open(t, withToken).URL(); got != url {
+		t.Errorf("URL is %q, want %q", got, url)
+	}
+	for _, bad := range []string{
+		strings.Replace(url, "nats://", "nats://joe:secret@", 1),
+		"nats://secret@127.0.0.1:1",
+	} {
+		_, err := bus.Open(t.Context(), bus.Config{URL: bad, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -124,18 +124,28 @@ func (h *Heartbeat) note(entry jetstream.KeyValueEntry) {
 		delete(h.seen, entry.Key())
 		return
 	}
-	if h.seen[entry.Key()].revision < entry.Revision() {
-		h.seen[entry.Key()] = sighting{entry.Revision(), time.Now()}
+	last, now := h.seen[entry.Key()], time.Now()
+	if last.revision >= entry.Revision() {
+		return
 	}
+	if entry.Key() == h.key && now.Sub(last.at) >= Lease {
+		// We have seen nothing for a while: it says nothing about the others.
+		for key, other := range h.seen {
+			h.seen[key] = sighting{other.revision, now}
+		}
+	}
+	h.seen[entry.Key()] = sighting{entry.Revision(), now}
 }
 
-// Live is how many replicas are alive, this one included.
+// Live is how many replicas are alive, this one included. While it does not see
+// even its own record move, it counts all it knows of.
 func (h *Heartbeat) Live() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	blind := time.Since(h.seen[h.key].at) >= Lease
 	live := 1
 	for key, last := range h.seen {
-		if key != h.key && time.Since(last.at) < Lease {
+		if key != h.key && (blind || time.Since(last.at) < Lease) {
 			live++
 		}
 	}

@@ -81,6 +81,9 @@ func (h *hosted) serve(next *generation) error {
 	} else {
 		h.retire(h.current.Swap(next))
 	}
+	for _, warning := range next.entry.Warnings[:min(len(next.entry.Warnings), maxList)] {
+		h.replica.log.Warn("manifest", "plugin", h.id, "warning", cut(warning.String(), maxText))
+	}
 	h.replica.log.Info("plugin loaded", "plugin", h.id, "version", next.entry.Manifest.Version, "generation", next.id)
 	h.announce(subjects.EventLoaded, next.id, nil)
 	return nil

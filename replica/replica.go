@@ -268,7 +268,9 @@ func (r *Replica) Drain(ctx context.Context) error {
 		errs = append(errs, r.discovery.Stop())
 	}
 	if r.heartbeat != nil {
-		errs = append(errs, r.heartbeat.Stop(ctx))
+		if err := r.heartbeat.Stop(ctx); err != nil {
+			r.log.Warn("others will see this replica gone only after a lease", "error", err)
+		}
 	}
 	if r.runtime != nil {
 		errs = append(errs, r.runtime.Close(ctx))

@@ -18,7 +18,7 @@ func addServeFlags(flags *pflag.FlagSet) {
 	flags.String("plugins", "", "folder of the plugins (default <data>/plugins)")
 	flags.String("data", "", "folder of the replica's own files (default $XDG_DATA_HOME/pluginhost)")
 	flags.String("listen", "", "host:port of the embedded NATS server; port 0 picks one (default 127.0.0.1:4222)")
-	flags.String("http", "", "host:port of health, metrics and dashboard; empty = off (default 127.0.0.1:8080)")
+	flags.String("http", "", "host:port of the health checks; empty = off (default 127.0.0.1:8080)")
 	flags.String("name", "", "name of this replica (default the host name)")
 }
 

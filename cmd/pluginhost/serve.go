@@ -44,6 +44,10 @@ func serve(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 	r, err := replica.Start(ctx, config, log)
 	if err != nil {
+		if ctx.Err() != nil {
+			log.Info("stopped", "reason", "told to stop before everything was loaded")
+			return nil
+		}
 		return fmt.Errorf("serve: %w", err)
 	}
 	status := r.Status()
