@@ -47,16 +47,13 @@ func minimal(t *testing.T) *testenv.Process {
 
 func TestGoProgramOfTheReadme(t *testing.T) {
 	program := strings.Replace(block(t, "The same from Go", "go"), "nats://127.0.0.1:4222", minimal(t).NATS, 1)
-	// Inside the module, so that it needs no module of its own.
-	dir, err := os.MkdirTemp(filepath.Join(guests.Root(), "cmd"), ".readme")
-	if err != nil {
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("go", "run", filepath.Join(dir, "main.go")).CombinedOutput()
+	cmd := exec.Command("go", "run", file)
+	cmd.Dir = guests.Root() // for its imports
+	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "https://musicbrainz.org/artist/5b11f4ce") {
 		t.Errorf("%v: %s", err, out)
 	}
