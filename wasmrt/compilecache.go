@@ -67,3 +67,20 @@ func trimCache(dir string, limit int64) error {
 	}
 	return nil
 }
+
+// emptyCache removes all files below dir; the folders are wazero's.
+func emptyCache(dir string) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = os.Remove(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
@@ -81,6 +80,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// pages is MaxMemory in the unit of WebAssembly.
+func (l Limits) pages() uint32 { return uint32(l.MaxMemory / pageSize) }
+
 // Service is a set of exports that a guest must have.
 type Service struct {
 	// VersionExport returns the version of the binary interface.
@@ -138,7 +140,7 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 	m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCompilationCache(r.cache).
 		WithCloseOnContextDone(true).
-		WithMemoryLimitPages(uint32(m.limits.MaxMemory/pageSize)))
+		WithMemoryLimitPages(m.limits.pages()))
 	err := r.prepare(ctx, m, wasm, options.Functions)
 	if err != nil {
 		return nil, errors.Join(err, m.runtime.Close(context.WithoutCancel(ctx)))
@@ -154,7 +156,7 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions
 	if err := instantiateEnv(ctx, m.runtime, functions); err != nil {
 		return fmt.Errorf("env: %w", err)
 	}
-	compiled, err := r.compile(ctx, m.runtime, wasm)
+	compiled, err := r.compile(ctx, m.runtime, wasm, m.limits)
 	if err != nil {
 		return err
 	}
@@ -166,39 +168,6 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions
 		return err
 	}
 	return m.tryOut(ctx, r.config.CompileTimeout)
-}
-
-// compile translates wasm to machine code, or finds it in the cache.
-func (r *Runtime) compile(ctx context.Context, runtime wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
-	if len(wasm) < 4 || !bytes.Equal(wasm[:4], []byte("\x00asm")) {
-		return nil, &LoadError{
-			fmt.Errorf("not a WebAssembly module: it begins with %q", wasm[:min(4, len(wasm))]),
-			"build it with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm",
-		}
-	}
-	done, err := r.compileSlot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	compileCtx, cancel := context.WithTimeoutCause(ctx, r.config.CompileTimeout, errCompileTimeout)
-	defer cancel()
-	// With one worker wazero does not look at the context.
-	compiled, err := runtime.CompileModule(experimental.WithCompilationWorkers(compileCtx, 2), wasm)
-	switch {
-	case err == nil:
-		r.compiled()
-		return compiled, nil
-	case errors.Is(context.Cause(compileCtx), errCompileTimeout):
-		return nil, &LoadError{errCompileTimeout, fmt.Sprintf("CompileTimeout is %v: raise it, or build a smaller module", r.config.CompileTimeout)}
-	case compileCtx.Err() != nil:
-		return nil, context.Cause(compileCtx)
-	default:
-		return nil, &LoadError{
-			fmt.Errorf("not a valid WebAssembly module: %w", err),
-			"the file is damaged, cut short, or needs more than [Runtime] MaxMemory: build or copy it again",
-		}
-	}
 }
 
 func (m *Module) checkImports(functions []HostFunction) error {

@@ -1,6 +1,7 @@
 package wasmrt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 )
 
 // Config configures a Runtime. The zero value is usable.
@@ -86,3 +88,59 @@ func (r *Runtime) compiled() {
 }
 
 var errCompileTimeout = errors.New("compiling took too long")
+
+// compile translates wasm to machine code, or finds it in the cache.
+func (r *Runtime) compile(ctx context.Context, runtime wazero.Runtime, wasm []byte, limits Limits) (wazero.CompiledModule, error) {
+	if len(wasm) < 4 || !bytes.Equal(wasm[:4], []byte("\x00asm")) {
+		return nil, &LoadError{
+			fmt.Errorf("not a WebAssembly module: it begins with %q", wasm[:min(4, len(wasm))]),
+			"build it with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm",
+		}
+	}
+	done, err := r.compileSlot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeoutCause(ctx, r.config.CompileTimeout, errCompileTimeout)
+	defer cancel()
+	// With one worker wazero does not look at the context.
+	ctx = experimental.WithCompilationWorkers(ctx, 2)
+	compiled, err := runtime.CompileModule(ctx, wasm)
+	if err != nil && r.config.CacheDir != "" && ctx.Err() == nil && valid(ctx, wasm, limits) {
+		r.config.Logger.Warn("compile cache is damaged: it is emptied", "dir", r.config.CacheDir, "error", err)
+		if compiled, err = r.compileAnew(ctx, runtime, wasm); err != nil && ctx.Err() == nil {
+			return nil, &LoadError{fmt.Errorf("compile cache %s: %w", r.config.CacheDir, err), "check the disk's space and the folder's permissions"}
+		}
+	}
+	switch {
+	case err == nil:
+		r.compiled()
+		return compiled, nil
+	case errors.Is(context.Cause(ctx), errCompileTimeout):
+		return nil, &LoadError{errCompileTimeout, fmt.Sprintf("CompileTimeout is %v: raise it, or build a smaller module", r.config.CompileTimeout)}
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	default:
+		return nil, &LoadError{
+			fmt.Errorf("not a valid WebAssembly module: %w", err),
+			"the file is damaged, cut short, or needs more than [Runtime] MaxMemory: build or copy it again",
+		}
+	}
+}
+
+// compileAnew compiles without what is in the cache.
+func (r *Runtime) compileAnew(ctx context.Context, runtime wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
+	if err := emptyCache(r.config.CacheDir); err != nil {
+		return nil, err
+	}
+	return runtime.CompileModule(ctx, wasm)
+}
+
+// valid tells a module that is at fault from a cache that is: the interpreter
+// uses none.
+func valid(ctx context.Context, wasm []byte, limits Limits) bool {
+	interpreter := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(limits.pages()))
+	_, err := interpreter.CompileModule(ctx, wasm)
+	return errors.Join(err, interpreter.Close(ctx)) == nil
+}
