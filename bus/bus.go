@@ -14,6 +14,7 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
+	connectPause   = 500 * time.Millisecond
 	closeTimeout   = 5 * time.Second
 	// Bounds on what one subscription may have waiting in the client.
 	pendingMessages = 1 << 20
@@ -41,6 +42,9 @@ type Config struct {
 	Replicas int
 	// Memory keeps JetStream's data in memory instead of files.
 	Memory bool
+	// Patience is how long a server that is not there is waited for. Defaults to
+	// 30 seconds.
+	Patience time.Duration
 	// Name is the identity of the replica, which is also the connection's name.
 	Name string
 	// Logger receives what happens to the connection. Defaults to
@@ -94,6 +98,9 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
+	if config.Patience <= 0 {
+		config.Patience = 30 * time.Second
+	}
 	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), closed: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -109,12 +116,10 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 		}
 		options = append(options, nats.InProcessServer(b.embedded.server), nats.Token(config.Embedded.Token))
 	}
-	conn, err := nats.Connect(url, options...)
-	if err != nil {
+	if b.conn, err = b.connect(ctx, url, options); err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", withoutUser(url), err)
 	}
-	b.conn = conn
-	if b.js, err = jetstream.New(conn); err != nil {
+	if b.js, err = jetstream.New(b.conn); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
 	if _, err := b.js.AccountInfo(ctx); err != nil {
@@ -125,6 +130,28 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	}
 	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.copies(), "storage", b.storage().String())
 	return b, nil
+}
+
+// connect waits for a server that is not there yet: it may be starting as well.
+func (b *Bus) connect(ctx context.Context, url string, options []nats.Option) (*nats.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.config.Patience)
+	defer cancel()
+	ticker := time.NewTicker(connectPause)
+	defer ticker.Stop()
+	for waiting := false; ; waiting = true {
+		conn, err := nats.Connect(url, options...)
+		if !errors.Is(err, nats.ErrNoServers) {
+			return conn, err
+		}
+		if !waiting {
+			b.config.Logger.Warn("no NATS server yet", "url", withoutUser(url), "waiting", b.config.Patience)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: start it, or name another with --nats", err)
+		}
+	}
 }
 
 // reports are the options that log what happens to the connection.

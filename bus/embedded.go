@@ -1,19 +1,20 @@
 package bus
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-const serverStartTimeout = 10 * time.Second
+const (
+	serverStartTimeout = 10 * time.Second
+	serverPoll         = 100 * time.Millisecond
+)
 
 // Embedded configures the embedded NATS server.
 type Embedded struct {
@@ -53,19 +54,30 @@ func startServer(config Embedded, log *slog.Logger) (*embeddedServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server: %w", err)
 	}
-	logger := &serverLogger{log: log.With("part", "nats-server")}
+	logger := &serverLogger{log: log.With("part", "nats-server"), fatal: make(chan error, 1)}
 	s.SetLoggerV2(logger, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(serverStartTimeout) {
+	if err := awaitServer(s, logger.fatal); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		err := logger.fatal()
-		if err == nil {
-			err = fmt.Errorf("not ready after %v", serverStartTimeout)
-		}
 		return nil, fmt.Errorf("embedded NATS server on %s: %w", config.Listen, err)
 	}
 	return &embeddedServer{s}, nil
+}
+
+// awaitServer waits until the server takes connections or has given up.
+func awaitServer(s *server.Server, fatal <-chan error) error {
+	for deadline := time.Now().Add(serverStartTimeout); time.Now().Before(deadline); {
+		if s.ReadyForConnections(serverPoll) {
+			return nil
+		}
+		select {
+		case err := <-fatal:
+			return fmt.Errorf("%w: use the server that is there with --nats, or choose another --listen", err)
+		default:
+		}
+	}
+	return fmt.Errorf("not ready after %v", serverStartTimeout)
 }
 
 func (e *embeddedServer) stop() {
@@ -73,11 +85,10 @@ func (e *embeddedServer) stop() {
 	e.server.WaitForShutdown()
 }
 
-// serverLogger passes the server's log on and remembers why it gave up.
+// serverLogger passes the server's log on, and why it gave up.
 type serverLogger struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last string
+	log   *slog.Logger
+	fatal chan error
 }
 
 func (l *serverLogger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
@@ -91,16 +102,8 @@ func (l *serverLogger) Warnf(format string, v ...any) {
 func (l *serverLogger) Errorf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
 
 func (l *serverLogger) Fatalf(format string, v ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = fmt.Sprintf(format, v...)
-}
-
-func (l *serverLogger) fatal() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.last == "" {
-		return nil
+	select {
+	case l.fatal <- fmt.Errorf(format, v...):
+	default: // the first reason is the one that counts
 	}
-	return errors.New(l.last)
 }

@@ -52,6 +52,9 @@ func (h *hosted) load(ctx context.Context, entry plugin.Entry) error {
 		err = h.serve(next)
 	}
 	h.note(entry, false, err)
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), err)
+	}
 	if err != nil {
 		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
 		h.announce(subjects.EventFailed, "", err)

@@ -169,10 +169,13 @@ func (r *Replica) loadAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		h := r.hosted(entry.ID)
-		h.note(entry, true, nil)
+	if len(entries) == 0 {
+		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one", "folder", r.config.Plugins.Folder)
 	}
+	for _, entry := range entries {
+		r.hosted(entry.ID).note(entry, true, nil)
+	}
+	r.log.Info("loading plugins", "count", len(entries), "folder", r.config.Plugins.Folder, "data", r.config.Data)
 	var group errgroup.Group
 	for _, entry := range entries {
 		group.Go(func() error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -22,6 +23,8 @@ func Config(t testing.TB, natsURL, plugins string) replica.Config {
 	config.Plugins.Folder = plugins
 	config.Plugins.CacheSize = 4 << 30
 	config.NATS.URL = natsURL
+	// With the race detector, and beside other tests, compiling takes a while.
+	config.Runtime.CompileTimeout = 10 * time.Minute
 	config.HTTP.Listen = ""
 	return config
 }

@@ -198,6 +198,13 @@ var (
 )
 
 func (m *Module) checkExports() error {
+	exports := m.compiled.ExportedFunctions()
+	if exports["_start"] != nil && exports["_initialize"] == nil {
+		return &LoadError{
+			errors.New("the module is a program, not a library: it exports _start and no _initialize"),
+			"with Go, build it with -buildmode=c-shared",
+		}
+	}
 	if _, ok := m.compiled.ExportedMemories()["memory"]; !ok {
 		return notExported("memory")
 	}

@@ -26,7 +26,7 @@ const biography = "metadata_agent_get_artist_biography"
 // newRuntime returns a Runtime that shares compiled code with other test runs.
 func newRuntime(t testing.TB) *wasmrt.Runtime {
 	t.Helper()
-	r, err := wasmrt.New(wasmrt.Config{CacheDir: guests.CacheDir(t, "compiled"), Logger: slog.New(slog.DiscardHandler)})
+	r, err := wasmrt.New(wasmrt.Config{CacheDir: guests.CacheDir(t, "compiled"), CompileTimeout: 10 * time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +215,7 @@ func TestLoadRefusesUnfitModules(t *testing.T) {
 		"wrong version":      {guests.Handmade{Version: 2}.Bytes(), "API version mismatch, host: 1, plugin: 2"},
 		"ungranted import":   {guests.Handmade{Imports: []string{"get"}}.Bytes(), `"get" is not exported in module "env"`},
 		"traps at the start": {guests.Handmade{Initialize: guests.Trap}.Bytes(), "unreachable"},
+		"a program":          {guests.Handmade{Start: true}.Bytes(), "-buildmode=c-shared"},
 		"too much memory":    {guests.Handmade{Pages: 2000}.Bytes(), "MaxMemory"},
 	} {
 		t.Run(name, func(t *testing.T) {

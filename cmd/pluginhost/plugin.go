@@ -70,7 +70,18 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 		}
 		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), p.states())
 	}
-	return table.flush()
+	if err := table.flush(); err != nil {
+		return err
+	}
+	for _, p := range plugins {
+		if p.Name == "" || p.Error == "" {
+			continue // nothing to tell, or told in the table
+		}
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s: %s\n", p.ID, p.Error); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listPlugins merges what the replicas tell. Where they differ, a replica that

@@ -23,6 +23,8 @@ type Handmade struct {
 	// Initialize is the code of _initialize, without its end. Nil is no such
 	// export.
 	Initialize []byte
+	// Start gives the module an export _start, as a program has.
+	Start bool
 	// Pages is the initial size of the memory. Defaults to 1.
 	Pages uint32
 }
@@ -102,6 +104,9 @@ func (h Handmade) Bytes() []byte {
 	add("free", typeFree, nil)
 	if h.Initialize != nil {
 		add("_initialize", typeInitialize, h.Initialize)
+	}
+	if h.Start {
+		add("_start", typeInitialize, nil)
 	}
 	if h.Omit != "memory" {
 		exports = append(exports, concat(text("memory"), []byte{0x02, 0x00}))
