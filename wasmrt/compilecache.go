@@ -70,17 +70,18 @@ func trimCache(dir string, limit int64) error {
 
 // emptyCache removes all files below dir; the folders are wazero's.
 func emptyCache(dir string) error {
-	dir, err := filepath.EvalSymlinks(dir)
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
-			err = os.Remove(path)
+			err = root.Remove(path)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	})
+	return errors.Join(err, root.Close())
 }

@@ -3,10 +3,12 @@ package wasmrt
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -34,6 +36,11 @@ type Runtime struct {
 	config    Config
 	cache     wazero.CompilationCache
 	compiling chan struct{}
+
+	mu sync.Mutex
+	// busy are the modules that are being compiled, by the hash of their bytes;
+	// each channel is closed when that is over.
+	busy map[[sha256.Size]byte]chan struct{}
 }
 
 // New returns a Runtime, which the caller closes after its modules.
@@ -47,7 +54,7 @@ func New(config Config) (*Runtime, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	r := &Runtime{config: config, compiling: make(chan struct{}, config.CompileWorkers)}
+	r := &Runtime{config: config, compiling: make(chan struct{}, config.CompileWorkers), busy: make(map[[sha256.Size]byte]chan struct{})}
 	if config.CacheDir == "" {
 		r.cache = wazero.NewCompilationCache()
 		return r, nil
@@ -80,6 +87,34 @@ func (r *Runtime) compileSlot(ctx context.Context) (done func(), err error) {
 	}
 }
 
+// claim waits until nobody else compiles the same module; the caller runs
+// release afterwards. wazero hands a module that it has just read from the disk
+// cache to others before it is complete, and who else waits need not do the same
+// work again.
+func (r *Runtime) claim(ctx context.Context, module [sha256.Size]byte) (release func(), err error) {
+	for {
+		r.mu.Lock()
+		busy, taken := r.busy[module]
+		if !taken {
+			over := make(chan struct{})
+			r.busy[module] = over
+			r.mu.Unlock()
+			return func() {
+				r.mu.Lock()
+				delete(r.busy, module)
+				r.mu.Unlock()
+				close(over)
+			}, nil
+		}
+		r.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting to compile: %w", context.Cause(ctx))
+		}
+	}
+}
+
 // compiled bounds the disk cache after something was added to it.
 func (r *Runtime) compiled() {
 	if err := trimCache(r.config.CacheDir, r.config.CacheSize); err != nil {
@@ -97,6 +132,11 @@ func (r *Runtime) compile(ctx context.Context, runtime wazero.Runtime, wasm []by
 			"build it with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm",
 		}
 	}
+	release, err := r.claim(ctx, sha256.Sum256(wasm))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	done, err := r.compileSlot(ctx)
 	if err != nil {
 		return nil, err

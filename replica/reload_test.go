@@ -1,0 +1,225 @@
+package replica_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+	"github.com/pluginhost/pluginhost/testenv/soak/abuse"
+)
+
+// silent is a plugin that answers every request with an empty message.
+var silent = guests.Handmade{}.Bytes()
+
+func agentManifest() []byte { return testenv.Manifest(nil, "MetadataAgent") }
+
+func TestRefreshUnderLoadFailsNoCall(t *testing.T) {
+	roomy := guests.Handmade{Body: guests.Echo, Pages: 20}.Bytes()
+	w := start(t, nil, func(c *replica.Config) {
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), roomy)
+	})
+	ctx := w.context(t)
+	caller := client.New(w.caller.Conn, client.WithResends(0)) // which would hide a refusal
+	ask := func() (string, error) {
+		response, err := caller.Call(ctx, "agent", biography, []byte("hello"))
+		return string(response), err
+	}
+	load, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	var calls atomic.Int64
+	work := func(call func() error) {
+		workers.Go(func() {
+			for load.Err() == nil {
+				if err := call(); err != nil {
+					t.Errorf("a call during a refresh: %v", err)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	for range 2 {
+		work(func() error {
+			_, err := ask()
+			return err
+		})
+		// It takes a while to decode, so that the version which was current
+		// when it came is often gone when it runs.
+		request := []byte(`{"id":"` + strings.Repeat("x", 200_000) + `"}`)
+		work(func() error {
+			_, err := caller.CallJSON(ctx, "agent", biography, request, patience)
+			return err
+		})
+	}
+	for i := range 20 {
+		wasm, want := guests.Handmade{Pages: 20}.Bytes(), ""
+		if i%2 == 1 {
+			wasm, want = roomy, "hello"
+		}
+		seen := calls.Load()
+		eventually(t, "calls between two refreshes", func() bool { return t.Failed() || calls.Load() > seen+10 })
+		testenv.AddPlugin(t, w.folder, "agent", agentManifest(), wasm)
+		if err := w.Refresh(ctx, "agent"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ask(); err != nil || got != want {
+			t.Errorf("after refresh %d: %q, %v, want %q", i, got, err, want)
+		}
+	}
+	stop()
+	workers.Wait()
+}
+
+func TestCallsThatRunWhenAPluginIsRefreshedAreFinished(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
+	})
+	ctx := w.context(t)
+	type outcome struct {
+		response []byte
+		err      error
+	}
+	slow := make(chan outcome, 1)
+	go func() {
+		response, err := w.caller.Client.CallJSON(ctx, "agent", biography, []byte(`{"name":"sleep 1500"}`), patience)
+		slow <- outcome{response, err}
+	}()
+	w.running(t, "agent", 1)
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo)
+	refreshed := make(chan error, 1)
+	go func() { refreshed <- w.Refresh(ctx, "agent") }()
+	eventually(t, "the new version answers", func() bool {
+		response, err := w.caller.Client.Call(ctx, "agent", biography, []byte("\x12\x04good"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(response) == "\x12\x04good"
+	})
+	select {
+	case got := <-slow:
+		t.Fatalf("the old version's call was over before the new one answered: %q, %v", got.response, got.err)
+	default:
+	}
+	if got := <-slow; got.err != nil || !strings.Contains(string(got.response), "biography of sleep 1500") {
+		t.Errorf("the old version's call: %q, %v", got.response, got.err)
+	}
+	if err := <-refreshed; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefreshToABrokenVersionLeavesTheOldOneServing(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
+	})
+	ctx := w.context(t)
+	generation := w.plugin(t, "agent").Generation
+	for name, c := range map[string]struct {
+		manifest, wasm []byte
+		says           string
+	}{
+		"wasm that is none":       {agentManifest(), []byte("none"), "not a WebAssembly module"},
+		"wasm that is cut short":  {agentManifest(), echo[:100], "copy it again"},
+		"a broken manifest":       {[]byte("{"), echo, "manifest"},
+		"a guest that traps":      {agentManifest(), guests.Handmade{Initialize: guests.Trap}.Bytes(), "does not initialise"},
+		"another contract":        {agentManifest(), guests.Handmade{Version: 7}.Bytes(), "API version mismatch"},
+		"a permission it lacks":   {agentManifest(), guests.Handmade{Imports: []string{"get_plugin_config"}}.Bytes(), `add "config" to the permissions`},
+		"a capability it has not": {testenv.Manifest(nil, "Scrobbler"), echo, "scrobbler_api_version is not exported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testenv.AddPlugin(t, w.folder, "agent", c.manifest, c.wasm)
+			if err := w.Refresh(ctx, "agent"); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("Refresh: %v, want %q", err, c.says)
+			}
+			// The same over the wire.
+			answers, err := w.caller.Client.Refresh(ctx, "agent")
+			if err != nil || len(answers) != 1 || !strings.Contains(answers[0].Error, c.says) {
+				t.Errorf("refresh over the wire: %+v, %v", answers, err)
+			}
+			status := w.plugin(t, "agent")
+			if status.State != subjects.StateReady || status.Generation != generation || !strings.Contains(status.Error, c.says) {
+				t.Errorf("status is %s, generation %s (was %s), error %q", status.State, status.Generation, generation, status.Error)
+			}
+			w.good(t, "agent")
+		})
+	}
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), silent)
+	if err := w.Refresh(ctx, "agent"); err != nil {
+		t.Fatal(err)
+	}
+	if status := w.plugin(t, "agent"); status.Error != "" || status.Generation == generation {
+		t.Errorf("mended, but status is %+v", status)
+	}
+}
+
+func TestRefreshOfARemovedPluginUnloadsIt(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		for _, id := range []string{"agent", abuse.Bystander} {
+			testenv.AddPlugin(t, c.Plugins.Folder, id, agentManifest(), echo)
+		}
+		testenv.AddPlugin(t, c.Plugins.Folder, "failed", agentManifest(), []byte("none"))
+	})
+	ctx := w.context(t)
+	w.good(t, "agent")
+	for _, id := range []string{"agent", "failed"} {
+		if err := os.RemoveAll(filepath.Join(w.folder, id)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Refresh(ctx, id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		if _, err := w.caller.Client.Call(ctx, id, biography, nil); !errors.Is(err, subjects.ErrUnavailable) || !strings.Contains(err.Error(), "is on no replica") {
+			t.Errorf("a call of %s got %v", id, err)
+		}
+	}
+	if plugins := w.Status().Plugins; len(plugins) != 1 || plugins[0].ID != abuse.Bystander {
+		t.Errorf("status still has %+v", plugins)
+	}
+	w.good(t, abuse.Bystander)
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo)
+	if err := w.Refresh(ctx, "agent"); err != nil {
+		t.Fatal(err)
+	}
+	w.good(t, "agent")
+}
+
+func TestRefreshOfWhatNeverWas(t *testing.T) {
+	w := start(t, nil, func(*replica.Config) {})
+	for id, want := range map[string]error{"nobody": plugin.ErrNotFound, "../etc": plugin.ErrBadID, "": plugin.ErrBadID, ".": plugin.ErrBadID} {
+		if err := w.Refresh(w.context(t), id); !errors.Is(err, want) {
+			t.Errorf("Refresh(%q): %v, want %v", id, err, want)
+		}
+	}
+	if plugins := w.Status().Plugins; len(plugins) != 0 {
+		t.Errorf("status has %+v", plugins)
+	}
+}
+
+func TestRefreshesAtTheSameTimeEndWithWhatIsOnDisk(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), silent)
+	})
+	ctx := w.context(t)
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo)
+	var refreshes sync.WaitGroup
+	for range 8 {
+		refreshes.Go(func() {
+			if err := w.Refresh(ctx, "agent"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	refreshes.Wait()
+	w.good(t, "agent")
+}
