@@ -19,17 +19,24 @@ type Control struct {
 	bus           *Bus
 	subscriptions []*nats.Subscription
 	answering     sync.WaitGroup
+	slots         chan struct{} // a token for each request that is being answered
 }
+
+// maxAnswering bounds how many control requests are answered at once; the
+// others wait their turn.
+const maxAnswering = 32
 
 // StartControl subscribes to the subjects of handlers. A handler runs on a
 // goroutine of its own. The caller stops it.
 func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error) {
-	c := &Control{bus: b}
+	c := &Control{bus: b, slots: make(chan struct{}, maxAnswering)}
 	for subject, handle := range handlers {
 		s, err := b.subscribe(subject, "", func(msg *nats.Msg) {
 			c.answering.Add(1)
+			c.slots <- struct{}{}
 			go func() {
 				defer c.answering.Done()
+				defer func() { <-c.slots }()
 				c.answer(msg, handle)
 			}()
 		})

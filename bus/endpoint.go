@@ -205,7 +205,7 @@ func (e *Endpoint) run(method Method, msg, reply *nats.Msg) error {
 const headerRoom = 1024
 
 // MaxResponse is the longest response that fits a reply, in bytes.
-func (b *Bus) MaxResponse() int { return b.MaxPayload() - headerRoom }
+func (b *Bus) MaxResponse() int { return max(b.MaxPayload()-headerRoom, 1) }
 
 func (e *Endpoint) timeout(header nats.Header) (time.Duration, error) {
 	text := header.Get(subjects.HeaderTimeout)

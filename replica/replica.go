@@ -231,7 +231,7 @@ func (r *Replica) Refresh(ctx context.Context, id string) error {
 		r.mu.Lock()
 		delete(r.plugins, id)
 		r.mu.Unlock()
-		return err
+		return errors.Join(err, r.heartbeat.Beat(ctx))
 	}
 	err := r.hosted(id).load(ctx, entry)
 	return errors.Join(err, r.heartbeat.Beat(ctx))

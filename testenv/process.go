@@ -56,6 +56,10 @@ func StartProcess(t testing.TB, args ...string) *Process {
 	p := &Process{t: t, cmd: exec.Command(Binary(t), append([]string{"serve", "--json"}, args...)...), done: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), "PLUGINHOST_CONFIG=")
+	// Its compiled code may be shared with other tests: nothing of it should go.
+	if err := os.WriteFile(filepath.Join(p.cmd.Dir, "pluginhost.toml"), []byte("[Plugins]\nCacheSize = \"4GB\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func Compile(t testing.TB, dir string) string {
 	// The go command does nothing where the file is current. It is replaced as
 	// a whole, because another package's test may be reading it.
 	fresh := file + ".new"
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", fresh, ".")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-o", fresh, ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
