@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 const (
 	connectTimeout = 5 * time.Second
+	pingInterval   = 10 * time.Second
 	connectPause   = 500 * time.Millisecond
 	closeTimeout   = 5 * time.Second
 	// Bounds on what one subscription may have waiting in the client.
@@ -67,6 +71,10 @@ func (c Config) options() []nats.Option {
 		nats.Name("pluginhost " + c.Name),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
+		// A server that refuses us for a while, as while its users change, must
+		// not end the connection for good.
+		nats.IgnoreAuthErrorAbort(),
+		nats.PingInterval(pingInterval),
 		nats.ReconnectWait(250 * time.Millisecond),
 	}
 	if c.Creds != "" {
@@ -89,7 +97,9 @@ type Bus struct {
 	embedded *embeddedServer
 	services *registry
 	workers  *workers
-	closed   chan struct{} // closed with the connection
+	// converting holds a token for each call whose JSON is being converted.
+	converting chan struct{}
+	closed     chan struct{} // closed with the connection
 }
 
 // Open connects to the server, or starts one, and checks that it has JetStream.
@@ -101,7 +111,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Patience <= 0 {
 		config.Patience = 30 * time.Second
 	}
-	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), closed: make(chan struct{})}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), converting: make(chan struct{}, runtime.GOMAXPROCS(0)), closed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			b.Close()
@@ -117,7 +127,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 		options = append(options, nats.InProcessServer(b.embedded.server), nats.Token(config.Embedded.Token))
 	}
 	if b.conn, err = b.connect(ctx, url, options); err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", withoutUser(url), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", subjects.WithoutUser(url), err)
 	}
 	if b.js, err = jetstream.New(b.conn); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
@@ -144,7 +154,7 @@ func (b *Bus) connect(ctx context.Context, url string, options []nats.Option) (*
 			return conn, err
 		}
 		if !waiting {
-			b.config.Logger.Warn("no NATS server yet", "url", withoutUser(url), "waiting", b.config.Patience)
+			b.config.Logger.Warn("no NATS server yet", "url", subjects.WithoutUser(url), "waiting", b.config.Patience)
 		}
 		select {
 		case <-ticker.C:
@@ -163,7 +173,7 @@ func (b *Bus) reports() []nats.Option {
 				log.Warn("NATS connection lost", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("NATS connection is back", "url", withoutUser(c.ConnectedUrl())) }),
+		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("NATS connection is back", "url", subjects.WithoutUser(c.ConnectedUrl())) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			subject := ""
 			if s != nil {
@@ -180,19 +190,7 @@ func (b *Bus) URL() string {
 	if b.embedded != nil {
 		return b.embedded.server.ClientURL()
 	}
-	return withoutUser(b.conn.ConnectedUrl())
-}
-
-// withoutUser removes tokens, user names and passwords from a list of URLs.
-func withoutUser(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, one := range list {
-		if _, host, found := strings.Cut(one, "@"); found {
-			scheme, _, _ := strings.Cut(one, "://")
-			list[i] = scheme + "://" + host
-		}
-	}
-	return strings.Join(list, ",")
+	return subjects.WithoutUser(b.conn.ConnectedUrl())
 }
 
 // MaxPayload is the longest message the server takes, in bytes.
@@ -223,9 +221,13 @@ func (b *Bus) storage() jetstream.StorageType {
 // Publish announces something to whoever listens.
 func (b *Bus) Publish(subject string, body []byte) error { return b.conn.Publish(subject, body) }
 
-// Close sends what is still to be sent and closes the connection and the
-// embedded server.
+// Closed is closed when the connection is gone for good, by Close or otherwise.
+func (b *Bus) Closed() <-chan struct{} { return b.closed }
+
+// Close waits a little for calls that still run, sends what is still to be sent,
+// and closes the connection and the embedded server.
 func (b *Bus) Close() {
+	b.stopWorkers()
 	if b.conn != nil {
 		if b.conn.IsConnected() {
 			if err := b.conn.FlushTimeout(closeTimeout); err != nil {
@@ -235,9 +237,21 @@ func (b *Bus) Close() {
 		b.conn.Close()
 		<-b.closed
 	}
-	b.workers.stop()
 	if b.embedded != nil {
 		b.embedded.stop()
+	}
+}
+
+func (b *Bus) stopWorkers() {
+	stopped := make(chan struct{})
+	go func() {
+		b.workers.stop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(closeTimeout):
+		b.config.Logger.Warn("calls that do not end are left behind")
 	}
 }
 

@@ -19,24 +19,24 @@ type Control struct {
 	bus           *Bus
 	subscriptions []*nats.Subscription
 	answering     sync.WaitGroup
-	slots         chan struct{} // a token for each request that is being answered
 }
 
-// maxAnswering bounds how many control requests are answered at once; the
+// maxAnswering bounds how many requests of one subject are answered at once; the
 // others wait their turn.
-const maxAnswering = 32
+const maxAnswering = 8
 
 // StartControl subscribes to the subjects of handlers. A handler runs on a
 // goroutine of its own. The caller stops it.
 func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error) {
-	c := &Control{bus: b, slots: make(chan struct{}, maxAnswering)}
+	c := &Control{bus: b}
 	for subject, handle := range handlers {
+		slots := make(chan struct{}, maxAnswering)
 		s, err := b.subscribe(subject, "", func(msg *nats.Msg) {
 			c.answering.Add(1)
-			c.slots <- struct{}{}
+			slots <- struct{}{}
 			go func() {
 				defer c.answering.Done()
-				defer func() { <-c.slots }()
+				defer func() { <-slots }()
 				c.answer(msg, handle)
 			}()
 		})

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,6 +35,9 @@ type EndpointConfig struct {
 	Resolve func(name string, callback bool) (Method, error)
 	// Describe tells discovery about the plugin as it is now.
 	Describe func() Description
+	// MaxInFlight is how many calls may be here at once, running or waiting;
+	// more are refused with subjects.ErrOverloaded. 0 is no bound.
+	MaxInFlight int
 	// Timeout is how long a call may take that does not say so itself;
 	// MaxTimeout is the longest.
 	Timeout, MaxTimeout time.Duration
@@ -47,6 +51,7 @@ type Endpoint struct {
 	started       time.Time
 	subscriptions []*nats.Subscription
 	calls         sync.WaitGroup
+	inFlight      atomic.Int64
 	stats         callStats
 }
 
@@ -60,9 +65,15 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 		callback bool
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
 		subscription, err := b.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
+			if n := e.inFlight.Add(1); config.MaxInFlight > 0 && n > int64(config.MaxInFlight) {
+				e.inFlight.Add(-1)
+				e.refuse(msg)
+				return
+			}
 			e.calls.Add(1)
 			b.workers.start(func() {
 				defer e.calls.Done()
+				defer e.inFlight.Add(-1)
 				e.answer(msg, s.callback)
 			})
 		})
@@ -75,8 +86,12 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 	// Calls must not be lost between the moment we say that we serve and the
 	// moment the server knows.
 	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
-		b.services.remove(e)
-		return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err), e.unsubscribe())
+		if b.conn.IsClosed() {
+			b.services.remove(e)
+			return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err), e.unsubscribe())
+		}
+		// The connection will be back, and the subscription with it.
+		b.config.Logger.Warn("the server may not know yet that we serve", "plugin", config.ID, "error", err)
 	}
 	return e, nil
 }
@@ -127,14 +142,34 @@ func (e *Endpoint) drainSubscriptions() error {
 			errs = append(errs, err)
 			continue
 		}
-		for status := range closed {
-			if status == nats.SubscriptionClosed {
-				break
+		for open := true; open; {
+			select {
+			case status := <-closed:
+				open = status != nats.SubscriptionClosed
+			case <-e.bus.closed:
+				open = false
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// refuse answers a call that is one too many.
+func (e *Endpoint) refuse(msg *nats.Msg) {
+	reply := nats.NewMsg(msg.Reply)
+	reply.Header.Set(subjects.HeaderReplica, e.config.Replica)
+	err := &subjects.Error{
+		Failure:    subjects.ErrOverloaded,
+		Text:       fmt.Sprintf("%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", e.config.MaxInFlight),
+		RetryAfter: retryAfter,
+	}
+	e.setFailure(reply, err)
+	e.stats.record(unknownMethod, 0, err)
+	e.send(reply)
+}
+
+// retryAfter is what callers who are refused here are asked to wait.
+const retryAfter = 100 * time.Millisecond
 
 // answer serves one request.
 func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
@@ -176,21 +211,21 @@ func (e *Endpoint) run(method Method, msg, reply *nats.Msg) error {
 	if err != nil {
 		return err
 	}
-	body, json := msg.Data, isJSON(msg)
-	if json {
-		if body, err = method.RequestFromJSON(body); err != nil {
-			return subjects.Errorf(subjects.ErrBadRequest, "the JSON body does not decode: %w", err)
-		}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	body, json := msg.Data, isJSON(msg)
+	if json {
+		if body, err = e.bus.convert(ctx, method.RequestFromJSON, body); err != nil {
+			return subjects.Errorf(failureOf(err, subjects.ErrBadRequest), "the JSON body does not decode: %w", err)
+		}
+	}
 	response, err := method.Call(ctx, body)
 	if err != nil {
 		return err
 	}
 	if json {
-		if response, err = method.ResponseToJSON(response); err != nil {
-			return subjects.Errorf(subjects.ErrCrashed, "the plugin's response is broken: %w", err)
+		if response, err = e.bus.convert(ctx, method.ResponseToJSON, response); err != nil {
+			return subjects.Errorf(failureOf(err, subjects.ErrCrashed), "the plugin's response is broken: %w", err)
 		}
 		reply.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
 	}
@@ -199,6 +234,26 @@ func (e *Endpoint) run(method Method, msg, reply *nats.Msg) error {
 	}
 	reply.Data = response
 	return nil
+}
+
+// convert runs a conversion of JSON. It takes many times the memory of the body,
+// so no more run at once than there are processors.
+func (b *Bus) convert(ctx context.Context, conversion func([]byte) ([]byte, error), body []byte) ([]byte, error) {
+	select {
+	case b.converting <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-b.converting }()
+	return conversion(body)
+}
+
+// failureOf tells a conversion that had to wait too long from one that failed.
+func failureOf(err, failed error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return subjects.ErrDeadlineExceeded
+	}
+	return failed
 }
 
 // headerRoom is more than the headers of a reply take, in bytes.

@@ -401,3 +401,41 @@ func TestSecretsOfTheURLAreToldNobody(t *testing.T) {
 		}
 	}
 }
+
+func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
+	url := testenv.NATS(t)
+	entered, release := make(chan struct{}, 2), make(chan struct{})
+	method := echo()
+	method.Call = func(context.Context, []byte) ([]byte, error) {
+		entered <- struct{}{}
+		<-release
+		return nil, nil
+	}
+	e, err := open(t, url).Serve(bus.EndpointConfig{
+		ID: "p", Replica: "r1", MaxInFlight: 2, Timeout: wait, MaxTimeout: wait,
+		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
+		Describe: func() bus.Description { return bus.Description{} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := testenv.Connect(t, url)
+	var running sync.WaitGroup
+	for range 2 {
+		running.Go(func() {
+			if _, err := conn.Request("plugins.p.get", nil, wait); err != nil {
+				t.Error(err)
+			}
+		})
+		<-entered
+	}
+	reply := request(t, conn, "plugins.p.get", "")
+	if reply.Header.Get(subjects.HeaderErrorCode) != "429" || reply.Header.Get(subjects.HeaderRetryAfter) == "" {
+		t.Errorf("the third call got %v, want 429", reply.Header)
+	}
+	close(release)
+	running.Wait()
+	if err := e.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

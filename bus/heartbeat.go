@@ -163,7 +163,7 @@ func (h *Heartbeat) Changed() <-chan struct{} {
 func (h *Heartbeat) Stop(ctx context.Context) error {
 	h.cancel()
 	h.done.Wait()
-	if err := h.kv.Purge(ctx, h.key); err != nil {
+	if err := h.kv.Purge(ctx, h.key, jetstream.PurgeTTL(recordTTL)); err != nil {
 		return fmt.Errorf("remove heartbeat: %w", err)
 	}
 	return nil

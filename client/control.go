@@ -107,7 +107,7 @@ func gather[T any](ctx context.Context, c *Client, subject string, patience time
 		}
 		var answer T
 		if err := json.Unmarshal(msg.Data, &answer); err != nil {
-			return nil, fmt.Errorf("%s: answer of a replica: %w", subject, err)
+			continue // of another version; the others still tell
 		}
 		answers = append(answers, answer)
 		if len(answers) >= header(answer).Replicas {

@@ -214,6 +214,15 @@ func (r RuntimeConfig) For(id string) RuntimeConfig {
 	return r.with(section)
 }
 
+// LongestTimeout is the longest MaxTimeout of all plugins.
+func (r RuntimeConfig) LongestTimeout() time.Duration {
+	longest := r.MaxTimeout
+	for id := range r.Plugin {
+		longest = max(longest, r.For(id).MaxTimeout)
+	}
+	return longest
+}
+
 func (r RuntimeConfig) with(o RuntimeOverride) RuntimeConfig {
 	r.Plugin = nil
 	overrideConfig(&r.Isolation, o.Isolation)

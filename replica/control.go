@@ -71,7 +71,7 @@ func (r *Replica) pluginStatuses() []subjects.PluginStatus {
 
 func (r *Replica) pluginStatus(id string) *subjects.PluginStatus {
 	h := r.find(id)
-	if h == nil {
+	if h == nil || h.isGone() {
 		return nil
 	}
 	status := h.status()

@@ -38,6 +38,7 @@ type hosted struct {
 	mu      sync.Mutex
 	entry   plugin.Entry // the newest that was looked at
 	loading bool
+	gone    bool  // its folder is
 	err     error // why the newest could not be loaded
 }
 
@@ -46,6 +47,35 @@ type hosted struct {
 func (h *hosted) load(ctx context.Context, entry plugin.Entry) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
+	return h.change(ctx, entry)
+}
+
+// refresh is load with what is on disk by the time it is its turn. A plugin
+// whose folder is gone is unloaded.
+func (h *hosted) refresh(ctx context.Context) error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	entry := plugin.Load(h.replica.config.Plugins.Folder, h.id)
+	if !errors.Is(entry.Err, plugin.ErrNotFound) {
+		return h.change(ctx, entry)
+	}
+	h.mu.Lock()
+	h.gone = true
+	h.mu.Unlock()
+	// Its calls are finished also if the replica is told to leave meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.config.Runtime.For(h.id).MaxTimeout+time.Second)
+	defer cancel()
+	return h.remove(ctx)
+}
+
+func (h *hosted) isGone() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gone
+}
+
+// change makes a generation of entry; changing is held.
+func (h *hosted) change(ctx context.Context, entry plugin.Entry) error {
 	h.note(entry, true, nil)
 	next, err := h.replica.newGeneration(ctx, entry)
 	if err == nil {
@@ -69,12 +99,13 @@ func (h *hosted) serve(next *generation) error {
 	if h.endpoint.Load() == nil {
 		h.current.Store(next)
 		endpoint, err := h.replica.bus.Serve(bus.EndpointConfig{
-			ID:         h.id,
-			Replica:    h.replica.id,
-			Resolve:    h.resolve,
-			Describe:   h.describe,
-			Timeout:    next.limits.Timeout,
-			MaxTimeout: next.limits.MaxTimeout,
+			ID:          h.id,
+			Replica:     h.replica.id,
+			Resolve:     h.resolve,
+			Describe:    h.describe,
+			MaxInFlight: next.limits.MaxConcurrent + next.limits.Queue,
+			Timeout:     next.limits.Timeout,
+			MaxTimeout:  next.limits.MaxTimeout,
 		})
 		if err != nil {
 			h.current.Store(nil)
@@ -105,6 +136,11 @@ func (h *hosted) retire(old *generation) {
 func (h *hosted) unload(ctx context.Context) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
+	return h.remove(ctx)
+}
+
+// remove is unload; changing is held.
+func (h *hosted) remove(ctx context.Context) error {
 	endpoint := h.endpoint.Load()
 	if endpoint == nil {
 		return nil
@@ -199,7 +235,7 @@ func (h *hosted) describe() bus.Description {
 func (h *hosted) note(entry plugin.Entry, loading bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.entry, h.loading, h.err = entry, loading, err
+	h.entry, h.loading, h.err, h.gone = entry, loading, err, false
 }
 
 // status tells what clients and operators see of the plugin.

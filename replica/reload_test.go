@@ -223,3 +223,37 @@ func TestRefreshesAtTheSameTimeEndWithWhatIsOnDisk(t *testing.T) {
 	refreshes.Wait()
 	w.good(t, "agent")
 }
+
+func TestRemovalAndReturnAtTheSameTimeLeaveOnePlugin(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
+	})
+	ctx := w.context(t)
+	for range 20 {
+		var refreshes sync.WaitGroup
+		if err := os.RemoveAll(filepath.Join(w.folder, "agent")); err != nil {
+			t.Fatal(err)
+		}
+		refreshes.Go(func() { _ = w.Refresh(ctx, "agent") })
+		// Moved in as a whole: a half-written plugin is another matter.
+		testenv.AddPlugin(t, w.folder, ".agent", agentManifest(), echo)
+		if err := os.Rename(filepath.Join(w.folder, ".agent"), filepath.Join(w.folder, "agent")); err != nil {
+			t.Fatal(err)
+		}
+		refreshes.Go(func() { _ = w.Refresh(ctx, "agent") })
+		refreshes.Wait()
+		w.good(t, "agent")
+		if plugins := w.Status().Plugins; len(plugins) != 1 {
+			t.Fatalf("status has %+v", plugins)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(w.folder, "agent")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Refresh(ctx, "agent"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.caller.Client.Call(ctx, "agent", biography, nil); !errors.Is(err, subjects.ErrUnavailable) {
+		t.Errorf("the removed plugin answers: %v", err)
+	}
+}

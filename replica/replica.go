@@ -44,7 +44,8 @@ type Replica struct {
 	discovery *bus.Discovery
 	health    *health
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// plugins are never removed: a refresh may be waiting for one that is gone.
 	plugins map[string]*hosted
 
 	// running ends when the replica drains; work that no caller waits for has it.
@@ -207,11 +208,13 @@ func (r *Replica) find(id string) *hosted {
 	return r.plugins[id]
 }
 
-// all returns the plugins in the order of their ids.
+// all returns the plugins in the order of their ids, without those that are
+// gone.
 func (r *Replica) all() []*hosted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.SortedFunc(maps.Values(r.plugins), func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
+	plugins := slices.SortedFunc(maps.Values(r.plugins), func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
+	return slices.DeleteFunc(plugins, (*hosted).isGone)
 }
 
 // Refresh loads one plugin from disk anew. If it cannot be loaded, the
@@ -221,20 +224,14 @@ func (r *Replica) Refresh(ctx context.Context, id string) error {
 	if !r.config.Plugins.Enabled {
 		return errPluginsOff
 	}
-	entry := plugin.Load(r.config.Plugins.Folder, id)
-	if errors.Is(entry.Err, plugin.ErrNotFound) || errors.Is(entry.Err, plugin.ErrBadID) {
-		h := r.find(id)
-		if h == nil {
-			return entry.Err
+	h := r.find(id)
+	if h == nil {
+		if err := plugin.Load(r.config.Plugins.Folder, id).Err; errors.Is(err, plugin.ErrNotFound) || errors.Is(err, plugin.ErrBadID) {
+			return err
 		}
-		err := h.unload(ctx)
-		r.mu.Lock()
-		delete(r.plugins, id)
-		r.mu.Unlock()
-		return errors.Join(err, r.heartbeat.Beat(ctx))
+		h = r.hosted(id)
 	}
-	err := r.hosted(id).load(ctx, entry)
-	return errors.Join(err, r.heartbeat.Beat(ctx))
+	return errors.Join(h.refresh(ctx), r.heartbeat.Beat(ctx))
 }
 
 // ID is the replica's identity: its name and a random part.
@@ -245,6 +242,9 @@ func (r *Replica) URL() string { return r.bus.URL() }
 
 // HTTPAddress is where health is told: host:port, or empty where that is off.
 func (r *Replica) HTTPAddress() string { return r.health.address() }
+
+// Lost is closed when the NATS connection is gone for good.
+func (r *Replica) Lost() <-chan struct{} { return r.bus.Closed() }
 
 // Asked is closed when a control request asks the replica to leave; its owner
 // then calls Drain.

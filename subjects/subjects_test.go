@@ -94,3 +94,18 @@ func ExampleError() {
 	// 404 plugin:not_found
 	// 503 unavailable: my-plugin is not loaded
 }
+
+func TestWithoutUserLeavesNoSecret(t *testing.T) {
+	for urls, want := range map[string]string{
+		"nats://h:1":                       "nats://h:1",
+		"nats://token@h:1":                 "nats://h:1",
+		"nats://joe:s3@cret@h:1":           "nats://h:1",
+		"joe:s3cret@h:1":                   "h:1",
+		"nats://a:b@h:1,tls://c@i:2,j:3":   "nats://h:1,tls://i:2,j:3",
+		"nats://joe:p://q@h:1,nats://k@h2": "nats://h:1,nats://h2",
+	} {
+		if got := subjects.WithoutUser(urls); got != want {
+			t.Errorf("%q is told as %q, want %q", urls, got, want)
+		}
+	}
+}

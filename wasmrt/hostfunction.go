@@ -56,6 +56,10 @@ func (f HostFunction) serve(ctx context.Context, module api.Module, stack []uint
 	if !ok {
 		panic(&HostError{f.Name, errors.New("called outside a call of the host")})
 	}
+	if inst.malloc == nil {
+		// Called from _initialize, before the exports were resolved.
+		inst.memory, inst.malloc = memory, module.ExportedFunction("malloc")
+	}
 	ptr, err := inst.write(ctx, response)
 	if err != nil {
 		// Includes the guest's own traps in malloc, so no HostError.

@@ -40,9 +40,9 @@ func (m *Module) newInstance(ctx context.Context) (*instance, error) {
 	inst := &instance{
 		methods:   make(map[string]api.Function),
 		maxResult: m.limits.MaxResult,
-		stdout:    &lineWriter{output: m.output, stream: "stdout"},
-		stderr:    &lineWriter{output: m.output, stream: "stderr"},
 	}
+	inst.stdout = &lineWriter{output: m.output, stream: "stdout", over: inst.isOver}
+	inst.stderr = &lineWriter{output: m.output, stream: "stderr", over: inst.isOver}
 	config := wazero.NewModuleConfig().
 		WithName(""). // a name could be taken once only
 		WithStartFunctions("_initialize").
@@ -84,6 +84,9 @@ func (i *instance) end() {
 	i.stdout.flush()
 	i.stderr.flush()
 }
+
+// isOver says why the call in progress should end, or nil.
+func (i *instance) isOver() error { return i.running.Err() }
 
 // nanosleep is the guest's sleep: real, and over when the call is.
 func (i *instance) nanosleep(ns int64) {
@@ -164,14 +167,8 @@ func (i *instance) exchange(ctx context.Context, function api.Function, request 
 
 // write copies b into memory that the guest allocates for it.
 func (i *instance) write(ctx context.Context, b []byte) (uint32, error) {
-	malloc := i.malloc
-	if malloc == nil {
-		// A host function called from _initialize, before the exports were
-		// resolved.
-		return 0, errors.New("host functions cannot be called while the module initialises")
-	}
 	stack := [1]uint64{uint64(len(b))}
-	if err := malloc.CallWithStack(ctx, stack[:]); err != nil {
+	if err := i.malloc.CallWithStack(ctx, stack[:]); err != nil {
 		return 0, err
 	}
 	ptr := uint32(stack[0])

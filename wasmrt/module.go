@@ -143,7 +143,7 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 		WithMemoryLimitPages(m.limits.pages()))
 	err := r.prepare(ctx, m, wasm, options.Functions)
 	if err != nil {
-		return nil, errors.Join(err, m.runtime.Close(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, m.release(context.WithoutCancel(ctx)))
 	}
 	m.sweep()
 	return m, nil
@@ -322,7 +322,8 @@ func (m *Module) Call(ctx context.Context, method string, request []byte) ([]byt
 		response, callErr = inst.call(ctx, method, request)
 		var plugin *PluginError
 		var size *ResultSizeError
-		return callErr == nil || errors.As(callErr, &plugin) || errors.As(callErr, &size)
+		// At its deadline wazero may close the module just after the call.
+		return ctx.Err() == nil && (callErr == nil || errors.As(callErr, &plugin) || errors.As(callErr, &size))
 	})
 	if err != nil {
 		return nil, err
@@ -339,5 +340,15 @@ func (m *Module) Close(ctx context.Context) error {
 	err := m.pool.close(ctx)
 	m.stopSweep()
 	m.swept.Wait()
-	return errors.Join(err, m.runtime.Close(context.WithoutCancel(ctx)))
+	return errors.Join(err, m.release(context.WithoutCancel(ctx)))
+}
+
+// release frees instances and machine code; the shared cache would keep the
+// code.
+func (m *Module) release(ctx context.Context) error {
+	err := m.runtime.Close(ctx)
+	if m.compiled != nil {
+		err = errors.Join(err, m.compiled.Close(ctx))
+	}
+	return err
 }

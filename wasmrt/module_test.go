@@ -426,3 +426,19 @@ func TestFloodOfOutputIsBounded(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 }
+
+func TestHostFunctionsCanBeCalledWhileTheModuleInitialises(t *testing.T) {
+	calls := 0
+	m := load(t, guests.Handmade{
+		Imports:    []string{"get"},
+		Initialize: []byte{0x41, 0x00, 0x41, 0x00, 0x10, 0x00, 0x1a}, // i32.const 0, i32.const 0, call 0, drop
+	}.Bytes(), wasmrt.Options{
+		Functions: []wasmrt.HostFunction{{Name: "get", Call: func(context.Context, []byte) ([]byte, error) {
+			calls++
+			return []byte("answer"), nil
+		}}},
+	})
+	if _, err := m.Call(t.Context(), biography, nil); err != nil || calls != 1 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+}

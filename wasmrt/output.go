@@ -69,11 +69,17 @@ func printable(line []byte) string {
 type lineWriter struct {
 	output *output
 	stream string
+	over   func() error // why no more may be written, or nil
 	line   []byte
-	over   bool // the line is longer than maxLine
+	long   bool // the line is longer than maxLine
 }
 
+// Write fails once the call's time is over: one fd_write can pass the same
+// megabytes any number of times.
 func (w *lineWriter) Write(p []byte) (int, error) {
+	if err := w.over(); err != nil {
+		return 0, err
+	}
 	n := len(p)
 	for len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
@@ -82,7 +88,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 			part = p[:end]
 		}
 		room := maxLine - len(w.line)
-		w.over = w.over || len(part) > room
+		w.long = w.long || len(part) > room
 		w.line = append(w.line, part[:min(room, len(part))]...)
 		if end < 0 {
 			break
@@ -97,7 +103,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 func (w *lineWriter) flush() {
 	line := bytes.TrimRight(w.line, "\r")
 	if len(line) > 0 {
-		w.output.line(w.stream, line, w.over)
+		w.output.line(w.stream, line, w.long)
 	}
-	w.line, w.over = w.line[:0], false
+	w.line, w.long = w.line[:0], false
 }

@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 // connect loads the configuration of a client command and connects to NATS. The
@@ -33,21 +32,9 @@ func connect(cmd *cobra.Command, options ...client.Option) (*client.Client, *nat
 	conn, err := nats.Connect(config.NATSURL, dial...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
-		return nil, nil, config, fmt.Errorf("no NATS server at %s: start pluginhost serve, or name another with --nats", shownURL(config.NATSURL))
+		return nil, nil, config, fmt.Errorf("no NATS server at %s: start pluginhost serve, or name another with --nats", subjects.WithoutUser(config.NATSURL))
 	case err != nil:
-		return nil, nil, config, fmt.Errorf("connect to NATS at %s: %w", shownURL(config.NATSURL), err)
+		return nil, nil, config, fmt.Errorf("connect to NATS at %s: %w", subjects.WithoutUser(config.NATSURL), err)
 	}
 	return client.New(conn, options...), conn, config, nil
-}
-
-// shownURL is the URL without what is secret in it.
-func shownURL(address string) string {
-	shown := strings.Split(address, ",")
-	for i, one := range shown {
-		if u, err := url.Parse(strings.TrimSpace(one)); err == nil {
-			u.User = nil
-			shown[i] = u.String()
-		}
-	}
-	return strings.Join(shown, ",")
 }

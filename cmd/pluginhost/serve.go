@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -60,18 +61,22 @@ func serve(cmd *cobra.Command) error {
 		}
 	}
 	log.Info("ready", "nats", r.URL(), "replica", r.ID(), "http", r.HTTPAddress(), "plugins", ready, "failed", failed)
+	var lost error
 	select {
 	case <-ctx.Done():
 	case <-r.Asked():
+	case <-r.Lost():
+		lost = errors.New("the NATS connection is closed for good: check the server, its users and permissions, and start again")
+		log.Error("leaving", "error", lost)
 	}
 	log.Info("draining", "replica", r.ID())
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.Runtime.MaxTimeout+drainMargin)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.Runtime.LongestTimeout()+drainMargin)
 	defer cancel()
 	if err := r.Drain(drain); err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
 	log.Info("stopped", "replica", r.ID())
-	return nil
+	return lost
 }
 
 // drainMargin is how much longer than its longest call a replica may take to
