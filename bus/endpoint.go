@@ -158,18 +158,11 @@ func (e *Endpoint) drainSubscriptions() error {
 func (e *Endpoint) refuse(msg *nats.Msg) {
 	reply := nats.NewMsg(msg.Reply)
 	reply.Header.Set(subjects.HeaderReplica, e.config.Replica)
-	err := &subjects.Error{
-		Failure:    subjects.ErrOverloaded,
-		Text:       fmt.Sprintf("%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", e.config.MaxInFlight),
-		RetryAfter: retryAfter,
-	}
+	err := subjects.Errorf(subjects.ErrOverloaded, "%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", e.config.MaxInFlight)
 	e.setFailure(reply, err)
 	e.stats.record(unknownMethod, 0, err)
 	e.send(reply)
 }
-
-// retryAfter is what callers who are refused here are asked to wait.
-const retryAfter = 100 * time.Millisecond
 
 // answer serves one request.
 func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
@@ -288,10 +281,13 @@ func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 	reply.Data = nil
 	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
 	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, min(maxErrorText, e.bus.MaxResponse())))
-	if failure.RetryAfter > 0 {
-		reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
+	if errors.Is(failure, subjects.ErrOverloaded) {
+		reply.Header.Set(subjects.HeaderRetryAfter, retryAfter.String())
 	}
 }
+
+// retryAfter is what callers of an overloaded plugin are asked to wait.
+const retryAfter = 100 * time.Millisecond
 
 // maxErrorText bounds the text of an error in a header, in bytes.
 const maxErrorText = 8 << 10

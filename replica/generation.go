@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
@@ -201,11 +200,8 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 	case errors.As(err, &pluginErr):
 		return &subjects.Error{Failure: standardFailure(pluginErr.Text), Text: pluginErr.Text}
 	case errors.Is(err, wasmrt.ErrOverloaded):
-		return &subjects.Error{
-			Failure:    subjects.ErrOverloaded,
-			Text:       fmt.Sprintf("%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", g.limits.MaxConcurrent, g.limits.Queue),
-			RetryAfter: retryAfter,
-		}
+		return subjects.Errorf(subjects.ErrOverloaded, "%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue",
+			g.limits.MaxConcurrent, g.limits.Queue)
 	case errors.Is(err, wasmrt.ErrClosed):
 		return subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
 	case errors.Is(err, wasmrt.ErrDeadline), errors.Is(err, wasmrt.ErrDeadlineInQueue):
@@ -219,9 +215,6 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 		return subjects.Errorf(subjects.ErrCrashed, "%s", firstLine(err.Error()))
 	}
 }
-
-// retryAfter is what an overloaded replica asks callers to wait.
-const retryAfter = 100 * time.Millisecond
 
 // standardFailure knows the two texts that mean something to a host; they are
 // matched exactly (spec 6.1).
