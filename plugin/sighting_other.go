@@ -1,0 +1,8 @@
+//go:build !unix
+
+package plugin
+
+import "io/fs"
+
+// fileNumber is not known on this system.
+func fileNumber(fs.FileInfo) string { return "" }
