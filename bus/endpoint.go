@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,9 +16,10 @@ import (
 
 // Method is what answers one method of a plugin.
 type Method struct {
-	// Call takes the bytes of the request message and returns those of the
-	// response. An error that is no *subjects.Error is passed on as ErrPlugin.
-	Call func(ctx context.Context, request []byte) ([]byte, error)
+	// Call takes the bytes of the request message and hands those of the response
+	// to reply, or an error, exactly once; the response need be valid until reply
+	// returns only. An error that is no *subjects.Error is passed on as ErrPlugin.
+	Call func(ctx context.Context, request []byte, reply func(response []byte, err error))
 	// RequestFromJSON and ResponseToJSON convert the two messages.
 	RequestFromJSON, ResponseToJSON func([]byte) ([]byte, error)
 }
@@ -35,6 +35,12 @@ type EndpointConfig struct {
 	Resolve func(name string, callback bool) (Method, error)
 	// Describe tells discovery about the plugin as it is now.
 	Describe func() Description
+	// Limits are those to begin with.
+	Limits EndpointLimits
+}
+
+// EndpointLimits bound the calls of an Endpoint.
+type EndpointLimits struct {
 	// MaxInFlight is how many calls may be here at once, running or waiting;
 	// more are refused with subjects.ErrOverloaded. 0 is no bound.
 	MaxInFlight int
@@ -52,22 +58,31 @@ type Endpoint struct {
 	subscriptions []*nats.Subscription
 	calls         sync.WaitGroup
 	inFlight      atomic.Int64
+	limits        atomic.Pointer[EndpointLimits]
 	stats         callStats
+	// header and headerJSON are those of every reply that tells no failure.
+	header, headerJSON nats.Header
 }
 
 // Serve subscribes to the subjects of a plugin. From then on calls arrive, each
 // on a goroutine of its own: what Resolve returns bounds how many run. The
 // caller drains the Endpoint.
 func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
-	e := &Endpoint{bus: b, config: config, instance: instanceID(config.Replica, config.ID), started: time.Now()}
+	e := &Endpoint{
+		bus: b, config: config, instance: instanceID(config.Replica, config.ID), started: time.Now(),
+		header:     nats.Header{subjects.HeaderReplica: {config.Replica}},
+		headerJSON: nats.Header{subjects.HeaderReplica: {config.Replica}, subjects.HeaderContentType: {subjects.ContentTypeJSON}},
+	}
+	e.limits.Store(&config.Limits)
 	for _, s := range []struct {
 		subject  string
 		callback bool
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
 		subscription, err := b.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
-			if n := e.inFlight.Add(1); config.MaxInFlight > 0 && n > int64(config.MaxInFlight) {
+			limit := e.limits.Load().MaxInFlight
+			if n := e.inFlight.Add(1); limit > 0 && n > int64(limit) {
 				e.inFlight.Add(-1)
-				e.refuse(msg)
+				e.refuse(msg, limit)
 				return
 			}
 			e.calls.Add(1)
@@ -95,6 +110,9 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 	}
 	return e, nil
 }
+
+// SetLimits bounds the calls that arrive from now on.
+func (e *Endpoint) SetLimits(limits EndpointLimits) { e.limits.Store(&limits) }
 
 func (e *Endpoint) unsubscribe() error {
 	var errs []error
@@ -155,78 +173,12 @@ func (e *Endpoint) drainSubscriptions() error {
 }
 
 // refuse answers a call that is one too many.
-func (e *Endpoint) refuse(msg *nats.Msg) {
-	reply := nats.NewMsg(msg.Reply)
-	reply.Header.Set(subjects.HeaderReplica, e.config.Replica)
-	err := subjects.Errorf(subjects.ErrOverloaded, "%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", e.config.MaxInFlight)
+func (e *Endpoint) refuse(msg *nats.Msg, limit int) {
+	reply := &nats.Msg{Subject: msg.Reply}
+	err := subjects.Errorf(subjects.ErrOverloaded, "%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", limit)
 	e.setFailure(reply, err)
 	e.stats.record(unknownMethod, 0, err)
 	e.send(reply)
-}
-
-// answer serves one request.
-func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
-	name := lastToken(msg.Subject)
-	start := time.Now()
-	reply := nats.NewMsg(msg.Reply)
-	reply.Header.Set(subjects.HeaderReplica, e.config.Replica)
-	known, err := e.serve(msg, name, callback, reply)
-	if err != nil {
-		e.setFailure(reply, err)
-	}
-	if !known {
-		name = unknownMethod
-	}
-	e.stats.record(name, time.Since(start), err)
-	e.send(reply)
-}
-
-// serve runs the method and puts its response into reply; known tells that there
-// is such a method. A bug in the host costs this call only.
-func (e *Endpoint) serve(msg *nats.Msg, name string, callback bool, reply *nats.Msg) (known bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			e.bus.config.Logger.Error("host panic", "plugin", e.config.ID, "method", name, "panic", r, "stack", string(debug.Stack()))
-			err = subjects.Errorf(subjects.ErrCrashed, "the host failed; see its log")
-		}
-	}()
-	method, err := e.config.Resolve(name, callback)
-	if err != nil {
-		return false, err
-	}
-	known = true // also if it panics
-	return known, e.run(method, msg, reply)
-}
-
-// run runs a method that exists.
-func (e *Endpoint) run(method Method, msg, reply *nats.Msg) error {
-	timeout, err := e.timeout(msg.Header)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	body, json := msg.Data, isJSON(msg)
-	if json {
-		if body, err = e.bus.convert(ctx, method.RequestFromJSON, body); err != nil {
-			return subjects.Errorf(failureOf(err, subjects.ErrBadRequest), "the JSON body does not decode: %w", err)
-		}
-	}
-	response, err := method.Call(ctx, body)
-	if err != nil {
-		return err
-	}
-	if json {
-		if response, err = e.bus.convert(ctx, method.ResponseToJSON, response); err != nil {
-			return subjects.Errorf(failureOf(err, subjects.ErrCrashed), "the plugin's response is broken: %w", err)
-		}
-		reply.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
-	}
-	if size, limit := len(response)+headerRoom, e.bus.MaxPayload(); size > limit {
-		return subjects.Errorf(subjects.ErrTooLarge, "the response has %d bytes, the server's max_payload is %d", len(response), limit)
-	}
-	reply.Data = response
-	return nil
 }
 
 // convert runs a conversion of JSON. It takes many times the memory of the body,
@@ -255,30 +207,13 @@ const headerRoom = 1024
 // MaxResponse is the longest response that fits a reply, in bytes.
 func (b *Bus) MaxResponse() int { return max(b.MaxPayload()-headerRoom, 1) }
 
-func (e *Endpoint) timeout(header nats.Header) (time.Duration, error) {
-	text := header.Get(subjects.HeaderTimeout)
-	if text == "" {
-		return e.config.Timeout, nil
-	}
-	timeout, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, subjects.Errorf(subjects.ErrBadRequest, "header %s is %.40q: want a Go duration such as 1.5s", subjects.HeaderTimeout, text)
-	}
-	return min(timeout, e.config.MaxTimeout), nil
-}
-
-// isJSON tells a JSON body by its content type or its very first byte, with
-// which no message of the contract begins.
-func isJSON(msg *nats.Msg) bool {
-	return len(msg.Data) > 0 && msg.Data[0] == '{' || msg.Header.Get(subjects.HeaderContentType) == subjects.ContentTypeJSON
-}
-
 func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 	var failure *subjects.Error
 	if !errors.As(err, &failure) {
 		failure = subjects.Errorf(subjects.ErrPlugin, "%w", err)
 	}
 	reply.Data = nil
+	reply.Header = nats.Header{subjects.HeaderReplica: {e.config.Replica}}
 	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
 	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, min(maxErrorText, e.bus.MaxResponse())))
 	if errors.Is(failure, subjects.ErrOverloaded) {

@@ -35,11 +35,16 @@ func open(t *testing.T, url string) *bus.Bus {
 	return b
 }
 
+// answering is the Call of a method that returns what it answers.
+func answering(f func(context.Context, []byte) ([]byte, error)) func(context.Context, []byte, func([]byte, error)) {
+	return func(ctx context.Context, request []byte, reply func([]byte, error)) { reply(f(ctx, request)) }
+}
+
 // echo answers every method with the bytes of the request. In JSON they are the
 // same bytes in capitals on the way in, in brackets on the way out.
 func echo() bus.Method {
 	return bus.Method{
-		Call: func(_ context.Context, request []byte) ([]byte, error) { return request, nil },
+		Call: func(_ context.Context, request []byte, reply func([]byte, error)) { reply(request, nil) },
 		RequestFromJSON: func(b []byte) ([]byte, error) {
 			if !json.Valid(b) {
 				return nil, errors.New("no JSON")
@@ -61,9 +66,8 @@ func serve(t *testing.T, b *bus.Bus, id string, method bus.Method) *bus.Endpoint
 			}
 			return method, nil
 		},
-		Describe:   func() bus.Description { return bus.Description{Version: "1.2", Text: "text", Methods: []string{"get"}} },
-		Timeout:    wait,
-		MaxTimeout: wait,
+		Describe: func() bus.Description { return bus.Description{Version: "1.2", Text: "text", Methods: []string{"get"}} },
+		Limits:   bus.EndpointLimits{Timeout: wait, MaxTimeout: wait},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,10 +138,10 @@ func TestEndpointAnswersOnTheSubjectsOfItsPlugin(t *testing.T) {
 func TestDeadlineTravelsWithTheCall(t *testing.T) {
 	url := testenv.NATS(t)
 	method := echo()
-	method.Call = func(ctx context.Context, _ []byte) ([]byte, error) {
+	method.Call = answering(func(ctx context.Context, _ []byte) ([]byte, error) {
 		<-ctx.Done()
 		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "over")
-	}
+	})
 	serve(t, open(t, url), "p", method)
 	reply := request(t, testenv.Connect(t, url), "plugins.p.get", "", subjects.HeaderTimeout, "1ms")
 	if code := reply.Header.Get(subjects.HeaderErrorCode); code != "408" {
@@ -148,7 +152,7 @@ func TestDeadlineTravelsWithTheCall(t *testing.T) {
 func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
 	method := echo()
-	method.Call = func(context.Context, []byte) ([]byte, error) { return make([]byte, 4000), nil }
+	method.Call = answering(func(context.Context, []byte) ([]byte, error) { return make([]byte, 4000), nil })
 	serve(t, open(t, url), "p", method)
 	conn := testenv.Connect(t, url)
 	if reply := request(t, conn, "plugins.p.get", ""); reply.Header.Get(subjects.HeaderErrorCode) != "413" || len(reply.Data) > 0 {
@@ -163,9 +167,9 @@ func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
 func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
 	url := testenv.NATS(t)
 	method := echo()
-	method.Call = func(context.Context, []byte) ([]byte, error) {
+	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
 		return nil, errors.New("one\r\nNats-Service-Error-Code: 404\x00" + strings.Repeat("x", 100_000))
-	}
+	})
 	serve(t, open(t, url), "p", method)
 	reply := request(t, testenv.Connect(t, url), "plugins.p.get", "")
 	text := reply.Header.Get(subjects.HeaderError)
@@ -181,13 +185,13 @@ func TestPanicInTheHostCostsOneCall(t *testing.T) {
 	url := testenv.NATS(t)
 	method := echo()
 	first := true
-	method.Call = func(context.Context, []byte) ([]byte, error) {
+	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
 		if first {
 			first = false
 			panic("a bug")
 		}
 		return []byte("fine"), nil
-	}
+	})
 	serve(t, open(t, url), "p", method)
 	conn := testenv.Connect(t, url)
 	if reply := request(t, conn, "plugins.p.get", ""); reply.Header.Get(subjects.HeaderErrorCode) != "502" {
@@ -204,11 +208,11 @@ func TestSlowPluginDelaysNoOther(t *testing.T) {
 	release := make(chan struct{})
 	slow := echo()
 	entered := make(chan struct{}, 100)
-	slow.Call = func(context.Context, []byte) ([]byte, error) {
+	slow.Call = answering(func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-release
 		return nil, nil
-	}
+	})
 	serve(t, b, "slow", slow)
 	serve(t, b, "fast", echo())
 	conn := testenv.Connect(t, url)
@@ -237,11 +241,11 @@ func TestDrainAnswersWhatWasDeliveredAndTakesNoMore(t *testing.T) {
 	b := open(t, url)
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	method := echo()
-	method.Call = func(context.Context, []byte) ([]byte, error) {
+	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-release
 		return []byte("done"), nil
-	}
+	})
 	e := serve(t, b, "p", method)
 	conn := testenv.Connect(t, url)
 	replies := make(chan *nats.Msg, 1)
@@ -406,13 +410,13 @@ func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 	url := testenv.NATS(t)
 	entered, release := make(chan struct{}, 2), make(chan struct{})
 	method := echo()
-	method.Call = func(context.Context, []byte) ([]byte, error) {
+	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-release
 		return nil, nil
-	}
+	})
 	e, err := open(t, url).Serve(bus.EndpointConfig{
-		ID: "p", Replica: "r1", MaxInFlight: 2, Timeout: wait, MaxTimeout: wait,
+		ID: "p", Replica: "r1", Limits: bus.EndpointLimits{MaxInFlight: 2, Timeout: wait, MaxTimeout: wait},
 		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
 		Describe: func() bus.Description { return bus.Description{} },
 	})

@@ -211,3 +211,49 @@ func TestRefreshReachesEveryReplica(t *testing.T) {
 		t.Errorf("%+v, %v", results, err)
 	}
 }
+
+func TestRefreshWaitsForReplicasThatAreAliveOnly(t *testing.T) {
+	conn := testenv.Connect(t, testenv.NATS(t))
+	respond := func(subject string, answers func() []any) {
+		t.Helper()
+		if _, err := conn.Subscribe(subject, func(msg *nats.Msg) {
+			for _, answer := range answers() {
+				body, err := json.Marshal(answer)
+				if err == nil {
+					err = msg.Respond(body)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	header := func(replica string) subjects.Header { return subjects.Header{V: 1, Replica: replica, Replicas: 3} }
+	// "slow" is seen three times before it answers, "dead" only once.
+	var asked atomic.Int64
+	slow := make(chan struct{})
+	respond(subjects.ControlStatus, func() []any {
+		n := asked.Add(1)
+		if n == 3 {
+			close(slow)
+		}
+		answers := []any{subjects.Status{Header: header("quick")}, subjects.Status{Header: header("slow")}}
+		if n == 1 {
+			answers = append(answers, subjects.Status{Header: header("dead")})
+		}
+		return answers
+	})
+	respond(subjects.ControlRefresh("echo"), func() []any { return []any{subjects.Refreshed{Header: header("quick"), ID: "echo"}} })
+	respond(subjects.ControlRefresh("echo"), func() []any {
+		<-slow
+		return []any{subjects.Refreshed{Header: header("slow"), ID: "echo"}}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	answers, err := client.New(conn).Refresh(ctx, "echo")
+	if err != nil || len(answers) != 2 || answers[0].Replica != "quick" || answers[1].Replica != "slow" || ctx.Err() != nil {
+		t.Errorf("Refresh: %+v, %v, %v", answers, err, ctx.Err())
+	}
+}

@@ -22,18 +22,41 @@ var errNobody = errors.New("no replica serves the plugin")
 
 // Status asks every replica for what it knows of itself. None is ErrNoReplica.
 func (c *Client) Status(ctx context.Context) ([]subjects.Status, error) {
-	return gather(ctx, c, subjects.ControlStatus, c.gather, func(s subjects.Status) subjects.Header { return s.Header })
+	return gather(ctx, c, subjects.ControlStatus, gathering[subjects.Status]{header: func(s subjects.Status) subjects.Header { return s.Header }})
 }
 
 // Info asks every replica for one plugin. None is ErrNoReplica.
 func (c *Client) Info(ctx context.Context, id string) ([]subjects.PluginInfo, error) {
-	return gather(ctx, c, subjects.ControlInfo(id), c.gather, func(i subjects.PluginInfo) subjects.Header { return i.Header })
+	return gather(ctx, c, subjects.ControlInfo(id), gathering[subjects.PluginInfo]{header: func(i subjects.PluginInfo) subjects.Header { return i.Header }})
 }
 
 // Refresh makes every replica load a plugin from its disk anew, and waits for
-// those that are alive until ctx is over. None is ErrNoReplica.
+// those that are alive until ctx is over: loading can take minutes. A replica
+// that dies meanwhile is not waited for. None is ErrNoReplica.
 func (c *Client) Refresh(ctx context.Context, id string) ([]subjects.Refreshed, error) {
-	return gather(ctx, c, subjects.ControlRefresh(id), time.Hour, func(r subjects.Refreshed) subjects.Header { return r.Header })
+	asked, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	missing := func(replicas []subjects.Status, answers []subjects.Refreshed) bool {
+		return slices.ContainsFunc(replicas, func(s subjects.Status) bool {
+			return !slices.ContainsFunc(answers, func(r subjects.Refreshed) bool { return r.Replica == s.Replica })
+		})
+	}
+	return gather(ctx, c, subjects.ControlRefresh(id), gathering[subjects.Refreshed]{
+		header: func(r subjects.Refreshed) subjects.Header { return r.Header },
+		enough: func(answers []subjects.Refreshed) bool { return !missing(asked, answers) },
+		goOn: func(answers []subjects.Refreshed) bool {
+			alive, err := c.Status(ctx)
+			if err != nil {
+				return false
+			}
+			asked = slices.DeleteFunc(asked, func(s subjects.Status) bool {
+				return !slices.ContainsFunc(alive, func(a subjects.Status) bool { return a.Replica == s.Replica })
+			})
+			return missing(asked, answers)
+		},
+	})
 }
 
 // Plugin is a plugin that at least one replica serves.
@@ -51,7 +74,7 @@ type Plugin struct {
 // Plugins returns the plugins that can be called and have a capability, or all
 // for an empty one, in the order of their ids. No replica is ErrNoReplica.
 func (c *Client) Plugins(ctx context.Context, capability string) ([]Plugin, error) {
-	lists, err := gather(ctx, c, subjects.ControlList, c.gather, func(l subjects.PluginList) subjects.Header { return l.Header })
+	lists, err := gather(ctx, c, subjects.ControlList, gathering[subjects.PluginList]{header: func(l subjects.PluginList) subjects.Header { return l.Header }})
 	if err != nil {
 		return nil, err
 	}
@@ -79,11 +102,21 @@ func (c *Client) Plugins(ctx context.Context, capability string) ([]Plugin, erro
 // maxAnswers bounds how many replicas are listened to.
 const maxAnswers = 1000
 
-// gather collects the answers of all replicas to a control request: until as
-// many have answered as are alive, or nobody has for patience.
-func gather[T any](ctx context.Context, c *Client, subject string, patience time.Duration, header func(T) subjects.Header) ([]T, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+// gathering says how the answers to a control request are collected.
+type gathering[T any] struct {
+	header func(T) subjects.Header
+	// enough is asked after each answer. Defaults to: as many as are alive.
+	enough func(answers []T) bool
+	// goOn is asked when the time for answers is over. Defaults to no.
+	goOn func(answers []T) bool
+}
+
+// gather collects the answers of all replicas to a control request, in the order
+// of their identities.
+func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T]) ([]T, error) {
+	if g.enough == nil {
+		g.enough = func(answers []T) bool { return len(answers) >= g.header(answers[len(answers)-1]).Replicas }
+	}
 	inbox := c.conn.NewInbox()
 	subscription, err := c.conn.SubscribeSync(inbox)
 	if err != nil {
@@ -94,15 +127,20 @@ func gather[T any](ctx context.Context, c *Client, subject string, patience time
 		return nil, fmt.Errorf("%s: %w", subject, err)
 	}
 	var answers []T
+	over := time.Now().Add(c.gather)
 	for len(answers) < maxAnswers {
-		msg, err := subscription.NextMsgWithContext(ctx)
+		msg, err := nextMsg(ctx, subscription, over)
 		if errors.Is(err, nats.ErrNoResponders) || err == nil && isNoResponders(msg) {
 			return nil, ErrNoReplica
 		}
-		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) {
-				break // whoever has not answered by now does not
+		if errors.Is(err, context.DeadlineExceeded) {
+			if ctx.Err() == nil && g.goOn != nil && g.goOn(answers) {
+				over = time.Now().Add(c.gather)
+				continue
 			}
+			break // whoever has not answered by now does not
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", subject, err)
 		}
 		var answer T
@@ -110,15 +148,21 @@ func gather[T any](ctx context.Context, c *Client, subject string, patience time
 			continue // of another version; the others still tell
 		}
 		answers = append(answers, answer)
-		if len(answers) >= header(answer).Replicas {
+		if g.enough(answers) {
 			break
 		}
 	}
 	if len(answers) == 0 {
 		return nil, ErrNoReplica
 	}
-	slices.SortFunc(answers, func(a, b T) int { return strings.Compare(header(a).Replica, header(b).Replica) })
+	slices.SortFunc(answers, func(a, b T) int { return strings.Compare(g.header(a).Replica, g.header(b).Replica) })
 	return answers, nil
+}
+
+func nextMsg(ctx context.Context, subscription *nats.Subscription, over time.Time) (*nats.Msg, error) {
+	ctx, cancel := context.WithDeadline(ctx, over)
+	defer cancel()
+	return subscription.NextMsgWithContext(ctx)
 }
 
 func isNoResponders(msg *nats.Msg) bool {

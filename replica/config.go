@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pluginhost/pluginhost/internal/watch"
 )
 
 // Values of RuntimeConfig.Isolation, NATSConfig.Storage, NavidromeConfig.Artwork and NavidromeConfig.Subsonic.
 const (
+	IsolationClean = "clean" // a pool of instances that are restored after every call
 	IsolationReuse = "reuse" // a pool of instances that keep their memory from call to call
 	IsolationFresh = "fresh" // a new instance for every call
-	IsolationClean = "clean" // restored instances; Validate refuses it in this version
 
 	StorageFile   = "file"   // JetStream keeps its data on disk
 	StorageMemory = "memory" // JetStream keeps its data in memory
@@ -61,6 +63,10 @@ type Config struct {
 	Navidrome NavidromeConfig
 	// HTTP is the replica's own HTTP server.
 	HTTP HTTPConfig
+
+	// For tests: how often the plugins folder is looked at, and a function that runs before each look.
+	pace   watch.Pace
+	onLook func()
 }
 
 // PluginsConfig is section [Plugins].
@@ -71,6 +77,8 @@ type PluginsConfig struct {
 	Folder string
 	// CacheSize is how many bytes compiled modules may take on disk; the oldest go first. Defaults to 100,000,000 ("100MB").
 	CacheSize int64
+	// Watch has plugins loaded, loaded anew and unloaded when their folders change. Defaults to true.
+	Watch bool
 }
 
 // NATSConfig is section [NATS].
@@ -105,7 +113,8 @@ type TLSConfig struct {
 
 // RuntimeConfig is section [Runtime]. For gives what applies to one plugin.
 type RuntimeConfig struct {
-	// Isolation says what a call may see of earlier ones: IsolationReuse or IsolationFresh. Defaults to IsolationReuse.
+	// Isolation says what a call may see of earlier ones: IsolationClean, IsolationReuse or IsolationFresh. Defaults to
+	// IsolationClean; a plugin that cannot be restored runs with IsolationFresh then.
 	Isolation string
 	// PoolSize is how many idle instances a plugin keeps, 1 to 10,000. Defaults to 8.
 	PoolSize int
@@ -134,7 +143,7 @@ type RuntimeConfig struct {
 // RuntimeOverride is a section [Runtime.Plugin.<id>]. A nil field leaves the setting as it is for all plugins;
 // units, limits and meaning are those of the field of the same name in RuntimeConfig.
 type RuntimeOverride struct {
-	Isolation     *string        // IsolationReuse or IsolationFresh
+	Isolation     *string        // IsolationClean, IsolationReuse or IsolationFresh
 	PoolSize      *int           // idle instances
 	InstanceTTL   *time.Duration // how long an idle instance is kept
 	MaxConcurrent *int           // calls at the same time
@@ -175,10 +184,10 @@ type HTTPConfig struct {
 // DefaultConfig has every default that does not depend on the machine: Name, Data and Plugins.Folder are empty.
 func DefaultConfig() Config {
 	return Config{
-		Plugins: PluginsConfig{Enabled: true, CacheSize: 100_000_000},
+		Plugins: PluginsConfig{Enabled: true, CacheSize: 100_000_000, Watch: true},
 		NATS:    NATSConfig{Storage: StorageFile, Listen: "127.0.0.1:4222"},
 		Runtime: RuntimeConfig{
-			Isolation:      IsolationReuse,
+			Isolation:      IsolationClean,
 			PoolSize:       8,
 			InstanceTTL:    time.Minute,
 			MaxConcurrent:  10,

@@ -149,10 +149,8 @@ func (f *configFaults) runtime(r RuntimeConfig) {
 // calls checks the settings that section gives, where r is what applies there in the end.
 func (f *configFaults) calls(r RuntimeConfig, given RuntimeOverride, section ...string) {
 	key := func(name string) string { return ConfigKey(append(slices.Clone(section), name)...) }
-	if given.Isolation != nil && *given.Isolation == IsolationClean {
-		f.add(key("Isolation"), "\"clean\" is not available in this version; use \"fresh\", which makes the same promise that no call sees the memory of another, at the cost of a new instance for each")
-	} else if given.Isolation != nil {
-		f.choice(key("Isolation"), *given.Isolation, IsolationReuse, IsolationFresh)
+	if given.Isolation != nil {
+		f.choice(key("Isolation"), *given.Isolation, IsolationClean, IsolationReuse, IsolationFresh)
 	}
 	f.count(key("PoolSize"), given.PoolSize, 1, configMaxCalls)
 	f.duration(key("InstanceTTL"), given.InstanceTTL)

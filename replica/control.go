@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"runtime/debug"
 
@@ -26,16 +27,32 @@ func (r *Replica) controls() map[string]bus.ControlHandler {
 			if err != nil {
 				return nil
 			}
-			answer := subjects.Refreshed{ID: id}
-			if err := r.Refresh(r.running, id); err != nil && !errors.Is(err, plugin.ErrNotFound) {
-				answer.Error = err.Error()
-			}
-			answer.Header, answer.Plugin = r.header(), r.pluginStatus(id)
-			return answer
+			return r.refreshed(id)
 		},
 		subjects.ControlDrain:         func(string) any { return r.ask() },
 		subjects.ControlDrainOf(r.id): func(string) any { return r.ask() },
 	}
+}
+
+// refreshed refreshes a plugin and says what came of it.
+func (r *Replica) refreshed(id string) subjects.Refreshed {
+	known := r.pluginStatus(id) != nil
+	// A reload ends by itself when the replica leaves.
+	err := r.Refresh(context.Background(), id)
+	answer := subjects.Refreshed{Header: r.header(), ID: id, Plugin: r.pluginStatus(id)}
+	switch {
+	case errors.Is(err, plugin.ErrNotFound):
+		answer.Outcome = subjects.OutcomeUnknown
+	case err != nil:
+		answer.Outcome, answer.Error = subjects.OutcomeFailed, cut(err.Error(), maxErrorText)
+	case answer.Plugin != nil:
+		answer.Outcome = subjects.OutcomeLoaded
+	case known:
+		answer.Outcome = subjects.OutcomeUnloaded
+	default:
+		answer.Outcome = subjects.OutcomeUnknown
+	}
+	return answer
 }
 
 func (r *Replica) ask() any {
@@ -51,7 +68,7 @@ func (r *Replica) header() subjects.Header {
 func (r *Replica) Status() subjects.Status {
 	return subjects.Status{
 		Header:   r.header(),
-		Name:     r.config.Name,
+		Name:     r.config.Load().Name,
 		Version:  Version(),
 		Started:  r.started,
 		NATS:     r.URL(),

@@ -34,28 +34,40 @@ type generation struct {
 	methods, callbacks map[string]bus.Method
 }
 
-// newGeneration compiles and initialises a plugin. The caller closes it.
-func (r *Replica) newGeneration(ctx context.Context, entry plugin.Entry) (_ *generation, err error) {
+// source is what a generation is made of: what was on disk, and the
+// configuration of that time.
+type source struct {
+	id     string // of the generation
+	entry  plugin.Entry
+	config *Config
+	wasm   []byte
+}
+
+// readSource reads the files of a plugin.
+func readSource(config *Config, entry plugin.Entry) (source, error) {
+	s := source{entry: entry, config: config}
 	if entry.Err != nil {
-		return nil, entry.Err
+		return s, entry.Err
 	}
-	wasm, err := entry.ReadWasm()
-	if err != nil {
-		return nil, err
+	var err error
+	if s.wasm, err = entry.ReadWasm(); err != nil {
+		return s, err
 	}
-	id, err := generationID(r.config, entry, wasm)
-	if err != nil {
-		return nil, err
-	}
+	s.id, err = generationID(config, entry, s.wasm)
+	return s, err
+}
+
+// newGeneration compiles and initialises a plugin. The caller closes it.
+func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, err error) {
 	g := &generation{
-		id:        id,
-		entry:     entry,
-		limits:    r.config.Runtime.For(entry.ID),
-		log:       r.log.With("plugin", entry.ID),
+		id:        s.id,
+		entry:     s.entry,
+		limits:    s.config.Runtime.For(s.entry.ID),
+		log:       r.log.With("plugin", s.entry.ID),
 		methods:   make(map[string]bus.Method),
 		callbacks: make(map[string]bus.Method),
 	}
-	if g.services, err = grant(r.config, entry, g.log); err != nil {
+	if g.services, err = grant(s.config, s.entry, g.log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -63,7 +75,7 @@ func (r *Replica) newGeneration(ctx context.Context, entry plugin.Entry) (_ *gen
 			err = errors.Join(err, g.services.close())
 		}
 	}()
-	g.module, err = r.runtime.Load(ctx, wasm, wasmrt.Options{
+	g.module, err = r.runtime.Load(ctx, s.wasm, wasmrt.Options{
 		Services:  g.exports(),
 		Functions: g.services.hostFunctions(),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
@@ -72,22 +84,19 @@ func (r *Replica) newGeneration(ctx context.Context, entry plugin.Entry) (_ *gen
 	if err != nil {
 		return nil, g.services.explain(err)
 	}
-	if err := g.initialise(ctx, r.config.PluginConfigFor(entry.ID)); err != nil {
+	if err := g.initialise(ctx, s.config.PluginConfigFor(s.entry.ID)); err != nil {
 		return nil, errors.Join(err, g.module.Close(context.WithoutCancel(ctx)))
 	}
 	return g, nil
 }
 
 // generationID tells apart what behaves differently.
-func generationID(config Config, entry plugin.Entry, wasm []byte) (string, error) {
+func generationID(config *Config, entry plugin.Entry, wasm []byte) (string, error) {
 	manifest, err := os.ReadFile(entry.ManifestPath)
 	if err != nil {
 		return "", err
 	}
-	settings, err := json.Marshal(struct {
-		Config  map[string]string
-		Runtime RuntimeConfig
-	}{config.PluginConfigFor(entry.ID), config.Runtime.For(entry.ID)})
+	settings, err := effectiveSettings(config, entry.ID, entry.Manifest)
 	if err != nil {
 		return "", err
 	}
@@ -97,6 +106,21 @@ func generationID(config Config, entry plugin.Entry, wasm []byte) (string, error
 		sum.Write(digest[:])
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:16], nil
+}
+
+// effectiveSettings are those that a plugin behaves by. One without a manifest
+// may behave by any.
+func effectiveSettings(config *Config, id string, manifest *plugin.Manifest) ([]byte, error) {
+	type navidrome struct{ URL, UserHeader string }
+	settings := struct {
+		Config    map[string]string
+		Runtime   RuntimeConfig
+		Navidrome *navidrome `json:",omitempty"`
+	}{Config: config.PluginConfigFor(id), Runtime: config.Runtime.For(id)}
+	if manifest == nil || manifest.Permissions.HTTP != nil {
+		settings.Navidrome = &navidrome{config.Navidrome.URL, config.Navidrome.UserHeader}
+	}
+	return json.Marshal(settings)
 }
 
 func moduleLimits(config RuntimeConfig, maxResult int) wasmrt.Limits {
@@ -140,8 +164,8 @@ func (g *generation) exports() []wasmrt.Service {
 
 func (g *generation) method(m *schema.Method) bus.Method {
 	return bus.Method{
-		Call: func(ctx context.Context, request []byte) ([]byte, error) {
-			return g.module.Call(ctx, m.Export, request)
+		Call: func(ctx context.Context, request []byte, reply func([]byte, error)) {
+			g.module.Answer(ctx, m.Export, request, reply)
 		},
 		RequestFromJSON: m.RequestFromJSON,
 		ResponseToJSON:  m.ResponseToJSON,
@@ -202,6 +226,8 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 	case errors.Is(err, wasmrt.ErrOverloaded):
 		return subjects.Errorf(subjects.ErrOverloaded, "%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue",
 			g.limits.MaxConcurrent, g.limits.Queue)
+	case errors.Is(err, wasmrt.ErrHostMemory):
+		return subjects.Errorf(subjects.ErrOverloaded, "%w: try again later, or raise [Runtime] HostMemory", err)
 	case errors.Is(err, wasmrt.ErrClosed):
 		return subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
 	case errors.Is(err, wasmrt.ErrDeadline), errors.Is(err, wasmrt.ErrDeadlineInQueue):

@@ -33,79 +33,69 @@ type hosted struct {
 
 	// changing is held while a generation is made or unmade.
 	changing sync.Mutex
+	// retiring holds a token for each former generation that has calls.
+	retiring chan struct{}
 
-	// mu guards what status tells.
-	mu      sync.Mutex
+	// mu guards what follows.
+	mu        sync.Mutex
+	view      view
+	seen      string  // how what was read last looked from outside
+	asked     *reload // the one that begins next, if there is one
+	reloading bool
+}
+
+// view is what status tells.
+type view struct {
 	entry   plugin.Entry // the newest that was looked at
 	loading bool
-	gone    bool  // its folder is
+	gone    bool  // its folder is, or never was
 	err     error // why the newest could not be loaded
 }
 
-// load makes a generation of what is on disk, serves it and closes the one
-// before. If it cannot be made, the one before goes on serving.
-func (h *hosted) load(ctx context.Context, entry plugin.Entry) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
-	return h.change(ctx, entry)
+func newHosted(r *Replica, id string) *hosted {
+	return &hosted{replica: r, id: id, retiring: make(chan struct{}, maxRetiring), view: view{gone: true}}
 }
 
-// refresh is load with what is on disk by the time it is its turn. A plugin
-// whose folder is gone is unloaded.
-func (h *hosted) refresh(ctx context.Context) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
-	entry := plugin.Load(h.replica.config.Plugins.Folder, h.id)
-	if !errors.Is(entry.Err, plugin.ErrNotFound) {
-		return h.change(ctx, entry)
-	}
-	h.mu.Lock()
-	h.gone = true
-	h.mu.Unlock()
-	// Its calls are finished also if the replica is told to leave meanwhile.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.config.Runtime.For(h.id).MaxTimeout+time.Second)
-	defer cancel()
-	return h.remove(ctx)
-}
-
-func (h *hosted) isGone() bool {
+func (h *hosted) shown() view {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.gone
+	return h.view
 }
 
-// change makes a generation of entry; changing is held.
-func (h *hosted) change(ctx context.Context, entry plugin.Entry) error {
-	h.note(entry, true, nil)
-	next, err := h.replica.newGeneration(ctx, entry)
-	if err == nil {
-		err = h.serve(next)
-	}
-	h.note(entry, false, err)
-	if ctx.Err() != nil {
-		return errors.Join(ctx.Err(), err)
-	}
-	if err != nil {
-		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
-		h.announce(subjects.EventFailed, "", err)
-		return err
-	}
-	return nil
+// show changes what status tells. seen is how the plugin looked from outside
+// before it was read.
+func (h *hosted) show(v view, seen string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.view, h.seen = v, seen
+}
+
+func (h *hosted) isGone() bool { return h.shown().gone }
+
+// awaits says whether the plugin is still to be loaded as it looks from outside
+// now; empty is a plugin without a folder.
+func (h *hosted) awaits(look string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.reloading && (h.seen != look || h.view.gone && look != "")
 }
 
 // serve puts next in the place of the current generation. The endpoint stays:
 // calls find the generation that is current when they run.
 func (h *hosted) serve(next *generation) error {
-	if h.endpoint.Load() == nil {
+	limits := bus.EndpointLimits{
+		MaxInFlight: next.limits.MaxConcurrent + next.limits.Queue,
+		Timeout:     next.limits.Timeout,
+		MaxTimeout:  next.limits.MaxTimeout,
+	}
+	if endpoint := h.endpoint.Load(); endpoint == nil {
 		h.current.Store(next)
 		endpoint, err := h.replica.bus.Serve(bus.EndpointConfig{
-			ID:          h.id,
-			Replica:     h.replica.id,
-			Resolve:     h.resolve,
-			Describe:    h.describe,
-			MaxInFlight: next.limits.MaxConcurrent + next.limits.Queue,
-			Timeout:     next.limits.Timeout,
-			MaxTimeout:  next.limits.MaxTimeout,
+			ID:       h.id,
+			Replica:  h.replica.id,
+			Resolve:  h.resolve,
+			Describe: h.describe,
+			Limits:   limits,
 		})
 		if err != nil {
 			h.current.Store(nil)
@@ -113,6 +103,7 @@ func (h *hosted) serve(next *generation) error {
 		}
 		h.endpoint.Store(endpoint)
 	} else {
+		endpoint.SetLimits(limits)
 		h.retire(h.current.Swap(next))
 	}
 	for _, warning := range next.entry.Warnings[:min(len(next.entry.Warnings), maxList)] {
@@ -121,15 +112,6 @@ func (h *hosted) serve(next *generation) error {
 	h.replica.log.Info("plugin loaded", "plugin", h.id, "version", next.entry.Manifest.Version, "generation", next.id)
 	h.announce(subjects.EventLoaded, next.id, nil)
 	return nil
-}
-
-// retire closes a generation once its last call is over.
-func (h *hosted) retire(old *generation) {
-	ctx, cancel := context.WithTimeout(context.Background(), old.limits.MaxTimeout+time.Second)
-	defer cancel()
-	if err := old.close(ctx); err != nil {
-		h.replica.log.Warn("old generation could not be closed cleanly", "plugin", h.id, "generation", old.id, "error", err)
-	}
 }
 
 // unload takes no more calls, finishes those that run and closes the plugin.
@@ -164,27 +146,31 @@ func (h *hosted) resolve(name string, callback bool) (bus.Method, error) {
 	if !ok {
 		return bus.Method{}, current.noSuchMethod(name, callback)
 	}
-	first := method.Call
-	method.Call = func(ctx context.Context, request []byte) ([]byte, error) {
-		response, err := first(ctx, request)
-		for errors.Is(err, wasmrt.ErrClosed) {
-			next := h.current.Load()
-			if next == nil || next == current {
-				break
-			}
-			current = next
-			again, ok := next.table(callback)[name]
-			if !ok {
-				return nil, next.noSuchMethod(name, callback)
-			}
-			response, err = again.Call(ctx, request)
-		}
-		if err != nil {
-			return nil, current.failure(name, err)
-		}
-		return response, nil
-	}
+	method.Call = h.calling(current, name, callback)
 	return method, nil
+}
+
+// calling calls a method of a generation or, if that was closed before the call
+// was its, of the one after.
+func (h *hosted) calling(current *generation, name string, callback bool) func(context.Context, []byte, func([]byte, error)) {
+	return func(ctx context.Context, request []byte, reply func([]byte, error)) {
+		method, ok := current.table(callback)[name]
+		if !ok {
+			reply(nil, current.noSuchMethod(name, callback))
+			return
+		}
+		method.Call(ctx, request, func(response []byte, err error) {
+			if err == nil {
+				reply(response, nil)
+				return
+			}
+			if next := h.current.Load(); errors.Is(err, wasmrt.ErrClosed) && next != nil && next != current {
+				h.calling(next, name, callback)(ctx, request, reply)
+				return
+			}
+			reply(nil, current.failure(name, err))
+		})
+	}
 }
 
 func (g *generation) table(callback bool) map[string]bus.Method {
@@ -232,39 +218,35 @@ func (h *hosted) describe() bus.Description {
 	}
 }
 
-func (h *hosted) note(entry plugin.Entry, loading bool, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.entry, h.loading, h.err, h.gone = entry, loading, err, false
-}
-
 // status tells what clients and operators see of the plugin.
 func (h *hosted) status() subjects.PluginStatus {
-	h.mu.Lock()
-	entry, loading, err := h.entry, h.loading, h.err
-	h.mu.Unlock()
+	shown := h.shown()
+	entry := shown.entry
 	status := subjects.PluginStatus{ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink}
-	if loading {
+	if shown.loading {
 		status.State = subjects.StateInitialising
 	}
-	if err != nil {
-		status.Error = cut(err.Error(), maxErrorText)
+	if shown.err != nil {
+		status.Error = cut(shown.err.Error(), maxErrorText)
 	}
-	if current := h.current.Load(); current != nil {
+	// It takes calls only with an endpoint.
+	endpoint, current := h.endpoint.Load(), h.current.Load()
+	if endpoint != nil && current != nil {
 		status.State = subjects.StateReady
 		status.Generation = current.id
-		status.Isolation = current.limits.Isolation
+		isolation, reason := current.module.Isolation()
+		status.Isolation, status.IsolationReason = string(isolation), cut(reason, maxText)
 		stats := current.module.Stats()
-		status.Calls = &subjects.CallStats{Running: stats.Running, Waiting: stats.Waiting, Idle: stats.Idle}
-		if endpoint := h.endpoint.Load(); endpoint != nil {
-			counts := endpoint.Stats()
-			status.Calls.Requests, status.Calls.Errors = counts.Requests, counts.Errors
+		counts := endpoint.Stats()
+		status.Calls = &subjects.CallStats{
+			Requests: counts.Requests, Errors: counts.Errors,
+			Running: stats.Running, Waiting: stats.Waiting, Idle: stats.Idle,
 		}
 		entry = current.entry
 	}
 	if manifest := entry.Manifest; manifest != nil {
 		status.Name, status.Author, status.Version = cut(manifest.Name, maxText), cut(manifest.Author, maxText), cut(manifest.Version, maxText)
-		status.Description = cut(manifest.Description, maxText)
+		status.Description, status.Website = cut(manifest.Description, maxText), cut(manifest.Website, maxText)
 		status.Capabilities = manifest.Capabilities[:min(len(manifest.Capabilities), maxList)]
 		status.Permissions = manifest.Permissions.Granted()
 		for _, warning := range entry.Warnings[:min(len(entry.Warnings), maxList)] {

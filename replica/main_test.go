@@ -35,6 +35,7 @@ func start(t *testing.T, log io.Writer, prepare func(*replica.Config)) world {
 	url := testenv.NATS(t)
 	config := testenv.Config(t, url, t.TempDir())
 	config.Runtime.CompileTimeout = 5 * time.Minute // the race detector makes compilers slow
+	config.Plugins.Watch = false                    // tests say themselves when to look
 	prepare(&config)
 	r := testenv.Start(t, config, log)
 	return world{r, abuse.NewCaller(testenv.Connect(t, url)), config.Plugins.Folder}

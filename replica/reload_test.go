@@ -3,12 +3,14 @@ package replica_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
@@ -81,7 +83,7 @@ func TestRefreshUnderLoadFailsNoCall(t *testing.T) {
 	workers.Wait()
 }
 
-func TestCallsThatRunWhenAPluginIsRefreshedAreFinished(t *testing.T) {
+func TestRefreshDoesNotWaitForCallsOfTheFormerVersion(t *testing.T) {
 	w := start(t, nil, func(c *replica.Config) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
 	})
@@ -92,30 +94,85 @@ func TestCallsThatRunWhenAPluginIsRefreshedAreFinished(t *testing.T) {
 	}
 	slow := make(chan outcome, 1)
 	go func() {
-		response, err := w.caller.Client.CallJSON(ctx, "agent", biography, []byte(`{"name":"sleep 1500"}`), patience)
+		response, err := w.caller.Client.CallJSON(ctx, "agent", biography, []byte(`{"name":"sleep 4000"}`), patience)
 		slow <- outcome{response, err}
 	}()
 	w.running(t, "agent", 1)
-	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo)
-	refreshed := make(chan error, 1)
-	go func() { refreshed <- w.Refresh(ctx, "agent") }()
-	eventually(t, "the new version answers", func() bool {
-		response, err := w.caller.Client.Call(ctx, "agent", biography, []byte("\x12\x04good"))
-		if err != nil {
+	// Several times: none of them waits for the one before.
+	for _, wasm := range [][]byte{silent, echo} {
+		testenv.AddPlugin(t, w.folder, "agent", agentManifest(), wasm)
+		if err := w.Refresh(ctx, "agent"); err != nil {
 			t.Fatal(err)
 		}
-		return string(response) == "\x12\x04good"
-	})
+	}
+	if response, err := w.caller.Client.Call(ctx, "agent", biography, []byte("\x12\x04good")); err != nil || string(response) != "\x12\x04good" {
+		t.Errorf("the new version answers %q, %v", response, err)
+	}
 	select {
 	case got := <-slow:
-		t.Fatalf("the old version's call was over before the new one answered: %q, %v", got.response, got.err)
+		t.Fatalf("the former version's call was over before: %q, %v", got.response, got.err)
 	default:
 	}
-	if got := <-slow; got.err != nil || !strings.Contains(string(got.response), "biography of sleep 1500") {
-		t.Errorf("the old version's call: %q, %v", got.response, got.err)
+	if got := <-slow; got.err != nil || !strings.Contains(string(got.response), "biography of sleep 4000") {
+		t.Errorf("the former version's call: %q, %v", got.response, got.err)
 	}
-	if err := <-refreshed; err != nil {
+}
+
+func TestCallsOfAFormerVersionAreFinishedBeforeTheReplicaLeaves(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
+	})
+	ctx := w.context(t)
+	slow := make(chan error, 1)
+	go func() {
+		_, err := w.caller.Client.CallJSON(ctx, "agent", biography, []byte(`{"name":"sleep 1500"}`), patience)
+		slow <- err
+	}()
+	w.running(t, "agent", 1)
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), silent)
+	// With other limits also what received the call is a former one.
+	config := w.Config()
+	config.Runtime.Timeout = 7 * time.Second
+	if _, err := w.Reconfigure(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Drain(ctx); err != nil {
 		t.Error(err)
+	}
+	if err := <-slow; err != nil {
+		t.Errorf("the former version's call: %v", err)
+	}
+	if err := w.Refresh(ctx, "agent"); err == nil {
+		t.Error("a replica that has left loads plugins")
+	}
+}
+
+func TestRefreshesAskedMeanwhileShareOneThatFollows(t *testing.T) {
+	w := start(t, nil, func(c *replica.Config) {
+		c.Runtime.CompileTimeout = 3 * time.Second // what the first version takes until it fails
+		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), []byte("none"))
+	})
+	ctx := w.context(t)
+	announced := w.events(t)
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), guests.Handmade{Initialize: guests.Loop[:5]}.Bytes())
+	first := make(chan error, 1)
+	go func() { first <- w.Refresh(ctx, "agent") }()
+	eventually(t, "it is being loaded", func() bool { return w.plugin(t, "agent").State == subjects.StateInitialising })
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo)
+	var others sync.WaitGroup
+	for range 8 {
+		others.Go(func() {
+			if err := w.Refresh(ctx, "agent"); err != nil {
+				t.Errorf("a refresh asked after the files were replaced: %v", err)
+			}
+		})
+	}
+	others.Wait()
+	if err := <-first; err == nil {
+		t.Error("the refresh of a version that does not start ended well")
+	}
+	if got, want := announced.of(t, "agent"), map[string]int{"failed": 1, "loaded": 1}; !maps.Equal(got, want) {
+		t.Errorf("announced %v, want %v", got, want)
 	}
 }
 

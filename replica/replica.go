@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -31,7 +32,8 @@ var errPluginsOff = errors.New("plugins are off: [Plugins] Enabled is false")
 
 // Replica is a running host.
 type Replica struct {
-	config  Config
+	// config is never changed in place; Reconfigure puts another there.
+	config  atomic.Pointer[Config]
 	log     *slog.Logger
 	id      string
 	started time.Time
@@ -48,13 +50,20 @@ type Replica struct {
 	// plugins are never removed: a refresh may be waiting for one that is gone.
 	plugins map[string]*hosted
 
-	// running ends when the replica drains; work that no caller waits for has it.
-	running context.Context
-	stop    context.CancelFunc
+	// running ends when the replica drains, with errLeaving; reloads have it.
+	running    context.Context
+	stop       context.CancelCauseFunc
+	background *background
+	watcher    atomic.Pointer[watch.Watcher] // nil where nothing is watched
+
+	reconfiguring sync.Mutex
+	longest       atomic.Int64 // what LongestTimeout returns
 
 	ready, draining atomic.Bool
 	asked           chan struct{} // closed when a control request asks to leave
 	askOnce         sync.Once
+	drainOnce       sync.Once
+	drained         error // what drain returned
 }
 
 // Start opens the bus, loads every plugin and serves those that load. It
@@ -66,29 +75,32 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 		return nil, err
 	}
 	r := &Replica{
-		config:  config,
-		log:     log,
-		id:      identity(config.Name),
-		started: time.Now().UTC(),
-		plugins: make(map[string]*hosted),
-		asked:   make(chan struct{}),
+		log:        log,
+		id:         identity(config.Name),
+		started:    time.Now().UTC(),
+		plugins:    make(map[string]*hosted),
+		asked:      make(chan struct{}),
+		background: newBackground(),
 	}
-	r.running, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	r.config.Store(&config)
+	r.longest.Store(int64(config.Runtime.LongestTimeout()))
+	r.running, r.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Drain(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err := r.prepareFolders(); err != nil {
+	if err := r.prepareFolders(&config); err != nil {
 		return nil, err
 	}
-	if err := r.open(ctx); err != nil {
+	if err := r.open(ctx, &config); err != nil {
 		return nil, err
 	}
-	if err := r.loadAll(ctx); err != nil {
+	if err := r.loadAll(ctx, &config); err != nil {
 		return nil, err
 	}
 	r.ready.Store(true)
+	r.startWatch()
 	if err := r.heartbeat.Beat(ctx); err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
@@ -99,37 +111,38 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 func identity(name string) string { return name + "-" + strings.ToLower(nuid.Next()[14:]) }
 
 // prepareFolders makes the folders and locks the data.
-func (r *Replica) prepareFolders() error {
-	for _, dir := range []string{r.config.Data, r.config.Plugins.Folder} {
+func (r *Replica) prepareFolders(config *Config) error {
+	for _, dir := range []string{config.Data, config.Plugins.Folder} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)
 		}
 	}
-	lock := flock.New(filepath.Join(r.config.Data, "lock"))
+	lock := flock.New(filepath.Join(config.Data, "lock"))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Path(), err)
 	}
 	if !locked {
-		return fmt.Errorf("%w (%s)", ErrDataInUse, r.config.Data)
+		return fmt.Errorf("%w (%s)", ErrDataInUse, config.Data)
 	}
 	r.lock = lock
 	return nil
 }
 
 // open starts everything but the plugins.
-func (r *Replica) open(ctx context.Context) (err error) {
-	if r.health, err = startHealth(r, r.config.HTTP.Listen); err != nil {
+func (r *Replica) open(ctx context.Context, config *Config) (err error) {
+	if r.health, err = startHealth(r, config.HTTP.Listen); err != nil {
 		return err
 	}
-	if r.bus, err = bus.Open(ctx, r.busConfig()); err != nil {
+	if r.bus, err = bus.Open(ctx, r.busConfig(config)); err != nil {
 		return err
 	}
 	r.runtime, err = wasmrt.New(wasmrt.Config{
-		CacheDir:       filepath.Join(r.config.Data, "compiled"),
-		CacheSize:      r.config.Plugins.CacheSize,
-		CompileTimeout: r.config.Runtime.CompileTimeout,
-		CompileWorkers: r.config.Runtime.CompileWorkers,
+		CacheDir:       filepath.Join(config.Data, "compiled"),
+		CacheSize:      config.Plugins.CacheSize,
+		CompileTimeout: config.Runtime.CompileTimeout,
+		CompileWorkers: config.Runtime.CompileWorkers,
+		HostMemory:     config.Runtime.HostMemory,
 		Logger:         r.log,
 	})
 	if err != nil {
@@ -145,13 +158,13 @@ func (r *Replica) open(ctx context.Context) (err error) {
 	return err
 }
 
-func (r *Replica) busConfig() bus.Config {
-	n := r.config.NATS
+func (r *Replica) busConfig(config *Config) bus.Config {
+	n := config.NATS
 	return bus.Config{
 		URL:      n.URL,
 		Creds:    n.Creds,
 		TLS:      bus.TLS{CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key},
-		Embedded: bus.Embedded{Listen: n.Listen, Token: n.Token, StoreDir: filepath.Join(r.config.Data, "nats")},
+		Embedded: bus.Embedded{Listen: n.Listen, Token: n.Token, StoreDir: filepath.Join(config.Data, "nats")},
 		Replicas: n.Replicas,
 		Memory:   n.Storage == StorageMemory,
 		Name:     r.id,
@@ -161,27 +174,27 @@ func (r *Replica) busConfig() bus.Config {
 
 // loadAll loads the plugins of the folder at once; the runtime bounds how many
 // compile together. A plugin that fails is no error.
-func (r *Replica) loadAll(ctx context.Context) error {
-	if !r.config.Plugins.Enabled {
+func (r *Replica) loadAll(ctx context.Context, config *Config) error {
+	if !config.Plugins.Enabled {
 		r.log.Warn("nothing is hosted", "reason", errPluginsOff)
 		return nil
 	}
-	entries, err := plugin.Scan(r.config.Plugins.Folder)
+	entries, err := plugin.Scan(config.Plugins.Folder)
 	if err != nil {
 		return err
 	}
 	if len(entries) == 0 {
-		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one", "folder", r.config.Plugins.Folder)
+		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one", "folder", config.Plugins.Folder)
 	}
 	for _, entry := range entries {
-		r.hosted(entry.ID).note(entry, true, nil)
+		r.hosted(entry.ID).show(view{entry: entry, loading: true}, "")
 	}
-	r.log.Info("loading plugins", "count", len(entries), "folder", r.config.Plugins.Folder, "data", r.config.Data)
+	r.log.Info("loading plugins", "count", len(entries), "folder", config.Plugins.Folder, "data", config.Data)
 	var group errgroup.Group
 	for _, entry := range entries {
 		group.Go(func() error {
 			// Reported by status, log and event.
-			_ = r.hosted(entry.ID).load(ctx, entry)
+			_ = r.hosted(entry.ID).reload(ctx, true)
 			return nil
 		})
 	}
@@ -195,7 +208,7 @@ func (r *Replica) hosted(id string) *hosted {
 	defer r.mu.Unlock()
 	h, ok := r.plugins[id]
 	if !ok {
-		h = &hosted{replica: r, id: id}
+		h = newHosted(r, id)
 		r.plugins[id] = h
 	}
 	return h
@@ -210,29 +223,48 @@ func (r *Replica) find(id string) *hosted {
 
 // all returns the plugins in the order of their ids, without those that are
 // gone.
-func (r *Replica) all() []*hosted {
+func (r *Replica) all() []*hosted { return slices.DeleteFunc(r.known(), (*hosted).isGone) }
+
+// known is all with those that are gone, which may be coming back.
+func (r *Replica) known() []*hosted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	plugins := slices.SortedFunc(maps.Values(r.plugins), func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
-	return slices.DeleteFunc(plugins, (*hosted).isGone)
+	return slices.SortedFunc(maps.Values(r.plugins), func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
 }
 
-// Refresh loads one plugin from disk anew. If it cannot be loaded, the
-// generation that served goes on serving; if it is gone, so is the plugin, with
-// plugin.ErrNotFound where it was never here.
+// Refresh loads one plugin from disk anew, and waits for that or for ctx. Those
+// who ask while it is being loaded share one load that follows. If it cannot be
+// loaded, the generation that served goes on serving; if it is gone, so is the
+// plugin, with plugin.ErrNotFound where it was never here.
 func (r *Replica) Refresh(ctx context.Context, id string) error {
-	if !r.config.Plugins.Enabled {
+	config := r.config.Load()
+	if !config.Plugins.Enabled {
 		return errPluginsOff
 	}
 	h := r.find(id)
 	if h == nil {
-		if err := plugin.Load(r.config.Plugins.Folder, id).Err; errors.Is(err, plugin.ErrNotFound) || errors.Is(err, plugin.ErrBadID) {
+		if err := plugin.Load(config.Plugins.Folder, id).Err; errors.Is(err, plugin.ErrNotFound) || errors.Is(err, plugin.ErrBadID) {
 			return err
 		}
 		h = r.hosted(id)
 	}
-	return errors.Join(h.refresh(ctx), r.heartbeat.Beat(ctx))
+	return h.askReload(true).wait(ctx)
 }
+
+// beat tells other replicas at once what this one serves. The heartbeat makes up
+// for a failure.
+func (r *Replica) beat(ctx context.Context) {
+	if err := r.heartbeat.Beat(ctx); err != nil && ctx.Err() == nil {
+		r.log.Warn("heartbeat could not be written", "error", err)
+	}
+}
+
+// LongestTimeout is how long a call can take that was accepted since the start,
+// under any configuration that has applied: what Drain may need.
+func (r *Replica) LongestTimeout() time.Duration { return time.Duration(r.longest.Load()) }
+
+// Config is the configuration that applies now. It is not to be changed.
+func (r *Replica) Config() Config { return *r.config.Load() }
 
 // ID is the replica's identity: its name and a random part.
 func (r *Replica) ID() string { return r.id }
@@ -252,15 +284,24 @@ func (r *Replica) Asked() <-chan struct{} { return r.asked }
 
 // Drain takes no more calls, finishes those that run, and leaves. Calls that
 // are still running when ctx is over are cut off. It also ends a Replica that
-// has not fully started.
+// has not fully started. Further calls wait for the first and return the same.
 func (r *Replica) Drain(ctx context.Context) error {
+	r.drainOnce.Do(func() { r.drained = r.drain(ctx) })
+	return r.drained
+}
+
+func (r *Replica) drain(ctx context.Context) error {
 	r.draining.Store(true)
-	r.stop()
+	r.stop(errLeaving)
+	if watcher := r.watcher.Load(); watcher != nil {
+		watcher.Stop()
+	}
 	var group errgroup.Group
-	for _, h := range r.all() {
+	for _, h := range r.known() {
 		group.Go(func() error { return h.unload(ctx) })
 	}
 	errs := []error{group.Wait()}
+	r.background.end(ctx)
 	// What outlives a cut-off must still be put away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
@@ -301,5 +342,5 @@ func (r *Replica) record() subjects.Heartbeat {
 			generations[h.id] = current.id
 		}
 	}
-	return subjects.Heartbeat{V: subjects.Version, Replica: r.id, Name: r.config.Name, Started: r.started, Generations: generations}
+	return subjects.Heartbeat{V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started, Generations: generations}
 }

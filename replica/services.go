@@ -27,7 +27,7 @@ type services struct {
 }
 
 // grant makes the services that a manifest asks for.
-func grant(config Config, entry plugin.Entry, log *slog.Logger) (services, error) {
+func grant(config *Config, entry plugin.Entry, log *slog.Logger) (services, error) {
 	var s services
 	permissions := entry.Manifest.Permissions
 	if p := permissions.HTTP; p != nil {
@@ -61,7 +61,7 @@ func grant(config Config, entry plugin.Entry, log *slog.Logger) (services, error
 	return s, nil
 }
 
-func navidromeURL(config Config) (*url.URL, error) {
+func navidromeURL(config *Config) (*url.URL, error) {
 	if config.Navidrome.URL == "" {
 		return nil, nil
 	}

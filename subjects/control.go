@@ -30,17 +30,20 @@ const (
 type PluginStatus struct {
 	ID           string   `json:"id"`
 	State        State    `json:"state"`
-	Error        string   `json:"error,omitempty"` // why it failed, or why its last refresh did
+	Error        string   `json:"error,omitempty"` // why it failed; with StateReady, why the newest version did
 	Name         string   `json:"name,omitempty"`
 	Author       string   `json:"author,omitempty"`
 	Version      string   `json:"version,omitempty"`
 	Description  string   `json:"description,omitempty"`
+	Website      string   `json:"website,omitempty"`
 	Capabilities []string `json:"capabilities,omitempty"`
 	Permissions  []string `json:"permissions,omitempty"`
 	Warnings     []string `json:"warnings,omitempty"`
 	// Generation identifies code, manifest and configuration together.
 	Generation string `json:"generation,omitempty"`
 	Isolation  string `json:"isolation,omitempty"`
+	// IsolationReason says why it is not the isolation that was asked for.
+	IsolationReason string `json:"isolation_reason,omitempty"`
 	// Symlink tells a plugin under development.
 	Symlink bool       `json:"symlink,omitempty"`
 	Calls   *CallStats `json:"calls,omitempty"`
@@ -86,12 +89,25 @@ type PluginInfo struct {
 type Refreshed struct {
 	Header
 	ID string `json:"id"`
+	// Outcome is what came of it.
+	Outcome Outcome `json:"outcome,omitempty"`
 	// Plugin is nil where the replica has no such plugin any more.
 	Plugin *PluginStatus `json:"plugin"`
 	// Error says why the plugin could not be loaded anew; one that served
 	// before still does.
 	Error string `json:"error,omitempty"`
 }
+
+// Outcome is what a refresh has come to on one replica.
+type Outcome string
+
+// The outcomes of a refresh.
+const (
+	OutcomeLoaded   Outcome = "loaded"   // a new generation serves
+	OutcomeFailed   Outcome = "failed"   // it could not be made; a former one still serves
+	OutcomeUnloaded Outcome = "unloaded" // the plugin's folder is gone, and so is the plugin
+	OutcomeUnknown  Outcome = "unknown"  // the replica has and had no such plugin
+)
 
 // Draining answers ControlDrain.
 type Draining struct {

@@ -8,6 +8,9 @@ import (
 var (
 	// ErrOverloaded says that too many calls were waiting: nothing ran.
 	ErrOverloaded = errors.New("too many calls are waiting for an instance")
+	// ErrHostMemory says that the guests of the Runtime use all the memory they
+	// may have together: nothing ran.
+	ErrHostMemory = errors.New("the guests of this replica use all the memory they may have together ([Runtime] HostMemory)")
 	// ErrClosed says that the module takes no more calls: nothing ran.
 	ErrClosed = errors.New("module is closed")
 	// ErrDeadlineInQueue says that the caller's time was over before a guest

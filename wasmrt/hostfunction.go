@@ -40,11 +40,22 @@ func instantiateEnv(ctx context.Context, runtime wazero.Runtime, functions []Hos
 func (f HostFunction) serve(ctx context.Context, module api.Module, stack []uint64) {
 	offset, size := uint32(stack[0]), uint32(stack[1])
 	memory := module.Memory()
+	inst := instanceOf(ctx)
+	if inst == nil {
+		panic(&HostError{f.Name, errors.New("called outside a call of the host")})
+	}
+	inst.hosted = true
+	if inst.answers.Function == nil {
+		// Called from _initialize, before the exports were resolved.
+		inst.memory, inst.answers = memory, exportOf(module, "malloc")
+	}
 	request, ok := memory.Read(offset, size)
 	if !ok {
 		panic(&HostError{f.Name, errOutOfMemoryRange("Read", offset, size, memory.Size())})
 	}
-	response, err := f.Call(ctx, request)
+	var response []byte
+	var err error
+	inst.away(func(ctx context.Context) { response, err = f.Call(ctx, request) })
 	if err != nil {
 		panic(&HostError{f.Name, err})
 	}
@@ -52,15 +63,7 @@ func (f HostFunction) serve(ctx context.Context, module api.Module, stack []uint
 		stack[0] = 0
 		return
 	}
-	inst, ok := ctx.Value(instanceKey{}).(*instance)
-	if !ok {
-		panic(&HostError{f.Name, errors.New("called outside a call of the host")})
-	}
-	if inst.malloc == nil {
-		// Called from _initialize, before the exports were resolved.
-		inst.memory, inst.malloc = memory, module.ExportedFunction("malloc")
-	}
-	ptr, err := inst.write(ctx, response)
+	ptr, err := inst.answer(ctx, response)
 	if err != nil {
 		// Includes the guest's own traps in malloc, so no HostError.
 		panic(err)

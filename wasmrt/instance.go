@@ -9,50 +9,149 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 )
-
-// errorFlag, in the low word of a result, marks the text of an error.
-const errorFlag = 1 << 31
 
 // instance is one guest: a memory and the exports that work on it. It serves
 // one call at a time.
 type instance struct {
-	module         api.Module
-	memory         api.Memory
-	malloc, free   api.Function
-	methods        map[string]api.Function
-	maxResult      int
-	stdout, stderr *lineWriter
-	// running is the context of the call in progress, for the guest's sleep.
-	running context.Context
+	module       api.Module
+	memory       api.Memory
+	linear       *memory
+	globals      []api.MutableGlobal // those of an image
+	malloc, free export
+	// answers is malloc once more, for the responses of host functions: they come
+	// while another function of the guest runs, which may be malloc itself, and
+	// wazero keeps one stack for each export that was looked up. answering tells
+	// that it runs.
+	answers   export
+	answering bool
+	// Where parameters and results are passed: of a method, of answers, of the
+	// others.
+	methodStack             [2]uint64
+	answerStack, plainStack [1]uint64
+	methods                 map[string]export
+	maxResult               int
+	clock                   clock
+	stdout, stderr          *lineWriter
+
+	// The call in progress: its context, its deadline if it has one, the native
+	// stack of its method, and why the host has ended it, if it has.
+	call     *callContext
+	deadline time.Time
+	stack    nativeStack
+	ended    error
+	// since is when the guest began to compute on one of processors, paused that it
+	// has none now.
+	processors     *processors
+	since, yielded time.Time
+	paused         bool
+
+	// held is what the last call left allocated in the guest.
+	held []uint32
+	// stopping is that of the module.
+	stopping context.Context
+	// descriptors tells that the guest has changed its descriptors, hosted that
+	// it has called the host.
+	descriptors, hosted bool
 	// idleSince is when the instance was last given back.
 	idleSince time.Time
 }
 
-// instanceKey is the context key under which a host function finds the
-// instance that calls it.
+// export is a function of a guest.
+type export struct {
+	api.Function
+	stack nativeStack
+}
+
+func exportOf(module api.Module, name string) export {
+	function := module.ExportedFunction(name)
+	return export{function, nativeStackOf(function)}
+}
+
+// callContext is the context of a call; it leads host functions to the instance
+// that calls them.
+type callContext struct {
+	context.Context
+	instance *instance
+}
+
 type instanceKey struct{}
 
-// newInstance makes a guest and runs its _initialize. A failure of the guest is
-// a CrashError or ErrDeadline.
-func (m *Module) newInstance(ctx context.Context) (*instance, error) {
-	inst := &instance{
-		methods:   make(map[string]api.Function),
-		maxResult: m.limits.MaxResult,
+// Value implements context.Context.
+func (c *callContext) Value(key any) any {
+	if key == (instanceKey{}) {
+		return c.instance
 	}
-	inst.stdout = &lineWriter{output: m.output, stream: "stdout", over: inst.isOver}
-	inst.stderr = &lineWriter{output: m.output, stream: "stderr", over: inst.isOver}
+	return c.Context.Value(key)
+}
+
+// instanceOf returns the instance whose call has this context, or nil.
+func instanceOf(ctx context.Context) *instance {
+	if c, ok := ctx.(*callContext); ok {
+		return c.instance
+	}
+	inst, _ := ctx.Value(instanceKey{}).(*instance)
+	return inst
+}
+
+// beginning is what an instance starts with.
+type beginning struct {
+	// image holds the memory and globals of an instance that is initialised.
+	// Without one, _initialize runs on a memory that holds data.
+	image  *image
+	data   []segment
+	clock  clock
+	output *output
+}
+
+// newInstance makes a guest. A failure of the guest is a *CrashError or
+// ErrDeadline; too little memory for all guests is ErrHostMemory.
+func (m *Module) newInstance(ctx context.Context) (*instance, error) {
+	return m.begin(ctx, beginning{image: m.image, clock: m.clock, output: m.output})
+}
+
+func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err error) {
+	linear, err := m.newMemory(from)
+	if err != nil {
+		return nil, err
+	}
+	inst := &instance{
+		linear:    linear,
+		methods:   make(map[string]export),
+		maxResult: m.limits.MaxResult,
+		clock:     from.clock,
+
+		processors: m.processors,
+		stopping:   m.stopping,
+	}
+	inst.stdout = &lineWriter{output: from.output, stream: "stdout", giveWay: inst.check}
+	inst.stderr = &lineWriter{output: from.output, stream: "stderr", giveWay: inst.check}
 	config := wazero.NewModuleConfig().
 		WithName(""). // a name could be taken once only
-		WithStartFunctions("_initialize").
-		WithSysWalltime().WithSysNanotime().WithNanosleep(inst.nanosleep).
-		WithRandSource(rand.Reader).
-		WithStdout(inst.stdout).WithStderr(inst.stderr)
-	ctx = inst.begin(ctx)
-	defer inst.end()
-	module, err := m.runtime.InstantiateModule(ctx, m.compiled, config)
+		WithWalltime(inst.clock.walltime, sys.ClockResolution(time.Microsecond)).
+		WithNanotime(inst.clock.nanotime, sys.ClockResolution(time.Nanosecond)).
+		WithNanosleep(inst.nanosleep).
+		WithRandSource(randomness{inst.check}).
+		WithStdout(inst.stdout).WithStderr(inst.stderr).
+		WithStartFunctions()
+	if from.image == nil {
+		config = config.WithStartFunctions("_initialize")
+	}
+	ctx, err = inst.enter(ctx)
 	if err != nil {
+		linear.Free()
+		return nil, err
+	}
+	defer inst.leave()
+	ctx = experimental.WithMemoryAllocator(ctx, allocator{linear})
+	inst.module, err = m.runtime.InstantiateModule(ctx, m.compiled, config)
+	if err != nil {
+		linear.Free()
+		if inst.ended != nil {
+			return nil, inst.ended
+		}
 		if ctx.Err() != nil {
 			return nil, ErrDeadline
 		}
@@ -62,149 +161,160 @@ func (m *Module) newInstance(ctx context.Context) (*instance, error) {
 		}
 		return nil, &CrashError{err}
 	}
-	inst.module, inst.memory = module, module.Memory()
-	inst.malloc, inst.free = module.ExportedFunction("malloc"), module.ExportedFunction("free")
-	for _, service := range m.services {
-		for _, method := range service.Methods {
-			inst.methods[method] = module.ExportedFunction(method)
-		}
+	if err := m.resolve(inst, from.image); err != nil {
+		inst.close(context.WithoutCancel(ctx))
+		return nil, err
 	}
 	return inst, nil
 }
 
-// begin notes the context of the call that starts.
-func (i *instance) begin(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, instanceKey{}, i)
-	i.running = ctx
-	return ctx
+// newMemory reserves the memory that an instance starts with.
+func (m *Module) newMemory(from beginning) (*memory, error) {
+	size := int(m.rewritten.Memory.Min) * pageSize
+	if from.image != nil {
+		size = from.image.size()
+	}
+	limit := int(min(m.limits.MaxMemory, int64(m.rewritten.Memory.Max)*pageSize)) / pageSize * pageSize
+	linear := &memory{budget: m.budget, image: from.image, data: from.data, limit: limit}
+	if !linear.charge(int64(size)) {
+		return nil, ErrHostMemory
+	}
+	var err error
+	if linear.backing, err = m.isolator.newBacking(from.image, limit); err != nil {
+		linear.charge(0)
+		return nil, err
+	}
+	if linear.backing.resize(size) == nil {
+		linear.Free()
+		return nil, fmt.Errorf("the system has no %d bytes of memory for a guest", size)
+	}
+	return linear, nil
 }
 
-func (i *instance) end() {
-	i.running = nil
+// resolve finds what the host uses of an instance, and gives it the globals of
+// its image.
+func (m *Module) resolve(inst *instance, from *image) (err error) {
+	inst.memory = inst.module.Memory()
+	inst.malloc, inst.free = exportOf(inst.module, "malloc"), exportOf(inst.module, "free")
+	inst.answers = exportOf(inst.module, "malloc")
+	for _, service := range m.services {
+		for _, method := range service.Methods {
+			inst.methods[method] = exportOf(inst.module, method)
+		}
+	}
+	if inst.globals, err = globalsOf(inst.module, m.rewritten.Globals); err != nil {
+		return err
+	}
+	if from != nil {
+		return inst.setGlobals(from)
+	}
+	return nil
+}
+
+// enter begins a call of the guest once there is a processor for it; leave
+// follows. Where the call's time is over before, that is ErrDeadlineInQueue, and
+// ErrClosed where guests must stop.
+func (i *instance) enter(ctx context.Context) (context.Context, error) {
+	if i.processors.acquire(ctx, false) != nil {
+		return nil, ErrDeadlineInQueue
+	}
+	if i.stopping.Err() != nil {
+		i.processors.release()
+		return nil, ErrClosed
+	}
+	i.call = &callContext{ctx, i}
+	i.deadline, _ = ctx.Deadline()
+	i.since = time.Now()
+	i.yielded = i.since
+	i.ended, i.paused, i.linear.short = nil, false, false
+	return i.call, nil
+}
+
+func (i *instance) leave() {
+	if !i.paused {
+		i.processors.release()
+	}
 	i.stdout.flush()
 	i.stderr.flush()
+	i.call = nil
 }
 
-// isOver says why the call in progress should end, or nil.
-func (i *instance) isOver() error { return i.running.Err() }
-
-// nanosleep is the guest's sleep: real, and over when the call is.
+// nanosleep is the guest's sleep: over when the call is.
 func (i *instance) nanosleep(ns int64) {
-	if ns <= 0 {
-		return
-	}
-	timer := time.NewTimer(time.Duration(ns))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-i.running.Done():
+	if ns > 0 {
+		i.away(func(ctx context.Context) { i.clock.sleep(ns, ctx.Done()) })
 	}
 }
 
-// call runs one method. The instance is good for another call unless the error
-// is a CrashError, a HostError or ErrDeadline.
-func (i *instance) call(ctx context.Context, method string, request []byte) ([]byte, error) {
-	function, ok := i.methods[method]
-	if !ok {
-		return nil, fmt.Errorf("%s is no method of this module", method)
-	}
-	ctx = i.begin(ctx)
-	defer i.end()
-	result, err := i.exchange(ctx, function, request)
-	if err == nil {
-		return result, nil
-	}
-	var plugin *PluginError
-	var size *ResultSizeError
-	var host *HostError
-	switch {
-	case errors.As(err, &plugin), errors.As(err, &size):
-		return nil, err
-	case ctx.Err() != nil:
-		return nil, ErrDeadline
-	case errors.As(err, &host):
-		return nil, host
-	default:
-		return nil, &CrashError{err}
-	}
+// away runs what the guest waits for, with a context that is over when the call
+// is or the guest must stop.
+func (i *instance) away(wait func(context.Context)) {
+	ctx, cancel := context.WithCancel(i.call)
+	defer cancel()
+	defer context.AfterFunc(i.stopping, cancel)()
+	i.pause()
+	wait(ctx)
+	i.resume(false)
+	i.check()
 }
 
-// exchange passes request through the guest's memory and reads the result, as
-// the binary interface has it: malloc, method, free the result, free the
-// request.
-func (i *instance) exchange(ctx context.Context, function api.Function, request []byte) ([]byte, error) {
-	var ptr uint32
-	var err error
-	if len(request) > 0 {
-		if ptr, err = i.write(ctx, request); err != nil {
-			return nil, err
-		}
-	}
-	stack := [2]uint64{uint64(ptr), uint64(len(request))}
-	if err := function.CallWithStack(ctx, stack[:]); err != nil {
-		return nil, err
-	}
-	result, failed, err := i.read(ctx, stack[0])
+// settle frees in the guest what the last call left allocated, and reports
+// whether the instance is good for another call.
+func (i *instance) settle(ctx context.Context) bool {
+	ctx, err := i.enter(ctx)
 	if err != nil {
-		var size *ResultSizeError
-		if !errors.As(err, &size) {
-			return nil, err
+		return false
+	}
+	defer i.leave()
+	i.stack = i.free.stack
+	for _, ptr := range i.held {
+		i.plainStack[0] = uint64(ptr)
+		if i.free.CallWithStack(ctx, i.plainStack[:]) != nil {
+			return false
 		}
 	}
-	if len(request) > 0 {
-		if freeErr := i.release(ctx, ptr); freeErr != nil {
-			return nil, freeErr
+	return !i.grewStack()
+}
+
+// restore makes the instance what its image is.
+func (i *instance) restore() error {
+	if i.descriptors {
+		return errDescriptors
+	}
+	if i.grewStack() {
+		return errNativeStack
+	}
+	if err := i.linear.restore(i.memory); err != nil {
+		return err
+	}
+	return i.setGlobals(i.linear.image)
+}
+
+var errDescriptors = errors.New("the guest has changed its descriptors")
+
+// setGlobals makes the globals those of an image, and its pseudo-random
+// generators go ways of their own.
+func (i *instance) setGlobals(from *image) error {
+	for n, global := range i.globals {
+		if global.Get() != from.globals[n] {
+			global.Set(from.globals[n])
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if failed {
-		return nil, &PluginError{string(result)}
-	}
-	return result, nil
-}
-
-// write copies b into memory that the guest allocates for it.
-func (i *instance) write(ctx context.Context, b []byte) (uint32, error) {
-	stack := [1]uint64{uint64(len(b))}
-	if err := i.malloc.CallWithStack(ctx, stack[:]); err != nil {
-		return 0, err
-	}
-	ptr := uint32(stack[0])
-	if !i.memory.Write(ptr, b) {
-		return 0, errOutOfMemoryRange("Write", ptr, uint32(len(b)), i.memory.Size())
-	}
-	return ptr, nil
-}
-
-// read copies what a packed result points to and frees it in the guest. failed
-// tells that it is the text of an error.
-func (i *instance) read(ctx context.Context, packed uint64) (result []byte, failed bool, err error) {
-	ptr, size := uint32(packed>>32), uint32(packed)
-	failed = size&errorFlag != 0
-	size &^= errorFlag
-	view, ok := i.memory.Read(ptr, size)
-	if !ok {
-		return nil, failed, errOutOfMemoryRange("Read", ptr, size, i.memory.Size())
-	}
-	if int(size) > i.maxResult {
-		err = &ResultSizeError{Size: int(size), Limit: i.maxResult}
-	} else if size > 0 {
-		// The guest may reuse the memory as soon as it is freed.
-		result = append(result, view...)
-	}
-	if ptr != 0 {
-		if freeErr := i.release(ctx, ptr); freeErr != nil {
-			return nil, failed, freeErr
+	for _, at := range from.generators {
+		state, ok := i.memory.Read(uint32(at), generatorBytes)
+		if !ok {
+			return errOutOfMemoryRange("Read", uint32(at), generatorBytes, i.memory.Size())
+		}
+		if _, err := rand.Read(state); err != nil {
+			return fmt.Errorf("random bytes: %w", err)
 		}
 	}
-	return result, failed, err
+	return nil
 }
 
-func (i *instance) release(ctx context.Context, ptr uint32) error {
-	stack := [1]uint64{uint64(ptr)}
-	return i.free.CallWithStack(ctx, stack[:])
+// grewStack tells that native memory hangs on the instance.
+func (i *instance) grewStack() bool {
+	return max(i.stack.size(), i.malloc.stack.size(), i.free.stack.size(), i.answers.stack.size()) > keptNativeStack
 }
 
 func (i *instance) close(ctx context.Context) {

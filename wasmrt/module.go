@@ -1,95 +1,20 @@
 package wasmrt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"golang.org/x/time/rate"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
-
-// Isolation says what an instance keeps from one call to the next.
-type Isolation string
-
-const (
-	// IsolationReuse keeps everything: an instance serves many calls, one after
-	// the other.
-	IsolationReuse Isolation = "reuse"
-	// IsolationFresh keeps nothing: every call gets an instance of its own.
-	IsolationFresh Isolation = "fresh"
-)
-
-const (
-	pageSize = 64 << 10
-	// maxMemory is what 32-bit addresses reach.
-	maxMemory = 4 << 30
-	// apiVersion is what the version export of every service returns.
-	apiVersion = 1
-)
-
-// Limits bound what one module may use. The zero value of each field is its
-// default.
-type Limits struct {
-	// Isolation defaults to IsolationReuse.
-	Isolation Isolation
-	// PoolSize is how many idle instances are kept. Defaults to 8.
-	PoolSize int
-	// InstanceTTL is how long an idle instance is kept. Defaults to 1 minute.
-	InstanceTTL time.Duration
-	// MaxConcurrent is how many calls run at once. Defaults to 10.
-	MaxConcurrent int
-	// Queue is how many calls may wait. Defaults to 256; negative is none.
-	Queue int
-	// MaxMemory is what one guest may use, in bytes, rounded down to pages of
-	// 64 KiB. Defaults to 256 MiB.
-	MaxMemory int64
-	// MaxResult is how long a result may be, in bytes. Defaults to 64 MiB.
-	MaxResult int
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.Isolation == "" {
-		l.Isolation = IsolationReuse
-	}
-	if l.PoolSize <= 0 {
-		l.PoolSize = 8
-	}
-	if l.InstanceTTL <= 0 {
-		l.InstanceTTL = time.Minute
-	}
-	if l.MaxConcurrent <= 0 {
-		l.MaxConcurrent = 10
-	}
-	if l.Queue == 0 {
-		l.Queue = 256
-	}
-	if l.MaxMemory <= 0 {
-		l.MaxMemory = 256 << 20
-	}
-	l.MaxMemory = min(l.MaxMemory, maxMemory)
-	if l.MaxResult <= 0 {
-		l.MaxResult = 64 << 20
-	}
-	return l
-}
-
-// pages is MaxMemory in the unit of WebAssembly.
-func (l Limits) pages() uint32 { return uint32(l.MaxMemory / pageSize) }
-
-// Service is a set of exports that a guest must have.
-type Service struct {
-	// VersionExport returns the version of the binary interface.
-	VersionExport string
-	// Methods are the exports that can be called.
-	Methods []string
-}
 
 // Options say how to load a module.
 type Options struct {
@@ -112,15 +37,31 @@ type Stats struct {
 
 // Module is one plugin in memory. Its methods may be called concurrently.
 type Module struct {
-	runtime  wazero.Runtime
-	compiled wazero.CompiledModule
-	services []Service
-	limits   Limits
+	parent    *Runtime
+	runtime   wazero.Runtime
+	rewritten *rewrite.Module
+	compiled  wazero.CompiledModule
+	services  []Service
+	limits    Limits
+	// reason says why the isolation is not the one that was asked for.
+	reason   string
 	output   *output
-	pool     *pool
+	budget   *budget
+	isolator isolator
+	clock    clock
+	// processors are those of the parent.
+	processors *processors
+	image      *image // nil unless the isolation is clean
+	pool       *pool
+	// replacing bounds how often a crashed instance is replaced before a call
+	// needs it.
+	replacing *rate.Limiter
 
-	stopSweep context.CancelFunc
-	swept     sync.WaitGroup
+	// stopping is over when guests must stop, by stop.
+	stopping context.Context
+	stop     context.CancelFunc
+	swept    sync.WaitGroup
+	released sync.Once
 }
 
 // Load compiles wasm, checks what it imports and exports, and makes a first
@@ -131,36 +72,54 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 		options.Logger = r.config.Logger
 	}
 	m := &Module{
+		parent:   r,
 		services: options.Services,
 		limits:   options.Limits.withDefaults(),
 		output:   newOutput(options.Logger),
+		budget:   r.budget,
+		isolator: r.isolator,
+		clock:    r.clock,
+
+		processors: r.processors,
+
+		replacing: rate.NewLimiter(replacements, replacementBurst),
 	}
-	m.pool = newPool(m.limits, m.newInstance)
-	// wazero's own check: it stops loops, not recursion.
+	m.stopping, m.stop = context.WithCancel(context.Background())
+	m.pool = newPool(m.limits, r.budget, m.newInstance)
 	m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCompilationCache(r.cache).
-		WithCloseOnContextDone(true).
-		WithMemoryLimitPages(m.limits.pages()))
+		WithMemoryLimitPages(m.limits.runtimePages()))
 	err := r.prepare(ctx, m, wasm, options.Functions)
 	if err != nil {
+		m.stop()
 		return nil, errors.Join(err, m.release(context.WithoutCancel(ctx)))
 	}
+	r.add(m)
 	m.sweep()
 	return m, nil
 }
 
-func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions []HostFunction) error {
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, m.runtime); err != nil {
+func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions []HostFunction) (err error) {
+	if m.rewritten, err = parse(wasm, m.limits); err != nil {
+		return err
+	}
+	if m.limits.Isolation == IsolationClean && len(m.rewritten.Obstacles) > 0 {
+		m.limits.Isolation = IsolationFresh
+		m.reason = "the module cannot be restored: it uses " + strings.Join(m.rewritten.Obstacles, ", ")
+	}
+	if err := instantiateWASI(ctx, m.runtime); err != nil {
 		return fmt.Errorf("wasi: %w", err)
+	}
+	if err := instantiateGiveWay(ctx, m.runtime); err != nil {
+		return fmt.Errorf("%s: %w", rewrite.ImportModule, err)
 	}
 	if err := instantiateEnv(ctx, m.runtime, functions); err != nil {
 		return fmt.Errorf("env: %w", err)
 	}
-	compiled, err := r.compile(ctx, m.runtime, wasm, m.limits)
-	if err != nil {
+	if m.compiled, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits); err != nil {
 		return err
 	}
-	m.compiled = compiled
+	m.rewritten.Wasm = nil
 	if err := m.checkImports(functions); err != nil {
 		return err
 	}
@@ -170,178 +129,165 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions
 	return m.tryOut(ctx, r.config.CompileTimeout)
 }
 
-func (m *Module) checkImports(functions []HostFunction) error {
-	wasi := m.runtime.Module(wasi_snapshot_preview1.ModuleName).ExportedFunctionDefinitions()
-	for _, definition := range m.compiled.ImportedFunctions() {
-		module, name, _ := definition.Import()
-		known := false
-		switch module {
-		case wasi_snapshot_preview1.ModuleName:
-			_, known = wasi[name]
-		case envModule:
-			known = slices.ContainsFunc(functions, func(f HostFunction) bool { return f.Name == name })
-		default:
-		}
-		if !known {
-			return &LoadError{Err: &MissingImportError{module, name}}
-		}
-	}
-	if memories := m.compiled.ImportedMemories(); len(memories) > 0 {
-		return &LoadError{errors.New("the module imports its memory"), "export a memory of its own as \"memory\""}
-	}
-	return nil
-}
-
-var (
-	i32 = api.ValueTypeI32
-	i64 = api.ValueTypeI64
-)
-
-func (m *Module) checkExports() error {
-	exports := m.compiled.ExportedFunctions()
-	if exports["_start"] != nil && exports["_initialize"] == nil {
-		return &LoadError{
-			errors.New("the module is a program, not a library: it exports _start and no _initialize"),
-			"with Go, build it with -buildmode=c-shared",
-		}
-	}
-	if _, ok := m.compiled.ExportedMemories()["memory"]; !ok {
-		return notExported("memory")
-	}
-	for _, service := range m.services {
-		if err := m.checkExport(service.VersionExport, nil, []api.ValueType{i64}); err != nil {
-			return err
-		}
-		for _, method := range service.Methods {
-			if err := m.checkExport(method, []api.ValueType{i32, i32}, []api.ValueType{i64}); err != nil {
-				return err
-			}
-		}
-	}
-	if err := m.checkExport("malloc", []api.ValueType{i32}, []api.ValueType{i32}); err != nil {
-		return err
-	}
-	return m.checkExport("free", []api.ValueType{i32}, nil)
-}
-
-func (m *Module) checkExport(name string, params, results []api.ValueType) error {
-	definition, ok := m.compiled.ExportedFunctions()[name]
-	if !ok {
-		return notExported(name)
-	}
-	if !slices.Equal(definition.ParamTypes(), params) || !slices.Equal(definition.ResultTypes(), results) {
-		return &LoadError{
-			fmt.Errorf("invalid %s signature", name),
-			fmt.Sprintf("the contract wants (%s) -> (%s)", typeNames(params), typeNames(results)),
-		}
-	}
-	return nil
-}
-
-func typeNames(types []api.ValueType) string {
-	var b bytes.Buffer
-	for i, t := range types {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(api.ValueTypeName(t))
-	}
-	return b.String()
-}
-
-func notExported(name string) error {
-	return &LoadError{
-		fmt.Errorf("%s is not exported", name),
-		"the module must export memory, malloc, free and every method of the capabilities in its manifest; with the Go SDK, build with -buildmode=c-shared",
-	}
-}
-
-// tryOut makes the first instance and asks for its versions.
+// tryOut initialises a first instance and asks for its versions.
 func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if m.limits.Isolation == IsolationClean {
+		if err := m.takeImage(ctx); err != nil {
+			return initialiseError(err, timeout)
+		}
+	}
 	var versionErr error
-	err := m.pool.with(ctx, func(inst *instance) bool {
-		versionErr = m.checkVersions(ctx, inst)
-		return versionErr == nil
+	err := m.pool.with(ctx, 0, func(inst *instance) *instance {
+		if versionErr = m.checkVersions(ctx, inst); versionErr != nil || !m.settled(ctx, inst) {
+			return nil
+		}
+		return inst
 	})
 	if err != nil {
-		hint := ""
-		if errors.Is(err, ErrDeadline) {
-			hint = fmt.Sprintf("it took longer than [Runtime] CompileTimeout (%v)", timeout)
-		}
-		return &LoadError{fmt.Errorf("the module does not initialise: %w", err), hint}
+		return initialiseError(err, timeout)
 	}
 	return versionErr
 }
 
-func (m *Module) checkVersions(ctx context.Context, inst *instance) error {
-	for _, service := range m.services {
-		result, err := inst.module.ExportedFunction(service.VersionExport).Call(inst.begin(ctx))
-		inst.end()
-		if err != nil {
-			return &LoadError{fmt.Errorf("%s: %w", service.VersionExport, err), ""}
-		}
-		if result[0] != apiVersion {
-			return &LoadError{
-				fmt.Errorf("API version mismatch, host: %d, plugin: %d", apiVersion, result[0]),
-				"build the plugin against this version of the contract",
-			}
-		}
+func initialiseError(err error, timeout time.Duration) error {
+	hint := ""
+	if errors.Is(err, ErrDeadline) {
+		hint = fmt.Sprintf("it took longer than [Runtime] CompileTimeout (%v)", timeout)
 	}
-	return nil
+	return &LoadError{fmt.Errorf("the module does not initialise: %w", err), hint}
 }
 
 // sweep closes idle instances that have outlived their TTL, until the module is
 // closed.
 func (m *Module) sweep() {
-	ctx, cancel := context.WithCancel(context.Background())
-	m.stopSweep = cancel
 	m.swept.Go(func() {
 		ticker := time.NewTicker(max(m.limits.InstanceTTL/3, time.Millisecond))
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ticker.C:
-				m.pool.expire(ctx)
-			case <-ctx.Done():
+				m.pool.expire(m.stopping)
+			case <-m.stopping.Done():
 				return
 			}
 		}
 	})
 }
 
-// Call runs one method of a guest with the bytes of a request and returns those
-// of the response. The deadline of ctx bounds it, waiting included. Errors are
-// ErrOverloaded, ErrClosed and ErrDeadlineInQueue, after which nothing ran, and
-// ErrDeadline, *PluginError, *CrashError, *HostError and *ResultSizeError.
-func (m *Module) Call(ctx context.Context, method string, request []byte) ([]byte, error) {
-	var response []byte
-	var callErr error
-	err := m.pool.with(ctx, func(inst *instance) bool {
-		response, callErr = inst.call(ctx, method, request)
+// Answer runs one method of a guest with the bytes of a request and hands those
+// of the response to reply, or an error, exactly once. The response is valid
+// until reply returns: what the call has left behind is put right only then, so
+// that nobody waits for it. The deadline of ctx bounds the call, waiting
+// included. Errors are ErrOverloaded, ErrHostMemory, ErrClosed and
+// ErrDeadlineInQueue, after which nothing ran, and ErrDeadline, *PluginError,
+// *CrashError, *HostError and *ResultSizeError.
+func (m *Module) Answer(ctx context.Context, method string, request []byte, reply func(response []byte, err error)) {
+	err := m.pool.with(ctx, len(request), func(inst *instance) *instance {
+		response, err := inst.serve(ctx, method, request)
+		reply(response, err)
 		var plugin *PluginError
 		var size *ResultSizeError
-		// At its deadline wazero may close the module just after the call.
-		return ctx.Err() == nil && (callErr == nil || errors.As(callErr, &plugin) || errors.As(callErr, &size))
+		switch {
+		case errors.Is(err, ErrDeadlineInQueue), errors.Is(err, ErrClosed):
+			return inst // untouched
+		case err == nil, errors.As(err, &plugin), errors.As(err, &size):
+			return m.next(ctx, inst)
+		default:
+			return m.replacement(ctx)
+		}
 	})
 	if err != nil {
-		return nil, err
+		reply(nil, err)
 	}
-	return response, callErr
+}
+
+// Call is Answer for callers that keep the response.
+func (m *Module) Call(ctx context.Context, method string, request []byte) (response []byte, err error) {
+	m.Answer(ctx, method, request, func(bytes []byte, failure error) {
+		response, err = slices.Clone(bytes), failure
+	})
+	return response, err
+}
+
+// next returns the instance for the next call after inst has served one.
+func (m *Module) next(ctx context.Context, inst *instance) *instance {
+	if m.settled(ctx, inst) {
+		return inst
+	}
+	return m.replacement(ctx)
+}
+
+// settled makes an instance ready for another call, or reports that it cannot.
+func (m *Module) settled(ctx context.Context, inst *instance) bool {
+	switch m.limits.Isolation {
+	case IsolationClean:
+		return inst.restore() == nil
+	case IsolationReuse:
+		return ctx.Err() == nil && inst.settle(ctx) && int64(inst.memory.Size()) <= m.limits.MaxMemory/2
+	default:
+		return false
+	}
+}
+
+// Bounds on replacing instances ahead of the calls that need them.
+const (
+	replacements     = rate.Limit(2) // a second
+	replacementBurst = 8
+)
+
+// replacement returns a new instance in the place of one that is gone, or nil:
+// a plugin that crashes at every call is left to those who call it.
+func (m *Module) replacement(ctx context.Context) *instance {
+	if m.limits.Isolation != IsolationClean || !m.replacing.Allow() {
+		return nil
+	}
+	inst, err := m.newInstance(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil // the next call will tell
+	}
+	return inst
+}
+
+// Isolation returns how calls are kept apart and, where that is not what was
+// asked for, why.
+func (m *Module) Isolation() (isolation Isolation, reason string) {
+	return m.limits.Isolation, m.reason
 }
 
 // Stats returns how many instances and callers there are now.
 func (m *Module) Stats() Stats { return m.pool.stats() }
 
-// Close refuses new calls with ErrClosed, waits for those that were accepted,
-// or until ctx is over, and releases everything.
+// Close refuses new calls with ErrClosed, waits for those that were accepted and
+// releases everything. When ctx is over it stops the guests that still run.
 func (m *Module) Close(ctx context.Context) error {
 	err := m.pool.close(ctx)
-	m.stopSweep()
+	if err != nil {
+		err = fmt.Errorf("guests were stopped: %w", err)
+		m.stop()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		defer cancel()
+		if m.pool.close(grace) != nil {
+			// What they use must stay.
+			return errors.Join(err, errNotStopped)
+		}
+	}
+	m.stop()
 	m.swept.Wait()
-	return errors.Join(err, m.release(context.WithoutCancel(ctx)))
+	m.parent.remove(m)
+	m.released.Do(func() { err = errors.Join(err, m.release(context.WithoutCancel(ctx))) })
+	return err
 }
+
+// stopGrace is how long guests may take to stop that were told to; functions of
+// the host that do not look at their context take longer.
+const stopGrace = 5 * time.Second
+
+var (
+	errStopped    = errors.New("the guest was stopped because its module is closed")
+	errNotStopped = errors.New("functions of the host did not return: the module is left in memory")
+)
 
 // release frees instances and machine code; the shared cache would keep the
 // code.
@@ -349,6 +295,9 @@ func (m *Module) release(ctx context.Context) error {
 	err := m.runtime.Close(ctx)
 	if m.compiled != nil {
 		err = errors.Join(err, m.compiled.Close(ctx))
+	}
+	if m.image != nil {
+		err = errors.Join(err, m.image.close())
 	}
 	return err
 }

@@ -139,33 +139,38 @@ func TestGuestSeesTheRealTime(t *testing.T) {
 	}
 }
 
+var isolations = []wasmrt.Isolation{wasmrt.IsolationClean, wasmrt.IsolationReuse, wasmrt.IsolationFresh}
+
 func TestBrokenGuestsAreClassifiedAndTheNextCallWorks(t *testing.T) {
 	crash := func(err error) bool { var e *wasmrt.CrashError; return errors.As(err, &e) }
 	deadline := func(err error) bool { return errors.Is(err, wasmrt.ErrDeadline) }
-	for name, c := range map[string]struct {
-		timeout time.Duration
-		is      func(error) bool
-	}{
-		"panic":       {time.Minute, crash},
-		"exit 0":      {time.Minute, crash},
-		"exit 3":      {time.Minute, crash},
-		"allocate":    {time.Minute, crash},
-		"recurse":     {time.Minute, crash},
-		"loop":        {100 * time.Millisecond, deadline},
-		"sleep 60000": {100 * time.Millisecond, deadline},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{MaxMemory: 24 << 20, MaxConcurrent: 1}})
-			ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
-			defer cancel()
-			if got, err := ask(ctx, m, name); !c.is(err) {
-				t.Errorf("got %.60q, %T %.200v", got, err, err)
-			}
-			if stats := m.Stats(); stats != (wasmrt.Stats{}) {
-				t.Errorf("the broken instance or its slot is still there: %+v", stats)
-			}
-			wantAnswer(t, m, "next", "biography of next")
-		})
+	for _, isolation := range isolations {
+		m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{Isolation: isolation, MaxMemory: 24 << 20, MaxConcurrent: 1}})
+		for name, c := range map[string]struct {
+			timeout time.Duration
+			is      func(error) bool
+		}{
+			"panic":       {time.Minute, crash},
+			"exit 0":      {time.Minute, crash},
+			"exit 3":      {time.Minute, crash},
+			"allocate":    {time.Minute, crash},
+			"recurse":     {time.Minute, crash},
+			"loop":        {50 * time.Millisecond, deadline},
+			"fib 100":     {50 * time.Millisecond, deadline},
+			"sleep 60000": {50 * time.Millisecond, deadline},
+		} {
+			t.Run(string(isolation)+" "+name, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
+				defer cancel()
+				if got, err := ask(ctx, m, name); !c.is(err) {
+					t.Errorf("got %.60q, %T %.200v", got, err, err)
+				}
+				if stats := m.Stats(); stats.Running != 0 || stats.Waiting != 0 {
+					t.Errorf("the slot of the broken instance is still taken: %+v", stats)
+				}
+				wantAnswer(t, m, "count", "1")
+			})
+		}
 	}
 }
 
@@ -266,13 +271,13 @@ func TestHostFunctionErrorFailsTheCallOnly(t *testing.T) {
 	if !errors.As(err, &host) || host.Function != "get" || !errors.Is(err, down) {
 		t.Errorf("got %T %v", err, err)
 	}
-	if stats := m.Stats(); stats.Idle != 0 {
-		t.Errorf("the interrupted instance was kept: %+v", stats)
+	if stats := m.Stats(); stats.Running != 0 {
+		t.Errorf("the slot is still taken: %+v", stats)
 	}
 }
 
 func TestIsolation(t *testing.T) {
-	for isolation, want := range map[wasmrt.Isolation]string{wasmrt.IsolationReuse: "2", wasmrt.IsolationFresh: "1"} {
+	for isolation, want := range map[wasmrt.Isolation]string{wasmrt.IsolationClean: "1", wasmrt.IsolationReuse: "2", wasmrt.IsolationFresh: "1"} {
 		t.Run(string(isolation), func(t *testing.T) {
 			m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{Isolation: isolation}})
 			wantAnswer(t, m, "count", "1")
@@ -370,7 +375,7 @@ func TestThousandFaultsLeaveSlotsAndInstancesWhereTheyWere(t *testing.T) {
 			t.Fatalf("got %v, want a CrashError", err)
 		}
 	}
-	if stats := m.Stats(); stats != (wasmrt.Stats{}) {
+	if stats := m.Stats(); stats.Running != 0 || stats.Waiting != 0 || stats.Idle > 1 {
 		t.Errorf("%+v", stats)
 	}
 }
@@ -440,5 +445,34 @@ func TestHostFunctionsCanBeCalledWhileTheModuleInitialises(t *testing.T) {
 	})
 	if _, err := m.Call(t.Context(), biography, nil); err != nil || calls != 1 {
 		t.Errorf("%d calls, %v", calls, err)
+	}
+}
+
+func TestMallocThatCallsTheHostEndsInACrashAtWorst(t *testing.T) {
+	// i32.const 0, i32.const 0, call 0, drop, i32.const 1024
+	malloc := []byte{0x41, 0x00, 0x41, 0x00, 0x10, 0x00, 0x1a, 0x41, 0x80, 0x08}
+	answers := 0
+	m := load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.Empty, Malloc: malloc}.Bytes(), wasmrt.Options{
+		Functions: []wasmrt.HostFunction{{Name: "get", Call: func(context.Context, []byte) ([]byte, error) {
+			if answers == 0 {
+				return nil, nil
+			}
+			answers--
+			return []byte("answer"), nil
+		}}},
+	})
+	for range 3 {
+		for _, answers = range []int{0, 1} {
+			if _, err := m.Call(t.Context(), biography, []byte("x")); err != nil {
+				t.Errorf("with %d answers to malloc: %v", answers, err)
+			}
+		}
+		answers = 100 // each needs malloc, which asks again
+		_, err := m.Call(t.Context(), biography, []byte("x"))
+		var crash *wasmrt.CrashError
+		if !errors.As(err, &crash) || answers != 98 {
+			t.Errorf("malloc inside malloc inside malloc: %v, %d answers left", err, answers)
+		}
+		answers = 0
 	}
 }

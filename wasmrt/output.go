@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -67,20 +68,27 @@ func printable(line []byte) string {
 
 // lineWriter collects the lines of one stream of one instance.
 type lineWriter struct {
-	output *output
-	stream string
-	over   func() error // why no more may be written, or nil
-	line   []byte
-	long   bool // the line is longer than maxLine
+	output  *output
+	stream  string
+	giveWay func() // ends the call if its time is over
+	line    []byte
+	long    bool // the line is longer than maxLine
 }
 
-// Write fails once the call's time is over: one fd_write can pass the same
-// megabytes any number of times.
+// outputChunk is what is read without giving way: a guest may write all of its
+// memory at once.
+const outputChunk = 64 << 10
+
+// Write logs the lines that are complete and keeps the rest.
 func (w *lineWriter) Write(p []byte) (int, error) {
-	if err := w.over(); err != nil {
-		return 0, err
+	for chunk := range slices.Chunk(p, outputChunk) {
+		w.giveWay()
+		w.add(chunk)
 	}
-	n := len(p)
+	return len(p), nil
+}
+
+func (w *lineWriter) add(p []byte) {
 	for len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
 		part := p
@@ -91,12 +99,11 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		w.long = w.long || len(part) > room
 		w.line = append(w.line, part[:min(room, len(part))]...)
 		if end < 0 {
-			break
+			return
 		}
 		w.flush()
 		p = p[end+1:]
 	}
-	return n, nil
 }
 
 // flush logs what has been collected, if anything.

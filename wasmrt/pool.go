@@ -11,6 +11,7 @@ import (
 type pool struct {
 	limits Limits
 	create func(context.Context) (*instance, error)
+	budget *budget
 	now    func() time.Time
 
 	// slots holds a token for each running instance.
@@ -19,46 +20,60 @@ type pool struct {
 	mu      sync.Mutex
 	idle    []*instance // the most recently used last
 	waiting int
+	service time.Duration // how long a call holds its slot, on average
 	entered int           // calls between enter and leave
 	closed  bool          // no more calls
 	empty   chan struct{} // closed when closed and entered is 0
 }
 
-func newPool(limits Limits, create func(context.Context) (*instance, error)) *pool {
+func newPool(limits Limits, budget *budget, create func(context.Context) (*instance, error)) *pool {
 	return &pool{
 		limits: limits,
 		create: create,
+		budget: budget,
 		now:    time.Now,
 		slots:  make(chan struct{}, limits.MaxConcurrent),
 		empty:  make(chan struct{}),
 	}
 }
 
-// with runs use on an instance that nobody else has. The instance is kept only
-// if use reports that it is whole.
-func (p *pool) with(ctx context.Context, use func(*instance) (whole bool)) error {
+// with runs use on an instance that nobody else has. What use returns is kept
+// for the next call: the instance, another, or nil. The caller holds size bytes
+// meanwhile.
+func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance) error {
 	if err := p.enter(); err != nil {
 		return err
 	}
 	defer p.leave()
-	if err := p.acquire(ctx); err != nil {
+	if err := p.acquire(ctx, size); err != nil {
 		return err
 	}
-	defer func() { <-p.slots }()
-	inst := p.take()
-	if inst == nil {
-		var err error
-		if inst, err = p.create(ctx); err != nil {
-			return err
-		}
+	start := p.now()
+	defer func() {
+		p.served(p.now().Sub(start))
+		<-p.slots
+	}()
+	inst, err := p.take(ctx)
+	if err != nil {
+		return err
 	}
-	whole := false
+	var next *instance
 	// Deferred, so that a panic in the host neither keeps the instance nor
 	// loses the slot.
-	defer func() { p.give(ctx, inst, whole) }()
-	whole = use(inst)
+	defer func() {
+		if next != inst {
+			inst.close(context.WithoutCancel(ctx))
+		}
+		if next != nil {
+			p.give(ctx, next)
+		}
+	}()
+	next = use(inst)
 	return nil
 }
+
+// callerBytes is about what a caller costs that waits, besides its request.
+const callerBytes = 16 << 10
 
 func (p *pool) enter() error {
 	p.mu.Lock()
@@ -79,15 +94,22 @@ func (p *pool) leave() {
 	}
 }
 
-// acquire waits for a slot in the queue.
-func (p *pool) acquire(ctx context.Context) error {
+// acquire waits for a slot in the queue. A call that would wait longer than it
+// has time is refused at once, and so is one that waits with more bytes than all
+// guests and callers may have.
+func (p *pool) acquire(ctx context.Context, size int) error {
 	select {
 	case p.slots <- struct{}{}:
 	default:
-		if !p.queue(+1) {
+		if !p.queue(ctx) {
 			return ErrOverloaded
 		}
-		defer p.queue(-1)
+		defer p.unqueue()
+		held := int64(size) + callerBytes
+		if !p.budget.reserve(held) {
+			return ErrHostMemory
+		}
+		defer p.budget.release(held)
 		select {
 		case p.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -101,20 +123,50 @@ func (p *pool) acquire(ctx context.Context) error {
 	return nil
 }
 
-// queue changes the number of waiting calls; it reports false when the queue is
-// full.
-func (p *pool) queue(change int) bool {
+// queue counts a call that waits; it reports false when the queue is full, or so
+// long that the call had better not wait.
+func (p *pool) queue(ctx context.Context) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.waiting+change > p.limits.Queue {
+	if p.waiting >= p.limits.Queue {
 		return false
 	}
-	p.waiting += change
+	wait := p.service * time.Duration(p.waiting+1) / time.Duration(p.limits.MaxConcurrent)
+	if deadline, ok := ctx.Deadline(); ok && p.now().Add(wait).After(deadline) {
+		return false
+	}
+	p.waiting++
 	return true
 }
 
-// take returns the most recently used idle instance, or nil.
-func (p *pool) take() *instance {
+func (p *pool) unqueue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting--
+}
+
+// served notes how long a call held its slot.
+func (p *pool) served(took time.Duration) {
+	const weight = 8 // of the past against the newest
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.service += (took - p.service) / weight
+}
+
+// take returns the most recently used idle instance, or a new one.
+func (p *pool) take(ctx context.Context) (*instance, error) {
+	inst := p.pop()
+	if inst == nil {
+		return p.create(ctx)
+	}
+	if !inst.linear.wake() {
+		inst.close(context.WithoutCancel(ctx))
+		return nil, ErrHostMemory
+	}
+	return inst, nil
+}
+
+func (p *pool) pop() *instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := len(p.idle) - 1
@@ -126,42 +178,44 @@ func (p *pool) take() *instance {
 	return inst
 }
 
-// give keeps an instance for the next call, or closes it.
-func (p *pool) give(ctx context.Context, inst *instance, whole bool) {
-	if whole && p.keep(inst) {
-		return
-	}
-	inst.close(context.WithoutCancel(ctx))
-}
-
-func (p *pool) keep(inst *instance) bool {
-	if p.limits.Isolation == IsolationFresh || int64(inst.memory.Size()) > p.limits.MaxMemory/2 {
-		return false
-	}
+// give keeps an instance for the next call, or closes it where there are enough.
+func (p *pool) give(ctx context.Context, inst *instance) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.idle) >= p.limits.PoolSize {
-		return false
+	room := len(p.idle) < p.limits.PoolSize
+	if room {
+		inst.idleSince = p.now()
+		p.idle = append(p.idle, inst)
 	}
-	inst.idleSince = p.now()
-	p.idle = append(p.idle, inst)
-	return true
+	p.mu.Unlock()
+	if !room {
+		inst.close(context.WithoutCancel(ctx))
+	}
 }
 
 // expire closes the instances that have been idle for too long.
 func (p *pool) expire(ctx context.Context) {
+	p.closeIdleSince(ctx, p.now().Add(-p.limits.InstanceTTL))
+}
+
+// reclaim closes all idle instances and reports whether there were any.
+func (p *pool) reclaim(ctx context.Context) bool {
+	return p.closeIdleSince(ctx, p.now().Add(time.Hour)) > 0
+}
+
+// closeIdleSince closes the instances that have been idle since before then.
+func (p *pool) closeIdleSince(ctx context.Context, then time.Time) int {
 	p.mu.Lock()
-	oldest := p.now().Add(-p.limits.InstanceTTL)
 	n := 0
-	for n < len(p.idle) && p.idle[n].idleSince.Before(oldest) {
+	for n < len(p.idle) && p.idle[n].idleSince.Before(then) {
 		n++
 	}
-	expired := append([]*instance(nil), p.idle[:n]...)
+	closing := append([]*instance(nil), p.idle[:n]...)
 	p.idle = append([]*instance(nil), p.idle[n:]...)
 	p.mu.Unlock()
-	for _, inst := range expired {
+	for _, inst := range closing {
 		inst.close(ctx)
 	}
+	return n
 }
 
 // close refuses new calls and waits until those that entered have left, or for

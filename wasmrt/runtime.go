@@ -7,12 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
 
 // Config configures a Runtime. The zero value is usable.
@@ -25,6 +30,9 @@ type Config struct {
 	CacheSize int64
 	// CompileTimeout bounds one compilation. Defaults to 1 minute.
 	CompileTimeout time.Duration
+	// HostMemory bounds the memory of all guests and of the calls that wait for
+	// them, together, in bytes. Defaults to 2 GiB; negative is no bound.
+	HostMemory int64
 	// CompileWorkers is how many modules are compiled at once. Defaults to 2.
 	CompileWorkers int
 	// Logger receives warnings. Defaults to slog.Default().
@@ -33,11 +41,16 @@ type Config struct {
 
 // Runtime is what the plugins of a process share.
 type Runtime struct {
-	config    Config
-	cache     wazero.CompilationCache
-	compiling chan struct{}
+	config     Config
+	cache      wazero.CompilationCache
+	compiling  chan struct{}
+	budget     *budget
+	isolator   isolator
+	clock      clock
+	processors *processors
 
-	mu sync.Mutex
+	mu      sync.Mutex
+	modules map[*Module]struct{}
 	// busy are the modules that are being compiled, by the hash of their bytes;
 	// each channel is closed when that is over.
 	busy map[[sha256.Size]byte]chan struct{}
@@ -54,27 +67,78 @@ func New(config Config) (*Runtime, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	r := &Runtime{config: config, compiling: make(chan struct{}, config.CompileWorkers), busy: make(map[[sha256.Size]byte]chan struct{})}
-	if config.CacheDir == "" {
-		r.cache = wazero.NewCompilationCache()
-		return r, nil
+	if config.HostMemory == 0 {
+		config.HostMemory = 2 << 30
 	}
-	if err := os.MkdirAll(config.CacheDir, 0o700); err != nil {
-		return nil, fmt.Errorf("compile cache: %w", err)
+	r := &Runtime{
+		config:     config,
+		compiling:  make(chan struct{}, config.CompileWorkers),
+		budget:     &budget{limit: max(config.HostMemory, 0)},
+		isolator:   newIsolator(),
+		clock:      realClock{time.Now().Add(-time.Second)}, // a guest may take 0 for no time
+		processors: newProcessors(max(1, runtime.GOMAXPROCS(0)-1)),
+		modules:    make(map[*Module]struct{}),
+		busy:       make(map[[sha256.Size]byte]chan struct{}),
 	}
-	if err := trimCache(config.CacheDir, config.CacheSize); err != nil {
-		return nil, fmt.Errorf("compile cache: %w", err)
+	r.budget.reclaim = r.reclaim
+	if err := r.openCache(); err != nil {
+		return nil, errors.Join(err, r.isolator.close())
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(config.CacheDir)
-	if err != nil {
-		return nil, fmt.Errorf("compile cache: %w", err)
-	}
-	r.cache = cache
 	return r, nil
 }
 
+// openCache opens the cache of compiled code.
+func (r *Runtime) openCache() (err error) {
+	config := r.config
+	if config.CacheDir == "" {
+		r.cache = wazero.NewCompilationCache()
+		return nil
+	}
+	if err := os.MkdirAll(config.CacheDir, 0o700); err != nil {
+		return fmt.Errorf("compile cache: %w", err)
+	}
+	if err := trimCache(config.CacheDir, config.CacheSize); err != nil {
+		return fmt.Errorf("compile cache: %w", err)
+	}
+	if r.cache, err = wazero.NewCompilationCacheWithDir(config.CacheDir); err != nil {
+		return fmt.Errorf("compile cache: %w", err)
+	}
+	return nil
+}
+
 // Close releases compiled code. The modules of the Runtime must be closed.
-func (r *Runtime) Close(ctx context.Context) error { return r.cache.Close(ctx) }
+func (r *Runtime) Close(ctx context.Context) error {
+	return errors.Join(r.cache.Close(ctx), r.isolator.close())
+}
+
+// Memory returns how many bytes the guests of all modules use together, and how
+// many they may; 0 is no bound.
+func (r *Runtime) Memory() (used, limit int64) { return r.budget.used.Load(), r.budget.limit }
+
+// reclaim closes the idle instances of all modules and reports whether there
+// were any.
+func (r *Runtime) reclaim() bool {
+	r.mu.Lock()
+	modules := slices.Collect(maps.Keys(r.modules))
+	r.mu.Unlock()
+	found := false
+	for _, m := range modules {
+		found = m.pool.reclaim(context.Background()) || found
+	}
+	return found
+}
+
+func (r *Runtime) add(m *Module) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.modules[m] = struct{}{}
+}
+
+func (r *Runtime) remove(m *Module) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.modules, m)
+}
 
 // compileSlot waits until one more module may be compiled; the caller runs done
 // afterwards.
@@ -124,14 +188,26 @@ func (r *Runtime) compiled() {
 
 var errCompileTimeout = errors.New("compiling took too long")
 
-// compile translates wasm to machine code, or finds it in the cache.
-func (r *Runtime) compile(ctx context.Context, runtime wazero.Runtime, wasm []byte, limits Limits) (wazero.CompiledModule, error) {
+// parse reads a module and writes it again as it will run.
+func parse(wasm []byte, limits Limits) (*rewrite.Module, error) {
 	if len(wasm) < 4 || !bytes.Equal(wasm[:4], []byte("\x00asm")) {
 		return nil, &LoadError{
 			fmt.Errorf("not a WebAssembly module: it begins with %q", wasm[:min(4, len(wasm))]),
 			"build it with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm",
 		}
 	}
+	module, err := rewrite.Rewrite(wasm, rewrite.Options{Image: limits.Isolation == IsolationClean})
+	if err != nil {
+		return nil, &LoadError{fmt.Errorf("not a valid WebAssembly module: %w", err), "the file is damaged or cut short, or uses a feature beyond WebAssembly 2.0: build or copy it again"}
+	}
+	if need := int64(module.Memory.Min) * pageSize; need > limits.MaxMemory {
+		return nil, &LoadError{fmt.Errorf("the module starts with %d bytes of memory, it may have %d", need, limits.MaxMemory), "raise [Runtime] MaxMemory for it"}
+	}
+	return module, nil
+}
+
+// compile translates wasm to machine code, or finds it in the cache.
+func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byte, limits Limits) (wazero.CompiledModule, error) {
 	release, err := r.claim(ctx, sha256.Sum256(wasm))
 	if err != nil {
 		return nil, err
@@ -146,10 +222,10 @@ func (r *Runtime) compile(ctx context.Context, runtime wazero.Runtime, wasm []by
 	defer cancel()
 	// With one worker wazero does not look at the context.
 	ctx = experimental.WithCompilationWorkers(ctx, 2)
-	compiled, err := runtime.CompileModule(ctx, wasm)
+	compiled, err := compileModule(ctx, engine, wasm)
 	if err != nil && r.config.CacheDir != "" && ctx.Err() == nil && valid(ctx, wasm, limits) {
 		r.config.Logger.Warn("compile cache is damaged: it is emptied", "dir", r.config.CacheDir, "error", err)
-		if compiled, err = r.compileAnew(ctx, runtime, wasm); err != nil && ctx.Err() == nil {
+		if compiled, err = r.compileAnew(ctx, engine, wasm); err != nil && ctx.Err() == nil {
 			return nil, &LoadError{fmt.Errorf("compile cache %s: %w", r.config.CacheDir, err), "check the disk's space and the folder's permissions"}
 		}
 	}
@@ -170,17 +246,28 @@ func (r *Runtime) compile(ctx context.Context, runtime wazero.Runtime, wasm []by
 }
 
 // compileAnew compiles without what is in the cache.
-func (r *Runtime) compileAnew(ctx context.Context, runtime wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
+func (r *Runtime) compileAnew(ctx context.Context, engine wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
 	if err := emptyCache(r.config.CacheDir); err != nil {
 		return nil, err
 	}
-	return runtime.CompileModule(ctx, wasm)
+	return compileModule(ctx, engine, wasm)
+}
+
+// compileModule is CompileModule. wazero panics on some modules that are not
+// valid.
+func compileModule(ctx context.Context, engine wazero.Runtime, wasm []byte) (_ wazero.CompiledModule, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the compiler failed: %v", r)
+		}
+	}()
+	return engine.CompileModule(ctx, wasm)
 }
 
 // valid tells a module that is at fault from a cache that is: the interpreter
 // uses none.
 func valid(ctx context.Context, wasm []byte, limits Limits) bool {
 	interpreter := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(limits.pages()))
-	_, err := interpreter.CompileModule(ctx, wasm)
+	_, err := compileModule(ctx, interpreter, wasm)
 	return errors.Join(err, interpreter.Close(ctx)) == nil
 }

@@ -85,18 +85,23 @@ func (l *configLoader) where(key string) string {
 	return key + " (default)"
 }
 
+// configFile is the file that was asked for, and by what; or the one in the working directory.
+func configFile(flags *pflag.FlagSet, env func(string) (string, bool)) (name, asked string) {
+	if flag := flags.Lookup("config"); flag != nil && flag.Changed && flag.Value.String() != "" {
+		return flag.Value.String(), "--config"
+	}
+	if value, given := env("PLUGINHOST_CONFIG"); given && value != "" {
+		return value, "PLUGINHOST_CONFIG"
+	}
+	return defaultConfigFile, ""
+}
+
 // readFile reads the file that was asked for, or the one in the working directory if there is one.
 func (l *configLoader) readFile() (name string, data []byte, ok bool) {
-	name, asked := "", ""
-	if value, given := l.env("PLUGINHOST_CONFIG"); given && value != "" {
-		name, asked = value, "PLUGINHOST_CONFIG"
-	}
-	if flag := l.flags.Lookup("config"); flag != nil && flag.Changed && flag.Value.String() != "" {
-		name, asked = flag.Value.String(), "--config"
-	}
+	name, asked := configFile(l.flags, l.env)
 	where := asked
 	if asked == "" {
-		name, where = defaultConfigFile, defaultConfigFile
+		where = defaultConfigFile
 	}
 	file, err := os.Open(name) // #nosec G304 -- the operator names the file
 	if err != nil {

@@ -62,8 +62,10 @@ func changeAll(t *testing.T, file *strings.Builder, section []string, value refl
 		fmt.Fprintf(file, "[%s]\n", strings.Join(section, "."))
 	}
 	for i := range value.NumField() {
-		switch value.Field(i).Kind() {
-		case reflect.Struct, reflect.Map:
+		kind := value.Field(i).Kind()
+		switch {
+		case !value.Type().Field(i).IsExported():
+		case kind == reflect.Struct || kind == reflect.Map:
 			below = append(below, i)
 		default:
 			fmt.Fprintf(file, "%s = %s\n", value.Type().Field(i).Name, changed(t, value.Field(i)))

@@ -35,6 +35,7 @@ func settings(c *replica.Config) []setting {
 		{path: at("Plugins", "Enabled"), field: &c.Plugins.Enabled},
 		{path: at("Plugins", "Folder"), flag: "plugins", env: "PLUGINHOST_PLUGINS", field: &c.Plugins.Folder},
 		{path: at("Plugins", "CacheSize"), field: &c.Plugins.CacheSize},
+		{path: at("Plugins", "Watch"), field: &c.Plugins.Watch},
 		{path: at("NATS", "URL"), flag: "nats", env: "PLUGINHOST_NATS", field: &c.NATS.URL},
 		{path: at("NATS", "Creds"), flag: "creds", env: "PLUGINHOST_CREDS", field: &c.NATS.Creds},
 		{path: at("NATS", "TLS", "CA"), field: &c.NATS.TLS.CA},

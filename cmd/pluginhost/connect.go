@@ -14,7 +14,7 @@ import (
 
 // connect loads the configuration of a client command and connects to NATS. The
 // caller closes the connection.
-func connect(cmd *cobra.Command, options ...client.Option) (*client.Client, *nats.Conn, clientConfig, error) {
+func connect(cmd *cobra.Command) (*client.Client, *nats.Conn, clientConfig, error) {
 	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
 	if err != nil {
 		return nil, nil, config, err
@@ -36,5 +36,5 @@ func connect(cmd *cobra.Command, options ...client.Option) (*client.Client, *nat
 	case err != nil:
 		return nil, nil, config, fmt.Errorf("connect to NATS at %s: %w", subjects.WithoutUser(config.NATSURL), err)
 	}
-	return client.New(conn, options...), conn, config, nil
+	return client.New(conn), conn, config, nil
 }

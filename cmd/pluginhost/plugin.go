@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,11 +15,11 @@ import (
 func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Look at plugins",
+		Short: "Look at plugins, and load them anew",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE:  help,
 	}
-	cmd.AddCommand(newPluginListCommand())
+	cmd.AddCommand(newPluginListCommand(), newPluginInfoCommand(), newPluginRefreshCommand())
 	return cmd
 }
 
@@ -43,6 +44,9 @@ type pluginListDocument struct {
 type listedPlugin struct {
 	subjects.PluginStatus
 	Replicas map[string]subjects.State `json:"replicas"`
+	// Generations and Errors are those of the replicas that have any.
+	Generations map[string]string `json:"generations,omitempty"`
+	Errors      map[string]string `json:"errors,omitempty"`
 }
 
 func pluginList(cmd *cobra.Command, _ []string) error {
@@ -58,27 +62,30 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), pluginListDocument{V: subjects.Version, Plugins: plugins})
 	}
-	table := newTable(cmd.OutOrStdout(), "ID", "NAME", "AUTHOR", "VERSION", "CAPABILITIES", "DESCRIPTION", "STATE")
+	table := newTable(cmd.OutOrStdout(), "ID", "NAME", "AUTHOR", "VERSION", "CAPABILITIES", "DESCRIPTION", "STATE", "GENERATION")
 	for _, p := range plugins {
 		if p.Name == "" && p.Error != "" {
-			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, p.states())
+			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, p.states(), dash(p.generations()))
 			continue
 		}
 		name := p.Name
 		if p.Symlink {
 			name += " (dev)"
 		}
-		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), p.states())
+		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), p.states(), dash(p.generations()))
 	}
 	if err := table.flush(); err != nil {
 		return err
 	}
 	for _, p := range plugins {
-		if p.Name == "" || p.Error == "" {
-			continue // nothing to tell, or told in the table
+		if p.Name == "" {
+			continue // told in the table
 		}
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s: %s\n", p.ID, p.Error); err != nil {
-			return err
+		for _, replica := range slices.Sorted(maps.Keys(p.Errors)) {
+			status := subjects.PluginStatus{State: p.Replicas[replica], Generation: p.Generations[replica]}
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s on %s: %s\n", p.ID, replica, reason(status, p.Errors[replica])); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -97,12 +104,18 @@ func listPlugins(cmd *cobra.Command, caller *client.Client) ([]listedPlugin, err
 			i := slices.IndexFunc(plugins, func(p listedPlugin) bool { return p.ID == status.ID })
 			if i < 0 {
 				i = len(plugins)
-				plugins = append(plugins, listedPlugin{PluginStatus: status, Replicas: map[string]subjects.State{}})
+				plugins = append(plugins, listedPlugin{PluginStatus: status, Replicas: map[string]subjects.State{}, Generations: map[string]string{}, Errors: map[string]string{}})
 			}
 			if status.State == subjects.StateReady && plugins[i].State != subjects.StateReady {
 				plugins[i].PluginStatus = status
 			}
 			plugins[i].Replicas[r.Replica] = status.State
+			if status.Generation != "" {
+				plugins[i].Generations[r.Replica] = status.Generation
+			}
+			if status.Error != "" {
+				plugins[i].Errors[r.Replica] = status.Error
+			}
 		}
 	}
 	slices.SortFunc(plugins, func(a, b listedPlugin) int { return strings.Compare(a.ID, b.ID) })

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,8 +22,10 @@ func newServeCommand() *cobra.Command {
 		Short: "Run a replica",
 		Long: `Run a replica: load the plugins of a folder and answer for them over NATS.
 
-Without --nats it runs a NATS server of its own. SIGTERM and Ctrl-C finish the
-calls that run and leave; a second one ends the process at once.`,
+Without --nats it runs a NATS server of its own. Plugins that change in their
+folder are loaded anew by themselves, and so are those for which something
+changes in the configuration file. SIGHUP has both looked at. SIGTERM and Ctrl-C
+finish the calls that run and leave; a second one ends the process at once.`,
 		Example: `  pluginhost serve --plugins ./plugins
   pluginhost serve --nats nats://nats-1:4222,nats://nats-2:4222 --creds host.creds`,
 		Args: usageArgs(cobra.NoArgs),
@@ -33,7 +37,11 @@ calls that run and leave; a second one ends the process at once.`,
 }
 
 func serve(cmd *cobra.Command) error {
-	config, err := loadServeConfig(cmd.Flags(), os.LookupEnv)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // first of all: it would end the process
+	defer signal.Stop(hangups)
+	source := newConfigSource(cmd.Flags(), os.LookupEnv)
+	config, err := source.load()
 	if err != nil {
 		return err
 	}
@@ -61,6 +69,7 @@ func serve(cmd *cobra.Command) error {
 		}
 	}
 	log.Info("ready", "nats", r.URL(), "replica", r.ID(), "http", r.HTTPAddress(), "plugins", ready, "failed", failed)
+	reloads := startReloads(ctx, r, source, hangups, log)
 	var lost error
 	select {
 	case <-ctx.Done():
@@ -69,8 +78,9 @@ func serve(cmd *cobra.Command) error {
 		lost = errors.New("the NATS connection is closed for good: check the server, its users and permissions, and start again")
 		log.Error("leaving", "error", lost)
 	}
+	reloads.stop()
 	log.Info("draining", "replica", r.ID())
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.Runtime.LongestTimeout()+drainMargin)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.LongestTimeout()+drainMargin)
 	defer cancel()
 	if err := r.Drain(drain); err != nil {
 		return fmt.Errorf("drain: %w", err)

@@ -83,7 +83,7 @@ func printReasons(out io.Writer, replicas []subjects.Status) error {
 			if p.Error == "" {
 				continue
 			}
-			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, r.Replica, p.Error); err != nil {
+			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, r.Replica, reason(p, p.Error)); err != nil {
 				return err
 			}
 		}

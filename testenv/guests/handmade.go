@@ -20,9 +20,16 @@ type Handmade struct {
 	Imports []string
 	// Body is the code of every method, without its end. Defaults to Empty.
 	Body []byte
+	// Malloc is the code of malloc, without its end. Defaults to the address 1024.
+	Malloc []byte
 	// Initialize is the code of _initialize, without its end. Nil is no such
 	// export.
 	Initialize []byte
+	// Globals is how many mutable globals of type i64 the module has; each starts
+	// with 7.
+	Globals int
+	// PassiveData gives the module a data segment that only code can use.
+	PassiveData bool
 	// Start gives the module an export _start, as a program has.
 	Start bool
 	// Pages is the initial size of the memory. Defaults to 1.
@@ -50,6 +57,40 @@ var (
 	HugeResult = append([]byte{0x42}, sleb(8<<32|0x7fffffff)...)
 	// EmptyError returns an error without a text.
 	EmptyError = append([]byte{0x42}, sleb(1<<31)...)
+	// Recurse calls itself without a loop, without end and, as it has no frame to
+	// speak of, without soon running out of stack: every level calls twice.
+	Recurse = []byte{
+		0x20, 0x00, 0x41, 0xc0, 0x00, 0x46, 0x04, 0x7e, 0x42, 0x00, 0x05, // local.get 0, i32.const 64, i32.eq, if i64, i64.const 0, else
+		0x20, 0x00, 0x41, 0x01, 0x6a, 0x20, 0x01, 0x10, 0x01, // local.get 0, i32.const 1, i32.add, local.get 1, call 1
+		0x20, 0x00, 0x41, 0x01, 0x6a, 0x20, 0x01, 0x10, 0x01, // the same
+		0x84, 0x0b, // i64.or, end
+	}
+	// FillForEver writes all of the first page's MaxMemory again and again:
+	// few instructions that take long.
+	FillForEver = []byte{
+		0x41, 0xff, 0x1f, 0x40, 0x00, 0x1a, // i32.const 4095, memory.grow, drop
+		0x03, 0x40, // loop
+		0x41, 0x00, 0x41, 0x01, 0x3f, 0x00, 0x41, 0x10, 0x74, // i32.const 0, i32.const 1, memory.size, i32.const 16, i32.shl
+		0xfc, 0x0b, 0x00, // memory.fill
+		0x0c, 0x00, 0x0b, 0x42, 0x00, // br 0, end, i64.const 0
+	}
+	// Obey does what the request says in its first byte: 0 fills the memory from
+	// the address in bytes 4 to 7 with byte 8, as long as bytes 12 to 15 say; 1
+	// grows it by bytes 4 to 7; 2 sets the first two globals to bytes 4 to 11; 3
+	// loops for ever; 4 traps. It needs two Globals.
+	Obey = []byte{
+		0x02, 0x40, 0x02, 0x40, 0x02, 0x40, 0x02, 0x40, 0x02, 0x40, 0x02, 0x40, // six blocks
+		0x20, 0x00, 0x2d, 0x00, 0x00, // local.get 0, i32.load8_u
+		0x0e, 0x05, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x0b, // br_table 0 1 2 3 4 5, end
+		0x20, 0x00, 0x28, 0x02, 0x04, 0x20, 0x00, 0x28, 0x02, 0x08, 0x20, 0x00, 0x28, 0x02, 0x0c, // three times local.get 0, i32.load
+		0xfc, 0x0b, 0x00, 0x0c, 0x04, 0x0b, // memory.fill, br 4, end
+		0x20, 0x00, 0x28, 0x02, 0x04, 0x40, 0x00, 0x1a, 0x0c, 0x03, 0x0b, // local.get 0, i32.load, memory.grow, drop, br 3, end
+		0x20, 0x00, 0x29, 0x03, 0x04, 0x24, 0x00, // local.get 0, i64.load, global.set 0
+		0x20, 0x00, 0x29, 0x03, 0x04, 0x24, 0x01, 0x0c, 0x02, 0x0b, // local.get 0, i64.load, global.set 1, br 2, end
+		0x03, 0x40, 0x0c, 0x00, 0x0b, 0x0b, // loop, br 0, end, end
+		0x00, 0x0b, // unreachable, end
+		0x42, 0x00, // i64.const 0
+	}
 	// CallImport passes the request to the first imported function and returns
 	// what it returns.
 	CallImport = []byte{0x20, 0x00, 0x20, 0x01, 0x10, 0x00} // local.get 0, local.get 1, call 0
@@ -100,7 +141,10 @@ func (h Handmade) Bytes() []byte {
 			add(method.Export, typeMethod, h.Body)
 		}
 	}
-	add("malloc", typeMalloc, concat([]byte{0x41}, sleb(1024)))
+	if h.Malloc == nil {
+		h.Malloc = concat([]byte{0x41}, sleb(1024)) // i32.const 1024
+	}
+	add("malloc", typeMalloc, h.Malloc)
 	add("free", typeFree, nil)
 	if h.Initialize != nil {
 		add("_initialize", typeInitialize, h.Initialize)
@@ -111,14 +155,25 @@ func (h Handmade) Bytes() []byte {
 	if h.Omit != "memory" {
 		exports = append(exports, concat(text("memory"), []byte{0x02, 0x00}))
 	}
+	var globals [][]byte
+	for range h.Globals {
+		globals = append(globals, []byte{0x7e, 0x01, 0x42, 0x07, 0x0b}) // i64, mutable, i64.const 7, end
+	}
+	var count, data []byte
+	if h.PassiveData {
+		count, data = section(12, uleb(1)), section(11, vector([]byte{0x01, 0x01, 0xff}))
+	}
 	return concat(
 		[]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, types),
 		section(2, vector(imports...)),
 		section(3, vector(functions...)),
 		section(5, vector(concat([]byte{0x00}, uleb(uint64(h.Pages))))),
+		section(6, vector(globals...)),
 		section(7, vector(exports...)),
+		count,
 		section(10, vector(codes...)),
+		data,
 	)
 }
 

@@ -3,9 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand"
+	randv2 "math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -20,6 +24,9 @@ func init() {
 }
 
 func main() {}
+
+// grown keeps what was asked for.
+var grown [][]byte
 
 // calls counts what this instance has served: what isolation hides.
 var calls int
@@ -63,6 +70,25 @@ func (agent) GetArtistBiography(_ context.Context, request *api.ArtistBiographyR
 			all = append(all, b)
 			calls = len(all)
 		}
+	case "grow":
+		grown = append(grown, bytes.Repeat([]byte{1}, n<<20))
+		text = strconv.Itoa(len(grown))
+	case "deep":
+		text = strconv.Itoa(deep(n))
+	case "fib":
+		text = strconv.Itoa(fib(n))
+	case "random":
+		text = fmt.Sprint(rand.Uint64(), randv2.Uint64())
+	case "secret":
+		b := make([]byte, max(n, 16))
+		_, err := cryptorand.Read(b)
+		text = fmt.Sprintf("%x %v", b[:16], err)
+	case "secrets":
+		for b := make([]byte, 64<<20); ; {
+			_, _ = cryptorand.Read(b)
+		}
+	case "close":
+		text = fmt.Sprint(os.Stdout.Close())
 	case "sleep":
 		time.Sleep(time.Duration(n) * time.Millisecond)
 	case "big":
@@ -94,6 +120,26 @@ func recurse(n int) int {
 		return n
 	}
 	return recurse(n+1) + 1
+}
+
+// deep needs a stack of n levels.
+//
+//go:noinline
+func deep(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return deep(n-1) + 1
+}
+
+// fib has no loop.
+//
+//go:noinline
+func fib(n int) int {
+	if n < 2 {
+		return n
+	}
+	return fib(n-1) + fib(n-2)
 }
 
 func (agent) GetSimilarArtists(_ context.Context, request *api.ArtistSimilarRequest) (*api.ArtistSimilarResponse, error) {

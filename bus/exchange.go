@@ -1,0 +1,115 @@
+package bus
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// exchange is one request and its reply.
+type exchange struct {
+	endpoint *Endpoint
+	request  *nats.Msg
+	name     string // of the method, as far as it is known
+	start    time.Time
+	method   Method
+	ctx      context.Context
+	json     bool
+	replied  bool
+}
+
+// answer serves one request. A bug in the host costs this call only.
+func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
+	x := &exchange{endpoint: e, request: msg, start: time.Now()}
+	defer func() {
+		if r := recover(); r != nil {
+			e.bus.config.Logger.Error("host panic", "plugin", e.config.ID, "method", x.name, "panic", r, "stack", string(debug.Stack()))
+			x.reply(nil, subjects.Errorf(subjects.ErrCrashed, "the host failed; see its log"))
+		}
+	}()
+	name := lastToken(msg.Subject)
+	method, err := e.config.Resolve(name, callback)
+	if err != nil {
+		x.reply(nil, err)
+		return
+	}
+	x.name, x.method = name, method
+	x.run()
+}
+
+// run runs a method that exists.
+func (x *exchange) run() {
+	timeout, err := x.endpoint.timeout(x.request.Header)
+	if err != nil {
+		x.reply(nil, err)
+		return
+	}
+	ctx := newDeadline(timeout)
+	defer ctx.end()
+	x.ctx = ctx
+	body := x.request.Data
+	if x.json = isJSON(x.request); x.json {
+		if body, err = x.endpoint.bus.convert(ctx, x.method.RequestFromJSON, body); err != nil {
+			x.reply(nil, subjects.Errorf(failureOf(err, subjects.ErrBadRequest), "the JSON body does not decode: %w", err))
+			return
+		}
+	}
+	x.method.Call(ctx, body, x.reply)
+}
+
+// reply sends the response, or the failure. It works once.
+func (x *exchange) reply(response []byte, err error) {
+	if x.replied {
+		return
+	}
+	x.replied = true
+	e := x.endpoint
+	reply := &nats.Msg{Subject: x.request.Reply, Header: e.header}
+	if err == nil {
+		err = x.fill(reply, response)
+	}
+	if err != nil {
+		e.setFailure(reply, err)
+	}
+	e.stats.record(x.name, time.Since(x.start), err)
+	e.send(reply)
+}
+
+// fill puts a response into a reply.
+func (x *exchange) fill(reply *nats.Msg, response []byte) (err error) {
+	e := x.endpoint
+	if x.json {
+		if response, err = e.bus.convert(x.ctx, x.method.ResponseToJSON, response); err != nil {
+			return subjects.Errorf(failureOf(err, subjects.ErrCrashed), "the plugin's response is broken: %w", err)
+		}
+		reply.Header = e.headerJSON
+	}
+	if size, limit := len(response)+headerRoom, e.bus.MaxPayload(); size > limit {
+		return subjects.Errorf(subjects.ErrTooLarge, "the response has %d bytes, the server's max_payload is %d", len(response), limit)
+	}
+	reply.Data = response
+	return nil
+}
+
+func (e *Endpoint) timeout(header nats.Header) (time.Duration, error) {
+	limits := e.limits.Load()
+	text := header.Get(subjects.HeaderTimeout)
+	if text == "" {
+		return limits.Timeout, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, subjects.Errorf(subjects.ErrBadRequest, "header %s is %.40q: want a Go duration such as 1.5s", subjects.HeaderTimeout, text)
+	}
+	return min(timeout, limits.MaxTimeout), nil
+}
+
+// isJSON tells a JSON body by its content type or its very first byte, with
+// which no message of the contract begins.
+func isJSON(msg *nats.Msg) bool {
+	return len(msg.Data) > 0 && msg.Data[0] == '{' || msg.Header.Get(subjects.HeaderContentType) == subjects.ContentTypeJSON
+}

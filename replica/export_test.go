@@ -1,0 +1,33 @@
+package replica
+
+import (
+	"time"
+
+	"github.com/pluginhost/pluginhost/internal/watch"
+)
+
+// WatchClosely has the plugins folder watched with little patience, and only
+// where the system tells of a change. onLook, if it is not nil, runs before each
+// look.
+func (c *Config) WatchClosely(onLook func()) {
+	c.Plugins.Watch = true
+	c.pace = watch.Pace{Quiet: 30 * time.Millisecond, Poll: time.Hour, Check: time.Hour}
+	c.onLook = onLook
+}
+
+// Settled says whether everything in the plugins folder has been taken up.
+func (r *Replica) Settled() bool {
+	for _, h := range r.known() {
+		h.mu.Lock()
+		reloading := h.reloading
+		h.mu.Unlock()
+		if reloading {
+			return false
+		}
+	}
+	changed, err := r.changed()
+	return err == nil && len(changed) == 0
+}
+
+// LookAgain has the watch look at the plugins folder.
+func (r *Replica) LookAgain() { r.lookAgain() }

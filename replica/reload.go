@@ -1,0 +1,186 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+var (
+	errLeaving = errors.New("the replica is leaving")
+	// errMoved says that the files of a plugin changed while they were read:
+	// the watch comes back to them.
+	errMoved = errors.New("the files are being changed")
+	// errUnchanged says that what is on disk is served.
+	errUnchanged = errors.New("nothing has changed")
+)
+
+// maxRetiring bounds how many former generations of a plugin finish their calls
+// at once: each keeps its guests in memory.
+const maxRetiring = 8
+
+// reload makes a plugin anew, for all who asked for it before it began.
+type reload struct {
+	always bool          // also where nothing has changed
+	done   chan struct{} // closed when it is over
+	err    error         // what it ended with; set before that
+}
+
+// wait waits for the reload or for ctx.
+func (l *reload) wait(ctx context.Context) error {
+	select {
+	case <-l.done:
+		return l.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// askReload has the plugin loaded with what is on disk now; without always only
+// if that is something else than what is served. A reload that has begun may
+// have read the disk already: whoever asks meanwhile shares the one after it.
+func (h *hosted) askReload(always bool) *reload {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked == nil {
+		h.asked = &reload{done: make(chan struct{})}
+	}
+	asked := h.asked
+	asked.always = asked.always || always
+	if h.reloading {
+		return asked
+	}
+	h.reloading = h.replica.background.start(func(context.Context) { h.reloads() })
+	if !h.reloading {
+		h.asked = nil
+		asked.err = errLeaving
+		close(asked.done)
+	}
+	return asked
+}
+
+// reloads does what is asked for until nothing is.
+func (h *hosted) reloads() {
+	for {
+		h.mu.Lock()
+		next := h.asked
+		h.asked = nil
+		h.reloading = next != nil
+		h.mu.Unlock()
+		if next == nil {
+			h.replica.lookAgain()
+			return
+		}
+		next.err = h.reload(h.replica.running, next.always)
+		close(next.done)
+	}
+}
+
+// reload makes a generation of what is on disk, serves it and retires the one
+// before. If it cannot be made, the one before goes on serving. A plugin whose
+// folder is gone is unloaded.
+func (h *hosted) reload(ctx context.Context, always bool) error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	if h.replica.draining.Load() {
+		return errLeaving
+	}
+	config := h.replica.config.Load()
+	seen := plugin.LookAt(config.Plugins.Folder, h.id).Print
+	entry := plugin.Load(config.Plugins.Folder, h.id)
+	if errors.Is(entry.Err, plugin.ErrNotFound) {
+		return h.vanish(ctx)
+	}
+	before := h.shown()
+	during := view{entry: entry, loading: true}
+	if h.current.Load() != nil {
+		during.err = before.err // until we know better
+	}
+	h.show(during, seen)
+	next, err := h.next(ctx, config, entry, always, func() bool {
+		return !always && plugin.LookAt(config.Plugins.Folder, h.id).Print != seen
+	})
+	switch {
+	case errors.Is(err, errMoved):
+		h.replica.log.Info("plugin not loaded yet: its files are being changed", "plugin", h.id)
+		h.show(before, seen)
+		return err
+	case errors.Is(err, errUnchanged):
+		h.show(view{entry: entry}, seen)
+		if before.err != nil {
+			h.recovered()
+		}
+		return nil
+	case err == nil:
+		err = h.serve(next)
+	}
+	h.show(view{entry: entry, err: err}, seen)
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	if err != nil {
+		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
+		h.announce(subjects.EventFailed, "", err)
+		return err
+	}
+	h.replica.beat(ctx)
+	return nil
+}
+
+// next makes a generation of entry. It is errUnchanged where the current one is
+// the same and none was asked for, and errMoved where the files are not still.
+func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, always bool, moved func() bool) (*generation, error) {
+	s, err := readSource(config, entry)
+	if moved() {
+		return nil, errMoved
+	}
+	if err != nil {
+		return nil, err
+	}
+	if current := h.current.Load(); !always && current != nil && current.id == s.id {
+		return nil, errUnchanged
+	}
+	g, err := h.replica.newGeneration(ctx, s)
+	if err != nil && moved() {
+		return nil, errMoved
+	}
+	return g, err
+}
+
+// recovered tells that what is on disk serves, after a version that did not.
+func (h *hosted) recovered() {
+	current := h.current.Load()
+	h.replica.log.Info("plugin is again what is served", "plugin", h.id, "generation", current.id)
+	h.announce(subjects.EventLoaded, current.id, nil)
+}
+
+// vanish unloads a plugin whose folder is gone; changing is held.
+func (h *hosted) vanish(ctx context.Context) error {
+	h.show(view{gone: true}, "")
+	// Its calls are finished also if the replica is told to leave meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
+	defer cancel()
+	err := h.remove(ctx)
+	h.replica.beat(ctx)
+	return err
+}
+
+// retire closes a generation once its last call is over. Nobody waits for that,
+// unless too many are being retired.
+func (h *hosted) retire(old *generation) {
+	h.retiring <- struct{}{}
+	task := func(cutOff context.Context) {
+		defer func() { <-h.retiring }()
+		ctx, cancel := context.WithTimeout(cutOff, h.replica.LongestTimeout()+time.Second)
+		defer cancel()
+		if err := old.close(ctx); err != nil {
+			h.replica.log.Warn("old generation could not be closed cleanly", "plugin", h.id, "generation", old.id, "error", err)
+		}
+	}
+	if !h.replica.background.start(task) {
+		task(h.replica.background.cutOff)
+	}
+}

@@ -1,0 +1,109 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pluginhost/pluginhost/internal/watch"
+	"github.com/pluginhost/pluginhost/plugin"
+)
+
+// folderWatch has plugins loaded when their folders change.
+type folderWatch struct {
+	replica *Replica
+	unread  bool   // the plugins folder cannot be read; the log says so
+	onLook  func() // for tests
+}
+
+// startWatch watches the plugins folder until the replica drains.
+func (r *Replica) startWatch() {
+	config := r.config.Load()
+	if !config.Plugins.Enabled || !config.Plugins.Watch {
+		return
+	}
+	r.watcher.Store(watch.Start(&folderWatch{replica: r, onLook: config.onLook}, config.pace, r.log))
+}
+
+// lookAgain has the watch look at what a reload may have missed.
+func (r *Replica) lookAgain() {
+	if watcher := r.watcher.Load(); watcher != nil {
+		watcher.Look()
+	}
+}
+
+// Folders implements watch.Subject.
+func (w *folderWatch) Folders() []string {
+	folder := w.replica.config.Load().Plugins.Folder
+	folders := []string{folder}
+	sightings, _ := plugin.Look(folder) // Changed reports its error
+	for _, s := range sightings {
+		folders = append(folders, s.Folders...)
+	}
+	return folders
+}
+
+// Changed implements watch.Subject: ids of plugins, and how they look. While the
+// folder cannot be read, nothing has: a file system that is away for a while
+// costs no plugin.
+func (w *folderWatch) Changed() map[string]string {
+	if w.onLook != nil {
+		w.onLook()
+	}
+	changed, err := w.replica.changed()
+	if err != nil && !w.unread {
+		w.replica.log.Warn("the plugins folder cannot be read: plugins go on as they are", "error", err)
+	}
+	w.unread = err != nil
+	return changed
+}
+
+// Settled implements watch.Subject.
+func (w *folderWatch) Settled(id string) { w.replica.hosted(id).askReload(false) }
+
+// changed returns the plugins that look different from what was read last.
+func (r *Replica) changed() (map[string]string, error) {
+	sightings, err := plugin.Look(r.config.Load().Plugins.Folder)
+	if err != nil {
+		return nil, err
+	}
+	changed, there := make(map[string]string), make(map[string]bool)
+	for _, s := range sightings {
+		there[s.ID] = true
+		if h := r.find(s.ID); h == nil || h.awaits(s.Print) {
+			changed[s.ID] = s.Print
+		}
+	}
+	for _, h := range r.all() {
+		if !there[h.id] && h.awaits("") {
+			changed[h.id] = ""
+		}
+	}
+	return changed, nil
+}
+
+// Rescan loads what has changed in the plugins folder since it was read last,
+// without waiting for files that are being written. It waits for the plugins or
+// for ctx; its error says which could not be loaded.
+func (r *Replica) Rescan(ctx context.Context) error {
+	if !r.config.Load().Plugins.Enabled {
+		return errPluginsOff
+	}
+	changed, err := r.changed()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	asked := make(map[string]*reload, len(changed))
+	for id := range changed {
+		asked[id] = r.hosted(id).askReload(false)
+	}
+	for _, id := range slices.Sorted(maps.Keys(asked)) {
+		if err := asked[id].wait(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,80 @@
+package wasmrt
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
+)
+
+var errNativeStack = errors.New("stack overflow: the calls of the guest nest too deeply")
+
+// instantiateGiveWay makes the module that holds the function which rewritten
+// guests call every so often.
+func instantiateGiveWay(ctx context.Context, runtime wazero.Runtime) error {
+	_, err := runtime.NewHostModuleBuilder(rewrite.ImportModule).
+		NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(giveWay), nil, []api.ValueType{api.ValueTypeI32}).
+		Export(rewrite.ImportName).
+		Instantiate(ctx)
+	return err
+}
+
+// giveWay ends the guest's call if its time is over, and else says how far the
+// guest may count until it asks again. Being called is a point where the
+// scheduler of the host gets in.
+func giveWay(ctx context.Context, stack []uint64) {
+	if inst := instanceOf(ctx); inst != nil {
+		inst.check()
+	}
+	stack[0] = rewrite.Period
+}
+
+// check ends the call in progress if it must end, and lets others compute if it
+// has done so for a slice.
+func (i *instance) check() {
+	now := time.Now()
+	switch {
+	case i.call.Err() != nil, !i.deadline.IsZero() && !now.Before(i.deadline):
+		i.end(ErrDeadline)
+	case i.stopping.Err() != nil:
+		i.end(&CrashError{errStopped})
+	case i.stack.size() > maxNativeStack:
+		i.end(&CrashError{errNativeStack})
+	case i.processors.wanted(now.Sub(i.since) > slice):
+		i.pause()
+		i.resume(true)
+	case now.Sub(i.yielded) > breath:
+		runtime.Gosched()
+		i.yielded = now
+	}
+}
+
+// pause lets others compute while the guest waits for the host; resume follows.
+func (i *instance) pause() {
+	i.processors.release()
+	i.paused = true
+}
+
+// resume ends the call if its time is over before there is a processor.
+func (i *instance) resume(tired bool) {
+	if i.processors.acquire(i.call, tired) != nil {
+		i.end(ErrDeadline)
+	}
+	i.paused = false
+	i.since = time.Now()
+	i.yielded = i.since
+}
+
+// end unwinds the guest. wazero returns an exit error without looking at the
+// guest's stack, which may be long; why is kept for it.
+func (i *instance) end(why error) {
+	i.ended = why
+	panic(sys.NewExitError(sys.ExitCodeDeadlineExceeded))
+}
