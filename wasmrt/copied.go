@@ -29,7 +29,7 @@ func (c *copied) resize(size int) []byte {
 	return c.bytes[:size:size]
 }
 
-func (c *copied) restore() (private int64, err error) {
+func (c *copied) restore(bool) (private int64, err error) {
 	copy(c.bytes, c.image.bytes)
 	clear(c.bytes[len(c.image.bytes):c.used])
 	c.used = len(c.image.bytes)

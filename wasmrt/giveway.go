@@ -3,7 +3,6 @@ package wasmrt
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -37,8 +36,9 @@ func giveWay(ctx context.Context, stack []uint64) {
 }
 
 // check ends the call in progress if it must end, and lets others compute if it
-// has done so for a slice.
+// is time for that.
 func (i *instance) check() {
+	i.quiet.roam()
 	now := time.Now()
 	switch {
 	case i.call.Err() != nil, !i.deadline.IsZero() && !now.Before(i.deadline):
@@ -47,29 +47,9 @@ func (i *instance) check() {
 		i.end(&CrashError{errStopped})
 	case i.stack.size() > maxNativeStack:
 		i.end(&CrashError{errNativeStack})
-	case i.processors.wanted(now.Sub(i.since) > slice):
-		i.pause()
-		i.resume(true)
-	case now.Sub(i.yielded) > breath:
-		runtime.Gosched()
-		i.yielded = now
-	}
-}
-
-// pause lets others compute while the guest waits for the host; resume follows.
-func (i *instance) pause() {
-	i.processors.release()
-	i.paused = true
-}
-
-// resume ends the call if its time is over before there is a processor.
-func (i *instance) resume(tired bool) {
-	if i.processors.acquire(i.call, tired) != nil {
+	case i.turn.give(i.call, now) != nil:
 		i.end(ErrDeadline)
 	}
-	i.paused = false
-	i.since = time.Now()
-	i.yielded = i.since
 }
 
 // end unwinds the guest. wazero returns an exit error without looking at the

@@ -2,9 +2,10 @@ package wasmrt
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -34,6 +35,7 @@ type instance struct {
 	methods                 map[string]export
 	maxResult               int
 	clock                   clock
+	random                  *rand.ChaCha8
 	stdout, stderr          *lineWriter
 
 	// The call in progress: its context, its deadline if it has one, the native
@@ -42,11 +44,9 @@ type instance struct {
 	deadline time.Time
 	stack    nativeStack
 	ended    error
-	// since is when the guest began to compute on one of processors, paused that it
-	// has none now.
-	processors     *processors
-	since, yielded time.Time
-	paused         bool
+	turn     turn
+	faults   bool // those of the call's thread can be counted
+	quiet    quiet
 
 	// held is what the last call left allocated in the guest.
 	held []uint32
@@ -123,8 +123,10 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		maxResult: m.limits.MaxResult,
 		clock:     from.clock,
 
-		processors: m.processors,
-		stopping:   m.stopping,
+		stopping: m.stopping,
+		faults:   m.isolator.faults,
+		random:   rand.NewChaCha8(seed()),
+		turn:     turn{processors: m.processors},
 	}
 	inst.stdout = &lineWriter{output: from.output, stream: "stdout", giveWay: inst.check}
 	inst.stderr = &lineWriter{output: from.output, stream: "stderr", giveWay: inst.check}
@@ -166,6 +168,12 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		return nil, err
 	}
 	return inst, nil
+}
+
+// seed is of the system's randomness.
+func seed() (seed [32]byte) {
+	_, _ = cryptorand.Read(seed[:]) // ends the process if it fails
+	return seed
 }
 
 // newMemory reserves the memory that an instance starts with.
@@ -211,29 +219,26 @@ func (m *Module) resolve(inst *instance, from *image) (err error) {
 	return nil
 }
 
-// enter begins a call of the guest once there is a processor for it; leave
-// follows. Where the call's time is over before, that is ErrDeadlineInQueue, and
-// ErrClosed where guests must stop.
+// enter begins a call of the guest; leave follows. It is ErrClosed where guests
+// must stop.
 func (i *instance) enter(ctx context.Context) (context.Context, error) {
-	if i.processors.acquire(ctx, false) != nil {
-		return nil, ErrDeadlineInQueue
-	}
 	if i.stopping.Err() != nil {
-		i.processors.release()
 		return nil, ErrClosed
 	}
 	i.call = &callContext{ctx, i}
+	i.quiet.yes = false
 	i.deadline, _ = ctx.Deadline()
-	i.since = time.Now()
-	i.yielded = i.since
-	i.ended, i.paused, i.linear.short = nil, false, false
+	i.ended, i.linear.short = nil, false
+	i.turn.begin(time.Now())
+	if i.linear.image != nil && i.faults {
+		i.quiet.begin()
+	}
 	return i.call, nil
 }
 
 func (i *instance) leave() {
-	if !i.paused {
-		i.processors.release()
-	}
+	i.quiet.end()
+	i.turn.pause()
 	i.stdout.flush()
 	i.stderr.flush()
 	i.call = nil
@@ -252,9 +257,10 @@ func (i *instance) away(wait func(context.Context)) {
 	ctx, cancel := context.WithCancel(i.call)
 	defer cancel()
 	defer context.AfterFunc(i.stopping, cancel)()
-	i.pause()
+	i.quiet.roam()
+	i.turn.pause()
 	wait(ctx)
-	i.resume(false)
+	i.turn.resume()
 	i.check()
 }
 
@@ -284,7 +290,7 @@ func (i *instance) restore() error {
 	if i.grewStack() {
 		return errNativeStack
 	}
-	if err := i.linear.restore(i.memory); err != nil {
+	if err := i.linear.restore(i.memory, i.quiet.yes); err != nil {
 		return err
 	}
 	return i.setGlobals(i.linear.image)
@@ -305,9 +311,7 @@ func (i *instance) setGlobals(from *image) error {
 		if !ok {
 			return errOutOfMemoryRange("Read", uint32(at), generatorBytes, i.memory.Size())
 		}
-		if _, err := rand.Read(state); err != nil {
-			return fmt.Errorf("random bytes: %w", err)
-		}
+		_, _ = i.random.Read(state) // never fails
 	}
 	return nil
 }

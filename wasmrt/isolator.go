@@ -3,6 +3,7 @@ package wasmrt
 import (
 	"bytes"
 	"errors"
+	"runtime"
 )
 
 // heapImage keeps an image where no files are mapped.
@@ -18,6 +19,9 @@ type isolator struct {
 	newImage   func(contents []byte) (*image, error)
 	newBacking newBacking
 	close      func() error
+	// faults tells that the first write to a shared page is counted as a page
+	// fault, as prove has seen.
+	faults bool
 }
 
 // newBacking makes a backing of at most limit bytes, that starts from image or,
@@ -46,7 +50,7 @@ func newIsolator() isolator {
 }
 
 // prove restores a small memory and reports what is wrong with the isolator.
-func (i isolator) prove() error {
+func (i *isolator) prove() error {
 	const size, limit = 16 * pageSize, 32 * pageSize
 	pristine := make([]byte, size)
 	for at := range pristine {
@@ -61,6 +65,7 @@ func (i isolator) prove() error {
 		return errors.Join(err, img.close())
 	}
 	defer b.free()
+	i.faults = countsFaults(b.resize(size))
 	for round := range 3 {
 		grown := b.resize(limit)
 		if grown == nil {
@@ -69,7 +74,7 @@ func (i isolator) prove() error {
 		for at := round; at < limit; at += (round + 1) * 5000 {
 			grown[at] ^= 0xff
 		}
-		if _, err := b.restore(); err != nil {
+		if _, err := b.restore(false); err != nil {
 			return errors.Join(err, img.close())
 		}
 		restored := b.resize(limit)
@@ -78,4 +83,15 @@ func (i isolator) prove() error {
 		}
 	}
 	return img.close()
+}
+
+// countsFaults writes to a page of a new memory and tells whether that was
+// counted.
+func countsFaults(memory []byte) bool {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var counter faultCounter
+	before := counter.count()
+	memory[len(memory)-1]++
+	return before >= 0 && counter.count() > before
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,14 +17,14 @@ func isolators() []func() (isolator, error) {
 			if err != nil {
 				return isolator{}, err
 			}
-			return isolator{name, fileImage, newMapped(dirty(pagemap)), pagemap.Close}, nil
+			return isolator{name: name, newImage: fileImage, newBacking: newMapped(dirty(pagemap)), close: pagemap.Close}, nil
 		}
 	}
 	return []func() (isolator, error){
 		asking("pagemap scan", func(f *os.File) dirtyPages { return pagemapScan{f.Fd()} }),
 		asking("pagemap", func(f *os.File) dirtyPages { return pagemapRead{f} }),
 		func() (isolator, error) {
-			return isolator{"madvise", fileImage, newMapped(pagesUnknown{}), func() error { return nil }}, nil
+			return isolator{name: "madvise", newImage: fileImage, newBacking: newMapped(pagesUnknown{}), close: func() error { return nil }}, nil
 		},
 	}
 }
@@ -40,7 +41,7 @@ func fileImage(bytes []byte) (_ *image, err error) {
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	if _, err := file.Write(bytes); err != nil {
+	if err := writeSparsely(file, bytes); err != nil {
 		return nil, fmt.Errorf("write an image: %w", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
@@ -55,4 +56,20 @@ func fileImage(bytes []byte) (_ *image, err error) {
 	}
 	i.close = func() error { return errors.Join(unix.Munmap(i.bytes), file.Close()) }
 	return i, nil
+}
+
+// writeSparsely leaves out pages of zeros: they take no memory, and the kernel has
+// fewer pages to look at when it is asked which were changed.
+func writeSparsely(file *os.File, bytes []byte) error {
+	zeros := make([]byte, pageBytes)
+	for at := 0; at < len(bytes); at += pageBytes {
+		page := bytes[at:min(at+pageBytes, len(bytes))]
+		if slices.Equal(page, zeros[:len(page)]) {
+			continue
+		}
+		if _, err := file.WriteAt(page, int64(at)); err != nil {
+			return err
+		}
+	}
+	return file.Truncate(int64(len(bytes)))
 }

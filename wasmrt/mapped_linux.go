@@ -18,7 +18,11 @@ type mapped struct {
 	// usable is how far reserved can be read and written, used how far the
 	// guest may have.
 	usable, used int
-	regions      pageRegions
+	// private are the pages that were copied back last, if scanned is true all
+	// that are private.
+	private []pageRun
+	scanned bool
+	regions pageRegions
 }
 
 // maxCopied is how many pages are copied back rather than given back: those
@@ -56,7 +60,7 @@ func (m *mapped) resize(size int) []byte {
 	return m.reserved[:size:size]
 }
 
-func (m *mapped) restore() (private int64, err error) {
+func (m *mapped) restore(quiet bool) (private int64, err error) {
 	if size := m.image.size(); m.used > size {
 		if err := unix.Madvise(m.reserved[size:m.used], unix.MADV_DONTNEED); err != nil {
 			return 0, fmt.Errorf("give back grown memory: %w", err)
@@ -67,21 +71,35 @@ func (m *mapped) restore() (private int64, err error) {
 	if len(memory) == 0 {
 		return 0, nil
 	}
+	if !quiet || !m.scanned {
+		m.scan(memory)
+	}
+	if !m.scanned {
+		if err := unix.Madvise(memory, unix.MADV_DONTNEED); err != nil {
+			return 0, fmt.Errorf("give back changed memory: %w", err)
+		}
+		return 0, nil
+	}
+	for _, run := range m.private {
+		private += int64(copy(memory[run.from:run.to], m.image.bytes[run.from:run.to]))
+	}
+	return private, nil
+}
+
+// scan finds the private pages, unless they are too many or not to be told.
+func (m *mapped) scan(memory []byte) {
+	m.private = m.private[:0]
 	pages := 0
-	err = m.dirty.each(memory, &m.regions, func(from, to int) {
+	err := m.dirty.each(memory, &m.regions, func(from, to int) {
 		if pages += (to - from) / pageBytes; pages <= maxCopied {
-			copy(memory[from:to], m.image.bytes[from:to])
+			m.private = append(m.private, pageRun{from, to})
 		}
 	})
-	if err == nil && pages <= maxCopied {
-		return int64(pages) * int64(pageBytes), nil
-	}
-	// Too many, or not to be told: all private pages go.
-	if err := unix.Madvise(memory, unix.MADV_DONTNEED); err != nil {
-		return 0, fmt.Errorf("give back changed memory: %w", err)
-	}
-	return 0, nil
+	m.scanned = err == nil && pages <= maxCopied
 }
+
+// pageRun is a run of whole pages, in bytes.
+type pageRun struct{ from, to int }
 
 func (m *mapped) free() {
 	if m.reserved == nil {

@@ -15,8 +15,10 @@ type backing interface {
 	// after a smaller size that no restore followed.
 	resize(size int) []byte
 	// restore makes all bytes what they were at first and returns how many of
-	// them stay private to this memory.
-	restore() (private int64, err error)
+	// them stay private to this memory. quiet says that since the last restore only
+	// such bytes were written that had stayed private then, besides what was not
+	// visible.
+	restore(quiet bool) (private int64, err error)
 	free()
 }
 
@@ -99,9 +101,9 @@ func (m *memory) Free() {
 }
 
 // restore makes the memory what the image is, for wasm, which is the same
-// memory as wazero knows it.
-func (m *memory) restore(wasm api.Memory) error {
-	private, err := m.backing.restore()
+// memory as wazero knows it. quiet is that of backing.
+func (m *memory) restore(wasm api.Memory, quiet bool) error {
+	private, err := m.backing.restore(quiet)
 	if err != nil {
 		return err
 	}

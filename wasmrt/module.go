@@ -190,7 +190,7 @@ func (m *Module) Answer(ctx context.Context, method string, request []byte, repl
 		var plugin *PluginError
 		var size *ResultSizeError
 		switch {
-		case errors.Is(err, ErrDeadlineInQueue), errors.Is(err, ErrClosed):
+		case errors.Is(err, ErrClosed):
 			return inst // untouched
 		case err == nil, errors.As(err, &plugin), errors.As(err, &size):
 			return m.next(ctx, inst)

@@ -1,0 +1,14 @@
+package wasmrt
+
+import "golang.org/x/sys/unix"
+
+// faultCounter counts the page faults of the thread that asks.
+type faultCounter struct{ usage unix.Rusage }
+
+// count returns how many there were, or -1 where that cannot be told.
+func (c *faultCounter) count() int64 {
+	if unix.Getrusage(unix.RUSAGE_THREAD, &c.usage) != nil {
+		return -1
+	}
+	return c.usage.Minflt + c.usage.Majflt
+}
