@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -50,6 +51,10 @@ func serve(cmd *cobra.Command) error {
 		handler = slog.NewJSONHandler(cmd.ErrOrStderr(), nil)
 	}
 	log := slog.New(handler)
+	if runtime.GOMAXPROCS(0) == 1 {
+		// A guest that computes would keep the connection waiting.
+		runtime.GOMAXPROCS(2)
+	}
 	ctx := cmd.Context()
 	r, err := replica.Start(ctx, config, log)
 	if err != nil {
