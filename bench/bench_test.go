@@ -2,74 +2,78 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pluginhost/pluginhost/testenv/guests"
+	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
-func TestQuantile(t *testing.T) {
-	for name, c := range map[string]struct {
-		sorted []int
-		q      float64
-		want   int
-	}{
-		"the median of three":       {[]int{1, 2, 3}, 0.5, 2},
-		"the median of four":        {[]int{1, 2, 3, 4}, 0.5, 2},
-		"of one value":              {[]int{7}, 0.99, 7},
-		"the slowest of a few":      {[]int{1, 2, 3, 4}, 0.99, 4},
-		"one of a hundred is above": {hundred(), 0.99, 99},
+// TestMain lets the test program be the process of runFirstAnswer too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == firstAnswerArgument {
+		os.Exit(runFirstAnswer(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+func TestQuickRunMeasuresEverySection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles several guests")
+	}
+	measured := 0
+	err := benchmark(t.Context(), sections(), plan{quick: true}, func(o outcome) error {
+		measured++
+		for _, r := range o.Rows {
+			if len(r.Figures) == 0 {
+				t.Errorf("%s: %s has no figures", o.Name, r.Name)
+			}
+		}
+		var text strings.Builder
+		if err := o.writeTable(&text); err != nil {
+			return err
+		}
+		t.Log(text.String())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if measured != len(sections()) {
+		t.Errorf("%d sections, want %d", measured, len(sections()))
+	}
+}
+
+func TestSectionsAreChosenByAPartOfTheirNameOrTitle(t *testing.T) {
+	for part, want := range map[string]string{
+		"":            "bus neighbour wasm instance work stop extism load",
+		"LOAD":        "load",
+		"over nats":   "bus",
+		"no-op":       "bus extism",
+		"has no such": "",
 	} {
-		t.Run(name, func(t *testing.T) {
-			if got := quantile(c.sorted, c.q); got != c.want {
-				t.Errorf("got %d, want %d", got, c.want)
+		t.Run(part, func(t *testing.T) {
+			chosen, err := selected(part)
+			var names []string
+			for _, s := range chosen {
+				names = append(names, s.name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+			if (err != nil) != (want == "") {
+				t.Errorf("error %v", err)
 			}
 		})
 	}
 }
 
-func hundred() []int {
-	all := make([]int, 100)
-	for i := range all {
-		all[i] = i + 1
-	}
-	return all
-}
-
-func TestRowIsComparedRoundByRound(t *testing.T) {
-	echo := &row{samples: []sample{{calls: 1, p50: time.Second, cpu: 3 * time.Microsecond}, {calls: 1, p50: 10 * time.Second}}}
-	own := &row{against: echo, samples: []sample{{calls: 1, p50: 2 * time.Second, cpu: 5 * time.Microsecond}, {calls: 1, p50: 20 * time.Second}}}
-	got := own.result()
-	if *got.Ratio != (figure{2, 2, 2}) {
-		t.Errorf("ratio %+v, want 2 in both rounds", *got.Ratio)
-	}
-	if got.Added.Max != 2 {
-		t.Errorf("added at most %v µs, want 2", got.Added.Max)
-	}
-}
-
-func TestTableIsAlignedAndNamesUnits(t *testing.T) {
-	var text strings.Builder
-	r := newReport(plan{rounds: 3}, []result{
-		{Name: "short", Callers: 1, P50: figure{Median: 12.34, Min: 1, Max: 1500}},
-		{Name: "a long name", P50: figure{Median: 2500, Min: 900, Max: 4000}},
-	})
-	if err := r.writeTable(&text); err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range []string{
-		"short         1         12.3 µs (1.0–1500.0)",
-		"a long name             2.5 ms (0.9–4.0)",
-	} {
-		if !strings.Contains(text.String(), "\n"+line+"\n") {
-			t.Errorf("no line %q in\n%s", line, text.String())
-		}
-	}
-}
-
 func TestFailedCallFailsTheRunWithItsText(t *testing.T) {
-	e, err := openEnvironment(t.Context(), t.TempDir(), map[string][]byte{pluginHandmade: guests.Handmade{Body: guests.Trap}.Bytes()}, manyCallers)
+	b := newBench(t)
+	e, err := b.openEnvironment(t.Context(), "trap", map[string][]byte{pluginHandmade: handmade(guests.Trap)}, manyCallers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,23 +82,74 @@ func TestFailedCallFailsTheRunWithItsText(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	r := &row{name: "trap", callers: manyCallers, do: e.callPlugin(pluginHandmade)}
+	r := &row{name: "trap", callers: manyCallers, take: calls(manyCallers, e.callPlugin(pluginHandmade))}
 	err = measureRows(t.Context(), []*row{r}, 1, time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "502 plugin_crashed") {
 		t.Errorf("got %v, want plugin_crashed", err)
 	}
 }
 
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b, err := openBench(plan{quick: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestCallThatEndsBeforeItsDeadlineIsNoStop(t *testing.T) {
+	b := newBench(t)
+	h, err := openHost(b.cache())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	module, err := h.load(t.Context(), handmade(nil), moduleOptions(wasmrt.Limits{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stop(module)(t.Context()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestWrongAnswerFailsTheRun(t *testing.T) {
+	answer := func(context.Context, []byte) ([]byte, error) { return []byte("41"), nil }
+	if err := compare(answer, nil, []byte("42"))(t.Context(), 0); err == nil || !strings.Contains(err.Error(), `"41", want "42"`) {
+		t.Errorf("got %v, want both answers", err)
+	}
+	if err := compare(answer, nil, []byte("41"))(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFirstAnswerWithoutItsFilesFails(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.firstAnswer(t.Context()); err == nil || !strings.Contains(err.Error(), "read the agent") {
+		t.Errorf("got %v, want what the process said", err)
+	}
+}
+
 func TestCancelledRunEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	calls := 0
-	r := &row{name: "cancelled", callers: 1, do: func(context.Context, int) error {
-		if calls++; calls == 3 {
+	made := 0
+	r := &row{name: "cancelled", callers: 1, take: calls(1, func(context.Context, int) error {
+		if made++; made == 3 {
 			cancel()
 		}
 		return nil
-	}}
-	if err := measureRows(ctx, []*row{r}, 1, time.Minute); err == nil {
-		t.Error("no error")
+	})}
+	if err := measureRows(ctx, []*row{r}, 1, time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that it was cancelled", err)
 	}
 }

@@ -3,17 +3,36 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 )
 
-// manyCallers is how many call at once where it is not one.
-const manyCallers = 64
+const (
+	// manyCallers is how many call at once where it is not one.
+	manyCallers = 64
+	// roundsToFresh is how many rounds there are to one of isolation fresh with
+	// many callers, which all wait for two cores to make an instance for each.
+	roundsToFresh = 5
+)
 
-// benchmarkBus measures calls over NATS.
-func benchmarkBus(ctx context.Context, dir string, guests guestSet, p plan) (_ []result, err error) {
-	e, err := openEnvironment(ctx, dir, map[string][]byte{
-		pluginHandmade: guests.handmade,
-		pluginReuse:    guests.compiled,
-		pluginFresh:    guests.compiled,
+// busSection measures calls over NATS.
+func busSection() section {
+	return section{
+		name: "bus", title: "No-op calls over NATS", baseline: "echo",
+		shows: []quantity{p50, p99, perSecond, p50Ratio, rateRatio, cpu, cpuAdded},
+		run:   measureBus,
+	}
+}
+
+func measureBus(ctx context.Context, b *bench) (_ []*row, err error) {
+	noop, err := b.guest(ctx, guestNoop)
+	if err != nil {
+		return nil, err
+	}
+	e, err := b.openEnvironment(ctx, "bus", map[string][]byte{
+		pluginHandmade: handmade(nil),
+		pluginClean:    noop,
+		pluginReuse:    noop,
+		pluginFresh:    noop,
 	}, manyCallers)
 	if err != nil {
 		return nil, err
@@ -25,23 +44,24 @@ func benchmarkBus(ctx context.Context, dir string, guests guestSet, p plan) (_ [
 	}
 	var rows []*row
 	for _, callers := range []int{1, manyCallers} {
-		echo := &row{name: "NATS echo", callers: callers, do: callEcho}
-		rows = append(rows, echo,
-			&row{name: "plugin, handmade", callers: callers, do: e.callPlugin(pluginHandmade), against: echo},
-			&row{name: "plugin, Go", callers: callers, do: e.callPlugin(pluginReuse), against: echo})
-		if callers == 1 {
-			rows = append(rows, &row{name: "plugin, Go, isolation fresh", callers: callers, do: e.callPlugin(pluginFresh), against: echo})
+		echo := &row{name: "NATS echo", callers: callers, take: calls(callers, callEcho)}
+		plugin := func(name, id string) *row {
+			return &row{name: name, callers: callers, take: calls(callers, e.callPlugin(id)), against: echo}
 		}
+		clean, fresh := plugin("plugin, Go, clean", pluginClean), plugin("plugin, Go, fresh", pluginFresh)
+		if callers == 1 {
+			clean.aims = []aim{{of: p50Ratio, bound: 1.4}, {of: cpuAdded, bound: 15}}
+		} else {
+			clean.aims = []aim{{of: rateRatio, bound: 0.45, least: true}, {of: cpuAdded, bound: 15}}
+			fresh.every = roundsToFresh
+		}
+		rows = append(rows, echo, plugin("plugin, handmade, clean", pluginHandmade), clean, plugin("plugin, Go, reuse", pluginReuse), fresh)
 	}
-	if err := measureRows(ctx, rows, p.rounds, p.length); err != nil {
+	if err := b.measure(ctx, rows, 20, 250*time.Millisecond); err != nil {
 		return nil, err
 	}
-	results := make([]result, 0, len(rows))
-	for _, r := range rows {
-		results = append(results, r.result())
+	if b.plan.profiles != "" {
+		err = profileRows(ctx, rows, b.plan)
 	}
-	if p.profiles != "" {
-		err = profileRows(ctx, rows, p)
-	}
-	return results, err
+	return rows, err
 }

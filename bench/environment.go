@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -19,8 +21,10 @@ import (
 // The plugins that the replica hosts.
 const (
 	pluginHandmade = "handmade"
-	pluginReuse    = "noop"
+	pluginClean    = "noop"
+	pluginReuse    = "noop-reuse"
 	pluginFresh    = "noop-fresh"
+	pluginHog      = "hog" // computes without end
 )
 
 const (
@@ -40,9 +44,10 @@ type environment struct {
 	clients []*client.Client // one for each of callers
 }
 
-// openEnvironment starts everything, with folders below dir. The caller closes
+// openEnvironment starts everything, with folders of its own. The caller closes
 // it.
-func openEnvironment(ctx context.Context, dir string, plugins map[string][]byte, callers int) (_ *environment, err error) {
+func (b *bench) openEnvironment(ctx context.Context, name string, plugins map[string][]byte, callers int) (_ *environment, err error) {
+	dir := filepath.Join(b.dir, name)
 	e := &environment{}
 	defer func() {
 		if err != nil {
@@ -109,8 +114,8 @@ func (e *environment) startReplica(ctx context.Context, dir string, plugins map[
 	config.Plugins.Folder = filepath.Join(dir, "plugins")
 	config.NATS.URL = e.server.ClientURL()
 	config.HTTP.Listen = ""
-	fresh := replica.IsolationFresh
-	config.Runtime.Plugin = map[string]replica.RuntimeOverride{pluginFresh: {Isolation: &fresh}}
+	reuse, fresh := replica.IsolationReuse, replica.IsolationFresh
+	config.Runtime.Plugin = map[string]replica.RuntimeOverride{pluginReuse: {Isolation: &reuse}, pluginFresh: {Isolation: &fresh}}
 	for id, wasm := range plugins {
 		if err := addPlugin(config.Plugins.Folder, id, wasm); err != nil {
 			return err
@@ -141,7 +146,28 @@ func (e *environment) close(ctx context.Context) error {
 	return err
 }
 
-// request is what every call over NATS sends.
+// addPlugin writes a plugin into a plugins folder.
+func addPlugin(folder, id string, wasm []byte) error {
+	manifest, err := json.Marshal(map[string]any{
+		"name": id, "author": "pluginhost", "version": "1.0.0", "description": "Does nothing.",
+		"website": "https://example.com", "capabilities": []string{capability}, "permissions": map[string]any{},
+	})
+	if err != nil {
+		return fmt.Errorf("manifest of %s: %w", id, err)
+	}
+	dir := filepath.Join(folder, id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("plugin %s: %w", id, err)
+	}
+	for name, content := range map[string][]byte{"manifest.json": manifest, "plugin.wasm": wasm} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return fmt.Errorf("plugin %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// request is what every no-op call sends.
 func request() *api.ArtistBiographyRequest {
 	return &api.ArtistBiographyRequest{Id: "29", Name: "Nina Simone"}
 }

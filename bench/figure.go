@@ -19,6 +19,14 @@ func figureOf(rounds []float64) figure {
 	return figure{Median: quantile(sorted, 0.5), Min: sorted[0], Max: sorted[len(sorted)-1]}
 }
 
+// text is median (min–max), with the unit once.
+func (f figure) text(format format) string {
+	median, unit := format(f.Median, f.Median)
+	least, _ := format(f.Min, f.Median)
+	most, _ := format(f.Max, f.Median)
+	return median + unit + " (" + least + "–" + most + ")"
+}
+
 // quantile is the smallest value that is not below a share q of all.
 func quantile[T any](sorted []T, q float64) T {
 	rank := int(math.Ceil(q*float64(len(sorted)))) - 1

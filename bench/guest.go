@@ -2,15 +2,24 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
+)
+
+// The packages of the guests that are compiled from Go.
+const (
+	guestNoop   = "github.com/pluginhost/pluginhost/bench/noop"
+	guestWork   = "github.com/pluginhost/pluginhost/bench/work"
+	guestExtism = "github.com/pluginhost/pluginhost/bench/extism"
+	// guestAgent is an example of the repository: a metadata agent of 5 MB.
+	guestAgent = "github.com/pluginhost/pluginhost/examples/wikipedia"
 )
 
 // The capability and the method that everything here calls.
@@ -19,56 +28,38 @@ const (
 	export     = "metadata_agent_get_artist_biography"
 )
 
-// guestSet has the two plugins that are called.
-type guestSet struct {
-	// handmade has no language runtime: every method is one instruction.
-	handmade []byte
-	// compiled is the Go plugin in the folder noop.
-	compiled []byte
-}
-
-// buildGuests compiles the Go plugin into dir.
-func buildGuests(ctx context.Context, dir string) (guestSet, error) {
-	file := filepath.Join(dir, "noop.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-o", file, "./noop")
+// guest compiles the Go package of a guest, once.
+func (b *bench) guest(ctx context.Context, pkg string) ([]byte, error) {
+	if wasm, ok := b.guests[pkg]; ok {
+		return wasm, nil
+	}
+	file := b.guestFile(pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-o", file, pkg)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return guestSet{}, fmt.Errorf("build the plugin noop (run this in the folder bench): %w\n%s", err, output)
+		return nil, fmt.Errorf("build %s (run this in the folder bench): %w\n%s", pkg, err, output)
 	}
 	wasm, err := os.ReadFile(file)
 	if err != nil {
-		return guestSet{}, fmt.Errorf("read the plugin noop: %w", err)
+		return nil, fmt.Errorf("read %s: %w", pkg, err)
 	}
-	return guestSet{handmade: guests.Handmade{}.Bytes(), compiled: wasm}, nil
+	b.guests[pkg] = wasm
+	return wasm, nil
 }
 
-// addPlugin writes a plugin into a plugins folder.
-func addPlugin(folder, id string, wasm []byte) error {
-	manifest, err := json.Marshal(map[string]any{
-		"name": id, "author": "pluginhost", "version": "1.0.0", "description": "Does nothing.",
-		"website": "https://example.com", "capabilities": []string{capability}, "permissions": map[string]any{},
-	})
-	if err != nil {
-		return fmt.Errorf("manifest of %s: %w", id, err)
-	}
-	dir := filepath.Join(folder, id)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("plugin %s: %w", id, err)
-	}
-	for name, content := range map[string][]byte{"manifest.json": manifest, "plugin.wasm": wasm} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return fmt.Errorf("plugin %s: %w", id, err)
-		}
-	}
-	return nil
-}
+// guestFile is where a guest is that was compiled.
+func (b *bench) guestFile(pkg string) string { return filepath.Join(b.dir, path.Base(pkg)+".wasm") }
+
+// handmade is a guest without a language runtime whose methods are body. Nil
+// returns an empty message.
+func handmade(body []byte) []byte { return guests.Handmade{Body: body}.Bytes() }
 
 // moduleOptions load a guest without a replica.
-func moduleOptions(isolation wasmrt.Isolation) wasmrt.Options {
+func moduleOptions(limits wasmrt.Limits) wasmrt.Options {
 	agent, _ := schema.Lookup(capability)
 	service := wasmrt.Service{VersionExport: agent.VersionExport}
 	for _, method := range agent.Methods {
 		service.Methods = append(service.Methods, method.Export)
 	}
-	return wasmrt.Options{Services: []wasmrt.Service{service}, Limits: wasmrt.Limits{Isolation: isolation}}
+	return wasmrt.Options{Services: []wasmrt.Service{service}, Limits: limits}
 }

@@ -1,79 +1,66 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"runtime"
-	"slices"
-	"sync"
-	"syscall"
+	"os"
 	"time"
+
+	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
-// call makes one call; n is the number of the caller.
-type call func(ctx context.Context, n int) error
-
-// sample is what one round of one row measured.
-type sample struct {
-	calls    int
-	p50, p99 time.Duration
-	elapsed  time.Duration
-	cpu      time.Duration // of the whole process
+// loadSection measures how long a guest takes from the bytes of its module to
+// its first instance or answer.
+func loadSection() section {
+	return section{
+		name: "load", title: "Loading an agent of 5 MB",
+		shows: []quantity{took},
+		run:   measureLoad,
+	}
 }
 
-// maxCalls bounds how many calls of one caller are kept in a round.
-const maxCalls = 1 << 20
-
-// measure lets callers make one call after the other, at least one each, until
-// the time is over. The first error ends it.
-func measure(ctx context.Context, callers int, length time.Duration, do call) (sample, error) {
-	took := make([][]time.Duration, callers)
-	failed := make([]error, callers)
-	// What the row before has left behind is not this row's.
-	runtime.GC()
-	cpu, err := processCPU()
+func measureLoad(ctx context.Context, b *bench) ([]*row, error) {
+	wasm, err := b.guest(ctx, guestAgent)
 	if err != nil {
-		return sample{}, err
+		return nil, err
 	}
-	running, stop := context.WithTimeout(ctx, length)
-	defer stop()
-	start := time.Now()
-	var group sync.WaitGroup
-	for n := range callers {
-		group.Go(func() {
-			for done := false; !done && len(took[n]) < maxCalls; done = running.Err() != nil {
-				begin := time.Now()
-				if failed[n] = do(ctx, n); failed[n] != nil {
-					stop()
-					return
-				}
-				took[n] = append(took[n], time.Since(begin))
-			}
-		})
+	functions, err := upstream()
+	if err != nil {
+		return nil, err
 	}
-	group.Wait()
-	elapsed := time.Since(start)
-	after, err := processCPU()
-	if err := cmp.Or(slices.Concat(failed, []error{ctx.Err(), err})...); err != nil {
-		return sample{}, err
+	options := moduleOptions(wasmrt.Limits{})
+	options.Functions = functions
+	compiled := &row{name: "load, compiled on disk", take: events(func(ctx context.Context) (time.Duration, error) {
+		return load(ctx, b.cache(), wasm, options)
+	})}
+	first := &row{name: "first answer of a new process, compiled on disk", take: events(b.firstAnswer)}
+	first.aims = []aim{{of: took, bound: 100_000}}
+	if err := b.measure(ctx, []*row{compiled, first}, 10, 500*time.Millisecond); err != nil {
+		return nil, err
 	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	return sample{
-		calls:   len(all),
-		p50:     quantile(all, 0.5),
-		p99:     quantile(all, 0.99),
-		elapsed: elapsed,
-		cpu:     after - cpu,
-	}, nil
+	// By itself: compiling takes seconds on all cores.
+	cold := &row{name: "load, nothing cached", cold: true, take: events(func(ctx context.Context) (_ time.Duration, err error) {
+		cache, err := os.MkdirTemp(b.dir, "cache")
+		if err != nil {
+			return 0, fmt.Errorf("compile cache: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(cache)) }()
+		return load(ctx, cache, wasm, options)
+	})}
+	return []*row{cold, compiled, first}, b.measure(ctx, []*row{cold}, 3, 0)
 }
 
-// processCPU is the processor time that this process has used so far.
-func processCPU() (time.Duration, error) {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0, fmt.Errorf("processor time of the process: %w", err)
+// load opens a runtime of its own, which remembers nothing, and loads a module.
+func load(ctx context.Context, cache string, wasm []byte, options wasmrt.Options) (took time.Duration, err error) {
+	start := time.Now()
+	h, err := openHost(cache)
+	if err != nil {
+		return 0, err
 	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
+	defer func() { err = errors.Join(err, h.close(context.WithoutCancel(ctx))) }()
+	if _, err := h.load(ctx, wasm, options); err != nil {
+		return 0, fmt.Errorf("load the agent: %w", err)
+	}
+	return time.Since(start), nil
 }

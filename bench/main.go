@@ -1,31 +1,15 @@
-// Command bench measures what a plugin call costs beyond a bare NATS echo, and
-// what running a guest costs alone. See README.md.
+// Command bench measures what a plugin call costs beyond a bare NATS echo, what
+// running a guest costs alone, and how soon a guest can be stopped and loaded.
+// See README.md.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
-)
-
-// plan says how much is measured.
-type plan struct {
-	rounds   int
-	length   time.Duration // of one row in one round
-	loads    int           // how often a guest is loaded
-	profiled time.Duration // of the profile of one row
-	profiles string        // folder of profiles; empty is none
-}
-
-var (
-	fullPlan  = plan{rounds: 25, length: 250 * time.Millisecond, loads: 5, profiled: 5 * time.Second}
-	quickPlan = plan{rounds: 3, length: 150 * time.Millisecond, loads: 1, profiled: time.Second}
 )
 
 // Exit codes.
@@ -35,28 +19,35 @@ const (
 	exitInterrupted = 130
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == firstAnswerArgument {
+		os.Exit(runFirstAnswer(os.Args[2:]))
+	}
+	os.Exit(run())
+}
 
 func run() int {
-	quick := flag.Bool("quick", false, "a short run, to see that everything works")
-	asJSON := flag.Bool("json", false, "print JSON instead of a table")
-	profiles := flag.String("profiles", "", "also write a CPU profile of each call over NATS into this folder")
+	var p plan
+	flag.BoolVar(&p.quick, "quick", false, "a short run, to see that everything works")
+	flag.StringVar(&p.profiles, "profiles", "", "also write a CPU profile of each call over NATS into this folder")
+	asJSON := flag.Bool("json", false, "print JSON at the end instead of tables")
+	only := flag.String("only", "", "measure only the sections whose name or title contains this")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "bench takes no arguments, got %q: see -help\n", flag.Args())
 		return exitUsage
 	}
-	p := fullPlan
-	if *quick {
-		p = quickPlan
+	chosen, err := selected(*only)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return exitUsage
 	}
-	p.profiles = *profiles
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends it at once.
 	context.AfterFunc(ctx, stop)
-	results, err := benchmark(ctx, p)
+	err = show(ctx, chosen, p, *asJSON)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "interrupted")
@@ -65,38 +56,25 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return exitFailed
 	}
-	if err := write(os.Stdout, newReport(p, results), *asJSON); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		return exitFailed
-	}
 	return 0
 }
 
-func write(w io.Writer, r report, asJSON bool) error {
+// show measures sections and prints each as soon as it is over, or all of them
+// at the end as JSON.
+func show(ctx context.Context, chosen []section, p plan, asJSON bool) error {
+	r := newReport()
 	if asJSON {
-		return r.writeJSON(w)
-	}
-	return r.writeTable(w)
-}
-
-// benchmark measures everything, in a folder that it removes.
-func benchmark(ctx context.Context, p plan) (_ []result, err error) {
-	dir, err := os.MkdirTemp("", "pluginhost-bench")
-	if err != nil {
-		return nil, fmt.Errorf("folder: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	guests, err := buildGuests(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	var results []result
-	for _, part := range []func(context.Context, string, guestSet, plan) ([]result, error){benchmarkBus, benchmarkWasm, benchmarkLoad} {
-		more, err := part(ctx, dir, guests, p)
+		err := benchmark(ctx, chosen, p, func(o outcome) error {
+			r.Sections = append(r.Sections, o)
+			return nil
+		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		results = append(results, more...)
+		return r.writeJSON(os.Stdout)
 	}
-	return results, nil
+	if err := r.writeHead(os.Stdout); err != nil {
+		return err
+	}
+	return benchmark(ctx, chosen, p, func(o outcome) error { return o.writeTable(os.Stdout) })
 }

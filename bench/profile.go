@@ -8,7 +8,11 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
+	"time"
 )
+
+// profiled is how long the profile of one row is.
+const profiled = 5 * time.Second
 
 // profileRows measures each row once more, for a CPU profile in a file named
 // after it. What it measures is not reported: profiling costs time.
@@ -17,16 +21,16 @@ func profileRows(ctx context.Context, rows []*row, p plan) error {
 		return fmt.Errorf("folder for profiles: %w", err)
 	}
 	for _, r := range rows {
-		if err := r.profile(ctx, p); err != nil {
+		if err := r.profile(ctx, p.profiles); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *row) profile(ctx context.Context, p plan) (err error) {
+func (r *row) profile(ctx context.Context, folder string) (err error) {
 	name := strings.NewReplacer(",", "", " ", "-").Replace(strings.ToLower(r.name))
-	file, err := os.Create(filepath.Join(p.profiles, fmt.Sprintf("%s-%d.pprof", name, r.callers)))
+	file, err := os.Create(filepath.Join(folder, fmt.Sprintf("%s-%d.pprof", name, r.callers)))
 	if err != nil {
 		return fmt.Errorf("profile: %w", err)
 	}
@@ -35,6 +39,6 @@ func (r *row) profile(ctx context.Context, p plan) (err error) {
 		return fmt.Errorf("profile: %w", err)
 	}
 	defer pprof.StopCPUProfile()
-	_, err = measure(ctx, r.callers, p.profiled, r.do)
+	_, err = r.measure(ctx, profiled)
 	return err
 }

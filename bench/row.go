@@ -3,96 +3,130 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// row is one line of the table while it is measured.
+// row is one line of a section while it is measured.
 type row struct {
-	name    string
+	name string
+	// callers is how many call at once; 0 where nothing is called over and over.
 	callers int
-	do      call
-	// against is the row that this one is compared with; nil is none.
+	take    source
+	// cold rows have no round ahead to warm up.
+	cold bool
+	// every is how many rounds there are to one in which the row is measured,
+	// for rows that are slow. 0 is 1.
+	every int
+	// shows are the quantities of this row. Nil is those of its section.
+	shows []quantity
+	aims  []aim
+	// against is the row that this one is compared with. Nil is none.
 	against *row
-	samples []sample // one for each round
+	samples []sample
 }
 
 // measureRows lets the rows take turns, so that whatever else the machine does
 // meets all of them.
 func measureRows(ctx context.Context, rows []*row, rounds int, length time.Duration) error {
 	for _, r := range rows {
+		if r.cold {
+			continue
+		}
 		// Connections, pools and caches fill up before the first round.
-		if err := r.measure(ctx, length/4); err != nil {
+		if _, err := r.measure(ctx, length/4); err != nil {
 			return err
 		}
-		r.samples = nil
 	}
-	for range rounds {
+	for round := range rounds {
 		for _, r := range rows {
-			if err := r.measure(ctx, length); err != nil {
+			if round%max(r.every, 1) != 0 {
+				continue
+			}
+			s, err := r.measure(ctx, length)
+			if err != nil {
 				return err
+			}
+			s.round = round
+			r.samples = append(r.samples, s)
+		}
+	}
+	return nil
+}
+
+func (r *row) measure(ctx context.Context, length time.Duration) (sample, error) {
+	s, err := r.take(ctx, length)
+	if err != nil && r.callers > 0 {
+		return s, fmt.Errorf("%s, callers %d: %w", r.name, r.callers, err)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", r.name, err)
+	}
+	return s, nil
+}
+
+// excess is a row of its own: the p50 of one less that of another, round by
+// round. Both have been measured.
+func excess(name string, of, above *row) *row {
+	r := &row{name: name, shows: []quantity{p50}}
+	for _, s := range of.samples {
+		if other, ok := above.in(s.round); ok {
+			r.samples = append(r.samples, sample{round: s.round, p50: s.p50 - other.p50})
+		}
+	}
+	return r
+}
+
+// in finds the sample of a round.
+func (r *row) in(round int) (sample, bool) {
+	at := slices.IndexFunc(r.samples, func(s sample) bool { return s.round == round })
+	if at < 0 {
+		return sample{}, false
+	}
+	return r.samples[at], true
+}
+
+// figure sums up a quantity over the rounds, or reports that the row has none.
+func (r *row) figure(q quantity) (figure, bool) {
+	var values []float64
+	for _, s := range r.samples {
+		if q.against == nil {
+			values = append(values, q.of(s))
+		} else if r.against != nil {
+			if other, ok := r.against.in(s.round); ok {
+				values = append(values, q.against(s, other))
 			}
 		}
 	}
-	return nil
-}
-
-func (r *row) measure(ctx context.Context, length time.Duration) error {
-	s, err := measure(ctx, r.callers, length, r.do)
-	if err != nil {
-		return fmt.Errorf("%s, callers %d: %w", r.name, r.callers, err)
+	if len(values) == 0 {
+		return figure{}, false
 	}
-	r.samples = append(r.samples, s)
-	return nil
+	return figureOf(values), true
 }
 
-// result is one line of the table. Times are in microseconds; what a row does
-// not have is nil.
+// result is one line of a section.
 type result struct {
 	Name    string `json:"name"`
 	Callers int    `json:"callers,omitempty"`
-	// P50 and P99 are of the calls of one round; where a round is a single
-	// event, P50 is how long it took.
-	P50 figure  `json:"p50_us"`
-	P99 *figure `json:"p99_us,omitempty"`
-	// PerSecond is how many calls all callers made together.
-	PerSecond *figure `json:"calls_per_s,omitempty"`
-	// Ratio is P50 by that of the echo in the same round.
-	Ratio *figure `json:"p50_by_echo,omitempty"`
-	// CPU is the processor time of a call; Added is that less the echo's in the
-	// same round.
-	CPU   *figure `json:"cpu_us,omitempty"`
-	Added *figure `json:"cpu_added_us,omitempty"`
+	// Figures are by the keys of quantities.
+	Figures map[string]figure `json:"figures"`
+	Aims    []verdict         `json:"aims,omitempty"`
 }
 
-func (r *row) result() result {
-	p99, perSecond, cpu := r.figure(p99Of), r.figure(perSecondOf), r.figure(cpuOf)
-	out := result{Name: r.name, Callers: r.callers, P50: r.figure(p50Of), P99: &p99, PerSecond: &perSecond, CPU: &cpu}
-	if r.against != nil {
-		ratio := r.compared(func(own, echo sample) float64 { return p50Of(own) / p50Of(echo) })
-		added := r.compared(func(own, echo sample) float64 { return cpuOf(own) - cpuOf(echo) })
-		out.Ratio, out.Added = &ratio, &added
+func (r *row) result(shows []quantity, baseline string) result {
+	if r.shows != nil {
+		shows = r.shows
+	}
+	out := result{Name: r.name, Callers: r.callers, Figures: make(map[string]figure)}
+	for _, q := range shows {
+		if f, ok := r.figure(q); ok {
+			out.Figures[q.key] = f
+		}
+	}
+	for _, a := range r.aims {
+		if f, ok := r.figure(a.of); ok {
+			out.Aims = append(out.Aims, a.judge(f.Median, baseline))
+		}
 	}
 	return out
 }
-
-func (r *row) figure(of func(sample) float64) figure {
-	var values []float64
-	for _, s := range r.samples {
-		values = append(values, of(s))
-	}
-	return figureOf(values)
-}
-
-// compared is figure with the sample of the other row in the same round.
-func (r *row) compared(of func(own, other sample) float64) figure {
-	var values []float64
-	for round, s := range r.samples {
-		values = append(values, of(s, r.against.samples[round]))
-	}
-	return figureOf(values)
-}
-
-func p50Of(s sample) float64       { return microseconds(s.p50) }
-func p99Of(s sample) float64       { return microseconds(s.p99) }
-func cpuOf(s sample) float64       { return microseconds(s.cpu) / float64(s.calls) }
-func perSecondOf(s sample) float64 { return float64(s.calls) / s.elapsed.Seconds() }

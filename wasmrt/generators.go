@@ -29,7 +29,7 @@ func findGenerators(memory, other []byte) []int {
 	}
 	var found []int
 	for at := 0; at+8 <= len(memory); {
-		if at+pageSize <= len(memory) && bytes.Equal(memory[at:at+pageSize], other[at:at+pageSize]) {
+		if at%pageSize == 0 && at+pageSize <= len(memory) && bytes.Equal(memory[at:at+pageSize], other[at:at+pageSize]) {
 			at += pageSize
 			continue
 		}

@@ -51,7 +51,7 @@ func newIsolator() isolator {
 
 // prove restores a small memory and reports what is wrong with the isolator.
 func (i *isolator) prove() error {
-	const size, limit = 16 * pageSize, 32 * pageSize
+	const size, limit = 4 * pageSize, 8 * pageSize
 	pristine := make([]byte, size)
 	for at := range pristine {
 		pristine[at] = byte(at >> 8)
