@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type deadline struct {
 	timer  context.Context // nil until it is needed
 	cancel context.CancelFunc
 	over   bool // the call is
+	err    error
 }
 
 // newDeadline returns a context that is over in timeout. The caller ends it.
@@ -39,14 +41,10 @@ func (d *deadline) Value(key any) any {
 func (d *deadline) Err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case !time.Now().Before(d.at):
-		return context.DeadlineExceeded
-	case d.over:
-		return context.Canceled
-	default:
-		return nil
+	if d.err == nil && !time.Now().Before(d.at) {
+		d.err = context.DeadlineExceeded
 	}
+	return d.err
 }
 
 // Done implements context.Context.
@@ -67,6 +65,7 @@ func (d *deadline) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.over = true
+	d.err = cmp.Or(d.err, context.Canceled)
 	if d.cancel != nil {
 		d.cancel()
 	}

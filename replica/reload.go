@@ -106,7 +106,7 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 	switch {
 	case errors.Is(err, errMoved):
 		h.replica.log.Info("plugin not loaded yet: its files are being changed", "plugin", h.id)
-		h.show(before, seen)
+		h.show(before, "") // whatever it looks like next has not been read
 		return err
 	case errors.Is(err, errUnchanged):
 		h.show(view{entry: entry}, seen)

@@ -91,6 +91,8 @@ func (i *instance) answer(ctx context.Context, b []byte) (uint32, error) {
 var errAnswering = errors.New("malloc calls a function of the host that answers")
 
 func (i *instance) place(ctx context.Context, malloc export, stack []uint64, b []byte) (uint32, error) {
+	defer func(before nativeStack) { i.stack = before }(i.stack)
+	i.stack = malloc.stack
 	stack[0] = uint64(len(b))
 	if err := malloc.CallWithStack(ctx, stack); err != nil {
 		return 0, err

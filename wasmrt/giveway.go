@@ -47,8 +47,8 @@ func (i *instance) check() {
 		i.end(&CrashError{errStopped})
 	case i.stack.size() > maxNativeStack:
 		i.end(&CrashError{errNativeStack})
-	case i.turn.give(i.call, now) != nil:
-		i.end(ErrDeadline)
+	case i.turn.give(i.call, i.stopping, now) != nil:
+		i.check() // says which
 	}
 }
 

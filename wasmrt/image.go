@@ -64,6 +64,12 @@ func (m *Module) takeImage(ctx context.Context) error {
 		return err
 	}
 	defer model.close(ctx)
+	if model.moved {
+		m.limits.Isolation = IsolationFresh
+		m.reason = "the module cannot be restored: it closes or moves descriptors while it initialises"
+		m.data = data
+		return nil
+	}
 	var generators []int
 	if !model.hosted {
 		silent := newOutput(slog.New(slog.DiscardHandler))
@@ -77,6 +83,15 @@ func (m *Module) takeImage(ctx context.Context) error {
 	img, err := m.isolator.newImage(contents(model))
 	if err != nil {
 		return err
+	}
+	if size := int64(img.size()); m.budget.reserveByReclaiming(size) {
+		release := img.close
+		img.close = func() error {
+			m.budget.release(size)
+			return release()
+		}
+	} else {
+		return errors.Join(ErrHostMemory, img.close())
 	}
 	img.generators = generators
 	for _, global := range model.globals {

@@ -52,9 +52,9 @@ type instance struct {
 	held []uint32
 	// stopping is that of the module.
 	stopping context.Context
-	// descriptors tells that the guest has changed its descriptors, hosted that
-	// it has called the host.
-	descriptors, hosted bool
+	// changed tells that the guest has changed its descriptors, moved that they
+	// are not those with which it began, hosted that it has called the host.
+	changed, moved, hosted bool
 	// idleSince is when the instance was last given back.
 	idleSince time.Time
 }
@@ -104,12 +104,14 @@ type beginning struct {
 	data   []segment
 	clock  clock
 	output *output
+	// spare is an instance that no call waits for.
+	spare bool
 }
 
 // newInstance makes a guest. A failure of the guest is a *CrashError or
 // ErrDeadline; too little memory for all guests is ErrHostMemory.
 func (m *Module) newInstance(ctx context.Context) (*instance, error) {
-	return m.begin(ctx, beginning{image: m.image, clock: m.clock, output: m.output})
+	return m.begin(ctx, beginning{image: m.image, data: m.data, clock: m.clock, output: m.output})
 }
 
 func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err error) {
@@ -149,6 +151,10 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 	defer inst.leave()
 	ctx = experimental.WithMemoryAllocator(ctx, allocator{linear})
 	inst.module, err = m.runtime.InstantiateModule(ctx, m.compiled, config)
+	if err == nil && inst.module.IsClosed() {
+		// To wazero an exit with 0 is no error, but nothing is left of the module.
+		err = sys.NewExitError(0)
+	}
 	if err != nil {
 		linear.Free()
 		if inst.ended != nil {
@@ -184,17 +190,17 @@ func (m *Module) newMemory(from beginning) (*memory, error) {
 	}
 	limit := int(min(m.limits.MaxMemory, int64(m.rewritten.Memory.Max)*pageSize)) / pageSize * pageSize
 	linear := &memory{budget: m.budget, image: from.image, data: from.data, limit: limit}
-	if !linear.charge(int64(size)) {
+	if !linear.charge(int64(size), !from.spare) {
 		return nil, ErrHostMemory
 	}
 	var err error
 	if linear.backing, err = m.isolator.newBacking(from.image, limit); err != nil {
-		linear.charge(0)
-		return nil, err
+		m.budget.release(linear.charged)
+		return nil, fmt.Errorf("%w: %w", ErrHostMemory, err)
 	}
 	if linear.backing.resize(size) == nil {
 		linear.Free()
-		return nil, fmt.Errorf("the system has no %d bytes of memory for a guest", size)
+		return nil, fmt.Errorf("%w: the system has no %d bytes for a guest", ErrHostMemory, size)
 	}
 	return linear, nil
 }
@@ -284,7 +290,7 @@ func (i *instance) settle(ctx context.Context) bool {
 
 // restore makes the instance what its image is.
 func (i *instance) restore() error {
-	if i.descriptors {
+	if i.changed {
 		return errDescriptors
 	}
 	if i.grewStack() {

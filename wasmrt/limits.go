@@ -19,8 +19,9 @@ const (
 
 const (
 	pageSize = 64 << 10
-	// maxMemory is what 32-bit addresses reach.
-	maxMemory = 4 << 30
+	// maxMemory is what 32-bit addresses reach, less a page: with all of them
+	// wazero takes a memory for empty.
+	maxMemory = 4<<30 - pageSize
 )
 
 // Limits bound what one module may use. The zero value of each field is its
@@ -38,7 +39,7 @@ type Limits struct {
 	// Queue is how many calls may wait. Defaults to 256; negative is none.
 	Queue int
 	// MaxMemory is what one guest may use, in bytes, rounded down to pages of
-	// 64 KiB. Defaults to 256 MiB.
+	// 64 KiB. Defaults to 256 MiB; 4 GiB less a page is the most.
 	MaxMemory int64
 	// MaxResult is how long a result may be, in bytes. Defaults to 64 MiB.
 	MaxResult int
@@ -75,4 +76,4 @@ func (l Limits) pages() uint32 { return uint32(l.MaxMemory / pageSize) }
 
 // runtimePages is what wazero is told: one page more, without which it would not
 // let a memory shrink. The memory itself keeps to MaxMemory.
-func (l Limits) runtimePages() uint32 { return min(l.pages()+1, maxMemory/pageSize) }
+func (l Limits) runtimePages() uint32 { return l.pages() + 1 }

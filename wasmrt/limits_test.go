@@ -35,6 +35,14 @@ func endless(t *testing.T) map[string]struct{ wasm, request []byte } {
 		"a sleep in Go":                {probe, biographyOf("sleep 1000000000")},
 		"random bytes for ever, in Go": {probe, biographyOf("secrets")},
 		"output for ever, in Go":       {probe, biographyOf("flood 1000000000")},
+		// loop, i32.const 3, i32.const 0, i32.const 4096, call 0, drop, br 0, end, i64.const 0
+		"the longest paths": {guests.Handmade{WASI: "path_unlink_file", WASIParams: 3, Body: []byte{
+			0x03, 0x40, 0x41, 0x03, 0x41, 0x00, 0x41, 0x80, 0x20, 0x10, 0x00, 0x1a, 0x0c, 0x00, 0x0b, 0x42, 0x00,
+		}}.Bytes(), nil},
+		// loop, four times i32.const: 0, 0, 1024, 0, call 0, drop, br 0, end, i64.const 0
+		"many vectors": {guests.Handmade{WASI: "fd_read", WASIParams: 4, Body: []byte{
+			0x03, 0x40, 0x41, 0x00, 0x41, 0x00, 0x41, 0x80, 0x08, 0x41, 0x00, 0x10, 0x00, 0x1a, 0x0c, 0x00, 0x0b, 0x42, 0x00,
+		}}.Bytes(), nil},
 	}
 }
 
@@ -114,7 +122,7 @@ func loadInto(t *testing.T, r *wasmrt.Runtime, wasm []byte, options wasmrt.Optio
 }
 
 func TestCallsBeyondTheMemoryOfTheHostAreRefusedAtOnce(t *testing.T) {
-	r := small(t, 3*page)
+	r := small(t, 5*page) // two images, three guests
 	entered, release := make(chan struct{}), make(chan struct{})
 	options := wasmrt.Options{
 		Limits: wasmrt.Limits{MaxConcurrent: 2},
@@ -250,5 +258,37 @@ func TestCloseThatMayNotWaitStopsTheGuests(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSystemCallsThatAskForTooMuchAreCrashes(t *testing.T) {
+	for name, guest := range map[string]guests.Handmade{
+		// i32.const 3, i32.const 0, i32.const 65536, call 0, drop, i64.const 0
+		"a path":        {WASI: "path_unlink_file", WASIParams: 3, Body: []byte{0x41, 0x03, 0x41, 0x00, 0x41, 0x80, 0x80, 0x04, 0x10, 0x00, 0x1a, 0x42, 0x00}},
+		"vectors":       {WASI: "fd_write", WASIParams: 4, Body: []byte{0x41, 0x01, 0x41, 0x00, 0x41, 0x80, 0x80, 0x04, 0x41, 0x00, 0x10, 0x00, 0x1a, 0x42, 0x00}},
+		"subscriptions": {WASI: "poll_oneoff", WASIParams: 4, Body: []byte{0x41, 0x00, 0x41, 0x00, 0x41, 0x80, 0x80, 0x04, 0x41, 0x00, 0x10, 0x00, 0x1a, 0x42, 0x00}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := load(t, guest.Bytes(), wasmrt.Options{})
+			_, err := m.Call(t.Context(), biography, nil)
+			var crash *wasmrt.CrashError
+			if !errors.As(err, &crash) || !strings.Contains(err.Error(), "65536") {
+				t.Errorf("got %T %v", err, err)
+			}
+		})
+	}
+}
+
+func TestGuestThatWantsAllMemoryLeavesOthersTheirInstances(t *testing.T) {
+	r := small(t, 100*page)
+	bystander := loadInto(t, r, guests.Handmade{Body: guests.Echo}.Bytes(), wasmrt.Options{})
+	greedy := loadInto(t, r, guests.Handmade{Body: guests.Obey, Globals: 2}.Bytes(), wasmrt.Options{})
+	for range 20 {
+		if _, err := greedy.Call(t.Context(), biography, []byte{1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil { // grow by 512 pages
+			t.Fatal(err)
+		}
+	}
+	if stats := bystander.Stats(); stats.Idle != 1 {
+		t.Errorf("the other plugin has %d idle instances, want its one", stats.Idle)
 	}
 }

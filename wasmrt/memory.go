@@ -62,7 +62,7 @@ func (m *memory) Reallocate(size uint64) []byte {
 		return nil
 	}
 	first := m.size == 0
-	if !m.charge(int64(size)) {
+	if !m.charge(int64(size), false) {
 		m.short = true
 		return nil
 	}
@@ -79,11 +79,12 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return bytes
 }
 
-// charge makes the budget know of n bytes.
-func (m *memory) charge(n int64) bool {
+// charge makes the budget know of n bytes. With reclaim idle instances may be
+// closed for them.
+func (m *memory) charge(n int64, reclaim bool) bool {
 	switch more := n - m.charged; {
 	case more > 0:
-		if !m.budget.reserve(more) {
+		if !m.budget.reserve(more) && !(reclaim && m.budget.reserveByReclaiming(more)) {
 			return false
 		}
 	case more < 0:
@@ -115,7 +116,7 @@ func (m *memory) restore(wasm api.Memory, quiet bool) error {
 			return errNotShrunk
 		}
 	}
-	m.charge(private)
+	m.charge(private, false)
 	return nil
 }
 
@@ -129,4 +130,4 @@ func (a allocator) Allocate(_, _ uint64) experimental.LinearMemory { return a.me
 
 // wake makes the budget know of all of the memory before a call may write it,
 // or reports that there is not enough.
-func (m *memory) wake() bool { return m.charge(int64(m.size)) }
+func (m *memory) wake() bool { return m.charge(int64(m.size), true) }

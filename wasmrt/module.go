@@ -51,7 +51,8 @@ type Module struct {
 	clock    clock
 	// processors are those of the parent.
 	processors *processors
-	image      *image // nil unless the isolation is clean
+	image      *image    // nil unless the isolation is clean
+	data       []segment // what a memory without an image begins with
 	pool       *pool
 	// replacing bounds how often a crashed instance is replaced before a call
 	// needs it.
@@ -195,7 +196,7 @@ func (m *Module) Answer(ctx context.Context, method string, request []byte, repl
 		case err == nil, errors.As(err, &plugin), errors.As(err, &size):
 			return m.next(ctx, inst)
 		default:
-			return m.replacement(ctx)
+			return m.replacement(ctx, inst)
 		}
 	})
 	if err != nil {
@@ -216,7 +217,7 @@ func (m *Module) next(ctx context.Context, inst *instance) *instance {
 	if m.settled(ctx, inst) {
 		return inst
 	}
-	return m.replacement(ctx)
+	return m.replacement(ctx, inst)
 }
 
 // settled makes an instance ready for another call, or reports that it cannot.
@@ -237,13 +238,15 @@ const (
 	replacementBurst = 8
 )
 
-// replacement returns a new instance in the place of one that is gone, or nil:
-// a plugin that crashes at every call is left to those who call it.
-func (m *Module) replacement(ctx context.Context) *instance {
-	if m.limits.Isolation != IsolationClean || !m.replacing.Allow() {
+// replacement closes an instance and returns a new one in its place, or nil: a
+// plugin that crashes at every call is left to those who call it.
+func (m *Module) replacement(ctx context.Context, gone *instance) *instance {
+	ctx = context.WithoutCancel(ctx)
+	gone.close(ctx)
+	if m.image == nil || !m.replacing.Allow() {
 		return nil
 	}
-	inst, err := m.newInstance(context.WithoutCancel(ctx))
+	inst, err := m.begin(ctx, beginning{image: m.image, clock: m.clock, output: m.output, spare: true})
 	if err != nil {
 		return nil // the next call will tell
 	}

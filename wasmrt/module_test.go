@@ -220,6 +220,7 @@ func TestLoadRefusesUnfitModules(t *testing.T) {
 		"wrong version":      {guests.Handmade{Version: 2}.Bytes(), "API version mismatch, host: 1, plugin: 2"},
 		"ungranted import":   {guests.Handmade{Imports: []string{"get"}}.Bytes(), `"get" is not exported in module "env"`},
 		"traps at the start": {guests.Handmade{Initialize: guests.Trap}.Bytes(), "unreachable"},
+		"exits at the start": {guests.Handmade{WASI: "proc_exit", WASIParams: 1, Initialize: []byte{0x41, 0x00, 0x10, 0x00}}.Bytes(), "exit_code: 0"},
 		"a program":          {guests.Handmade{Start: true}.Bytes(), "-buildmode=c-shared"},
 		"too much memory":    {guests.Handmade{Pages: 2000}.Bytes(), "MaxMemory"},
 	} {

@@ -2,6 +2,7 @@ package wasmrt
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -194,28 +195,47 @@ func (p *pool) give(ctx context.Context, inst *instance) {
 
 // expire closes the instances that have been idle for too long.
 func (p *pool) expire(ctx context.Context) {
-	p.closeIdleSince(ctx, p.now().Add(-p.limits.InstanceTTL))
+	oldest := p.now().Add(-p.limits.InstanceTTL)
+	p.closeIdle(ctx, func(inst *instance) bool { return inst.idleSince.Before(oldest) })
 }
 
-// reclaim closes all idle instances and reports whether there were any.
-func (p *pool) reclaim(ctx context.Context) bool {
-	return p.closeIdleSince(ctx, p.now().Add(time.Hour)) > 0
+// idleBytes is how much memory the idle instances have.
+func (p *pool) idleBytes() (bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, inst := range p.idle {
+		bytes += inst.linear.charged
+	}
+	return bytes
 }
 
-// closeIdleSince closes the instances that have been idle since before then.
-func (p *pool) closeIdleSince(ctx context.Context, then time.Time) int {
+// reclaim closes idle instances until n bytes are freed, those that have been
+// idle for longest first, and returns how many bytes they were.
+func (p *pool) reclaim(ctx context.Context, n int64) (bytes int64) {
+	p.closeIdle(ctx, func(inst *instance) bool {
+		if bytes >= n {
+			return false
+		}
+		bytes += inst.linear.charged
+		return true
+	})
+	return bytes
+}
+
+// closeIdle closes idle instances while more says so, those that have been idle
+// for longest first.
+func (p *pool) closeIdle(ctx context.Context, more func(*instance) bool) {
 	p.mu.Lock()
 	n := 0
-	for n < len(p.idle) && p.idle[n].idleSince.Before(then) {
+	for n < len(p.idle) && more(p.idle[n]) {
 		n++
 	}
-	closing := append([]*instance(nil), p.idle[:n]...)
-	p.idle = append([]*instance(nil), p.idle[n:]...)
+	closing := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
 	p.mu.Unlock()
 	for _, inst := range closing {
 		inst.close(ctx)
 	}
-	return n
 }
 
 // close refuses new calls and waits until those that entered have left, or for

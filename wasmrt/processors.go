@@ -1,6 +1,7 @@
 package wasmrt
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -27,8 +28,9 @@ type processors struct {
 
 func newProcessors(n int) *processors { return &processors{free: n} }
 
-// acquire waits for a processor or until ctx is over. The caller releases it.
-func (p *processors) acquire(ctx context.Context) error {
+// acquire waits for a processor, or until ctx or stopping is over. The caller
+// releases it.
+func (p *processors) acquire(ctx, stopping context.Context) error {
 	p.mu.Lock()
 	if p.free > 0 {
 		p.free--
@@ -42,6 +44,7 @@ func (p *processors) acquire(ctx context.Context) error {
 	case <-turn:
 		return nil
 	case <-ctx.Done():
+	case <-stopping.Done():
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,7 +53,7 @@ func (p *processors) acquire(ctx context.Context) error {
 	} else {
 		p.pass() // its turn came at the same time
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), context.Cause(stopping))
 }
 
 // release gives a processor back.

@@ -9,13 +9,13 @@ import (
 func TestProcessorsGoRoundInOrderAndForgetWhoLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProcessors(1)
-		if err := p.acquire(t.Context()); err != nil || p.wanted() {
+		if err := p.acquire(t.Context(), t.Context()); err != nil || p.wanted() {
 			t.Fatalf("the first: %v, wanted %v", err, p.wanted())
 		}
 		var order []string
 		wait := func(name string, ctx context.Context) {
 			go func() {
-				if p.acquire(ctx) != nil {
+				if p.acquire(ctx, t.Context()) != nil {
 					name += " left"
 				}
 				order = append(order, name)

@@ -321,6 +321,27 @@ func TestModulesThatCannotBeRestoredRunFresh(t *testing.T) {
 	}
 }
 
+func TestModulesThatChangeTheirDescriptorsAtTheStartRunFresh(t *testing.T) {
+	// i32.const 1, i32.const 2, call 0, drop
+	wasm := guests.Handmade{WASI: "fd_renumber", WASIParams: 2, Initialize: []byte{0x41, 0x01, 0x41, 0x02, 0x10, 0x00, 0x1a}}.Bytes()
+	r, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close(context.Background()) }()
+	m, err := r.Load(t.Context(), wasm, Options{Services: []Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close(context.Background()) }()
+	if isolation, reason := m.Isolation(); isolation != IsolationFresh || !strings.Contains(reason, "descriptors") {
+		t.Errorf("isolation %s because %q", isolation, reason)
+	}
+	if _, err := m.Call(t.Context(), method, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFindGeneratorsTakesExactMatchesOnly(t *testing.T) {
 	state := func(memory []byte, at, words int, i, n, c uint32, fill byte) {
 		for k := range words * 8 {

@@ -81,6 +81,7 @@ func New(config Config) (*Runtime, error) {
 		busy:       make(map[[sha256.Size]byte]chan struct{}),
 	}
 	r.budget.reclaim = r.reclaim
+	config.Logger.Debug("how guests are restored", "by", r.isolator.name)
 	if err := r.openCache(); err != nil {
 		return nil, errors.Join(err, r.isolator.close())
 	}
@@ -108,6 +109,12 @@ func (r *Runtime) openCache() (err error) {
 
 // Close releases compiled code. The modules of the Runtime must be closed.
 func (r *Runtime) Close(ctx context.Context) error {
+	r.mu.Lock()
+	left := len(r.modules)
+	r.mu.Unlock()
+	if left > 0 {
+		return fmt.Errorf("%d modules are still in use: nothing was released", left)
+	}
 	return errors.Join(r.cache.Close(ctx), r.isolator.close())
 }
 
@@ -115,17 +122,25 @@ func (r *Runtime) Close(ctx context.Context) error {
 // many they may; 0 is no bound.
 func (r *Runtime) Memory() (used, limit int64) { return r.budget.used.Load(), r.budget.limit }
 
-// reclaim closes the idle instances of all modules and reports whether there
-// were any.
-func (r *Runtime) reclaim() bool {
+// reclaim closes idle instances, whatever their module, to free n bytes. Where
+// they have less together it leaves them alone and reports false.
+func (r *Runtime) reclaim(n int64) bool {
 	r.mu.Lock()
 	modules := slices.Collect(maps.Keys(r.modules))
 	r.mu.Unlock()
-	found := false
+	var idle int64
 	for _, m := range modules {
-		found = m.pool.reclaim(context.Background()) || found
+		idle += m.pool.idleBytes()
 	}
-	return found
+	if idle < n {
+		return false
+	}
+	for _, m := range modules {
+		if n > 0 {
+			n -= m.pool.reclaim(context.Background(), n)
+		}
+	}
+	return n <= 0
 }
 
 func (r *Runtime) add(m *Module) {

@@ -40,9 +40,9 @@ func (t *turn) resume() {
 	t.since, t.yielded = now, now
 }
 
-// give lets others compute if it is time for that. An error is that of ctx, which
-// was over before it was the call's turn again.
-func (t *turn) give(ctx context.Context, now time.Time) error {
+// give lets others compute if it is time for that. An error says that ctx or
+// stopping was over before it was the call's turn again.
+func (t *turn) give(ctx, stopping context.Context, now time.Time) error {
 	used := now.Sub(t.since)
 	switch {
 	case t.tired && t.holding && used < slice, !t.tired && t.spent+used < slice:
@@ -58,7 +58,7 @@ func (t *turn) give(ctx context.Context, now time.Time) error {
 	}
 	t.tired = true
 	t.pause()
-	if err := t.processors.acquire(ctx); err != nil {
+	if err := t.processors.acquire(ctx, stopping); err != nil {
 		return err
 	}
 	t.holding = true

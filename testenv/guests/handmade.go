@@ -1,6 +1,8 @@
 package guests
 
 import (
+	"bytes"
+
 	"github.com/pluginhost/pluginhost/api/schema"
 )
 
@@ -18,6 +20,11 @@ type Handmade struct {
 	// Imports are functions of type (i32, i32) -> i64 that the module imports
 	// from env.
 	Imports []string
+	// WASI is a function of wasi_snapshot_preview1 that the module imports after
+	// Imports, and WASIParams how many parameters of type i32 it has: with them it
+	// returns an i32, except proc_exit.
+	WASI       string
+	WASIParams int
 	// Body is the code of every method, without its end. Defaults to Empty.
 	Body []byte
 	// Malloc is the code of malloc, without its end. Defaults to the address 1024.
@@ -112,6 +119,7 @@ func (h Handmade) Bytes() []byte {
 	}
 	const (
 		typeVersion, typeMethod, typeMalloc, typeFree, typeInitialize = 0, 1, 2, 3, 4
+		typeWASI                                                      = 5
 	)
 	types := vector(
 		[]byte{0x60, 0, 1, 0x7e},
@@ -119,16 +127,20 @@ func (h Handmade) Bytes() []byte {
 		[]byte{0x60, 1, 0x7f, 1, 0x7f},
 		[]byte{0x60, 1, 0x7f, 0},
 		[]byte{0x60, 0, 0},
+		h.typeOfWASI(),
 	)
 	var imports, functions, exports, codes [][]byte
 	for _, name := range h.Imports {
 		imports = append(imports, concat(text("env"), text(name), []byte{0x00, typeMethod}))
 	}
+	if h.WASI != "" {
+		imports = append(imports, concat(text("wasi_snapshot_preview1"), text(h.WASI), []byte{0x00, typeWASI}))
+	}
 	add := func(name string, kind byte, body []byte) {
 		if name == h.Omit {
 			return
 		}
-		index := len(h.Imports) + len(functions)
+		index := len(imports) + len(functions)
 		functions = append(functions, []byte{kind})
 		exports = append(exports, concat(text(name), []byte{0x00}, uleb(uint64(index))))
 		code := concat([]byte{0}, body, []byte{0x0b})
@@ -175,6 +187,14 @@ func (h Handmade) Bytes() []byte {
 		section(10, vector(codes...)),
 		data,
 	)
+}
+
+func (h Handmade) typeOfWASI() []byte {
+	results := []byte{1, 0x7f}
+	if h.WASI == "proc_exit" {
+		results = []byte{0}
+	}
+	return concat([]byte{0x60, byte(h.WASIParams)}, bytes.Repeat([]byte{0x7f}, h.WASIParams), results)
 }
 
 func section(id byte, content []byte) []byte {

@@ -46,7 +46,6 @@ const (
 	opF64Const     = 0x44
 	opI32LtS       = 0x48
 	opI32GtU       = 0x4b
-	opI32LeU       = 0x4d
 	opI64GtU       = 0x56
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
