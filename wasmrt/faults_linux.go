@@ -10,5 +10,5 @@ func (c *faultCounter) count() int64 {
 	if unix.Getrusage(unix.RUSAGE_THREAD, &c.usage) != nil {
 		return -1
 	}
-	return int64(c.usage.Minflt) + int64(c.usage.Majflt)
+	return int64(c.usage.Minflt) + int64(c.usage.Majflt) //nolint:unconvert // 32 bits on some systems
 }

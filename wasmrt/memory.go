@@ -84,7 +84,11 @@ func (m *memory) Reallocate(size uint64) []byte {
 func (m *memory) charge(n int64, reclaim bool) bool {
 	switch more := n - m.charged; {
 	case more > 0:
-		if !m.budget.reserve(more) && !(reclaim && m.budget.reserveByReclaiming(more)) {
+		reserve := m.budget.reserve
+		if reclaim {
+			reserve = m.budget.reserveByReclaiming
+		}
+		if !reserve(more) {
 			return false
 		}
 	case more < 0:
