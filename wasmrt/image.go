@@ -64,12 +64,6 @@ func (m *Module) takeImage(ctx context.Context) error {
 		return err
 	}
 	defer model.close(ctx)
-	if model.moved {
-		m.limits.Isolation = IsolationFresh
-		m.reason = "the module cannot be restored: it closes or moves descriptors while it initialises"
-		m.data = data
-		return nil
-	}
 	var generators []int
 	if !model.hosted {
 		silent := newOutput(slog.New(slog.DiscardHandler))

@@ -52,9 +52,8 @@ type instance struct {
 	held []uint32
 	// stopping is that of the module.
 	stopping context.Context
-	// changed tells that the guest has changed its descriptors, moved that they
-	// are not those with which it began, hosted that it has called the host.
-	changed, moved, hosted bool
+	// hosted tells that the guest has called a function of the host.
+	hosted bool
 	// idleSince is when the instance was last given back.
 	idleSince time.Time
 }
@@ -111,7 +110,7 @@ type beginning struct {
 // newInstance makes a guest. A failure of the guest is a *CrashError or
 // ErrDeadline; too little memory for all guests is ErrHostMemory.
 func (m *Module) newInstance(ctx context.Context) (*instance, error) {
-	return m.begin(ctx, beginning{image: m.image, data: m.data, clock: m.clock, output: m.output})
+	return m.begin(ctx, beginning{image: m.image, clock: m.clock, output: m.output})
 }
 
 func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err error) {
@@ -138,7 +137,6 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		WithNanotime(inst.clock.nanotime, sys.ClockResolution(time.Nanosecond)).
 		WithNanosleep(inst.nanosleep).
 		WithRandSource(randomness{inst.check}).
-		WithStdout(inst.stdout).WithStderr(inst.stderr).
 		WithStartFunctions()
 	if from.image == nil {
 		config = config.WithStartFunctions("_initialize")
@@ -290,9 +288,6 @@ func (i *instance) settle(ctx context.Context) bool {
 
 // restore makes the instance what its image is.
 func (i *instance) restore() error {
-	if i.changed {
-		return errDescriptors
-	}
 	if i.grewStack() {
 		return errNativeStack
 	}
@@ -301,8 +296,6 @@ func (i *instance) restore() error {
 	}
 	return i.setGlobals(i.linear.image)
 }
-
-var errDescriptors = errors.New("the guest has changed its descriptors")
 
 // setGlobals makes the globals those of an image, and its pseudo-random
 // generators go ways of their own.

@@ -51,8 +51,7 @@ type Module struct {
 	clock    clock
 	// processors are those of the parent.
 	processors *processors
-	image      *image    // nil unless the isolation is clean
-	data       []segment // what a memory without an image begins with
+	image      *image // nil unless the isolation is clean
 	pool       *pool
 	// replacing bounds how often a crashed instance is replaced before a call
 	// needs it.

@@ -51,7 +51,7 @@ func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance
 	}
 	start := p.now()
 	defer func() {
-		p.served(p.now().Sub(start))
+		p.served(p.now().Sub(start), ctx.Err() != nil)
 		<-p.slots
 	}()
 	inst, err := p.take(ctx)
@@ -95,8 +95,8 @@ func (p *pool) leave() {
 	}
 }
 
-// acquire waits for a slot in the queue. A call that would wait longer than it
-// has time is refused at once, and so is one that waits with more bytes than all
+// acquire waits for a slot in the queue. A call that would not be over in time is
+// refused at once, and so is one that waits with more bytes than all
 // guests and callers may have.
 func (p *pool) acquire(ctx context.Context, size int) error {
 	select {
@@ -125,7 +125,7 @@ func (p *pool) acquire(ctx context.Context, size int) error {
 }
 
 // queue counts a call that waits; it reports false when the queue is full, or so
-// long that the call had better not wait.
+// long that the call would not be over in time.
 func (p *pool) queue(ctx context.Context) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,7 +133,7 @@ func (p *pool) queue(ctx context.Context) bool {
 		return false
 	}
 	wait := p.service * time.Duration(p.waiting+1) / time.Duration(p.limits.MaxConcurrent)
-	if deadline, ok := ctx.Deadline(); ok && p.now().Add(wait).After(deadline) {
+	if deadline, ok := ctx.Deadline(); ok && p.now().Add(wait+p.service).After(deadline) {
 		return false
 	}
 	p.waiting++
@@ -146,12 +146,15 @@ func (p *pool) unqueue() {
 	p.waiting--
 }
 
-// served notes how long a call held its slot.
-func (p *pool) served(took time.Duration) {
+// served notes how long a call held its slot. One that was cut off would have
+// taken longer.
+func (p *pool) served(took time.Duration, cut bool) {
 	const weight = 8 // of the past against the newest
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.service += (took - p.service) / weight
+	if !cut || took > p.service {
+		p.service += (took - p.service) / weight
+	}
 }
 
 // take returns the most recently used idle instance, or a new one.

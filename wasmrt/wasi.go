@@ -2,106 +2,197 @@ package wasmrt
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
-	"slices"
+	"encoding/binary"
+	"math"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// instantiateWASI makes the module wasi_snapshot_preview1 of a runtime.
-func instantiateWASI(ctx context.Context, runtime wazero.Runtime) error {
-	_, err := wasi_snapshot_preview1.Instantiate(experimental.WithFunctionListenerFactory(ctx, wasiWatch{}), runtime)
-	return err
-}
-
-// Bounds on what one call of WASI may be asked for: wazero does all of it before
-// it returns, and some of it before it looks whether it can be done at all.
+// Errors of WASI, from the witx files of wasi_snapshot_preview1.
 const (
-	maxPath          = 4 << 10 // bytes
+	wasiSuccess = 0
+	wasiBadf    = 8
+	wasiFault   = 21
+	wasiInval   = 28
+	wasiNotdir  = 54
+	wasiNotsup  = 58
+	wasiSpipe   = 70
+)
+
+// Bounds on what one call of WASI may be asked for.
+const (
 	maxVectors       = 1 << 10
 	maxSubscriptions = 4 << 10
 )
 
-// wasiWatch stands before those functions of WASI whose work follows their
-// parameters. It also notes when a guest changes its descriptors, which no image
-// holds: a guest has three, stdin, stdout and stderr.
-type wasiWatch struct{}
+// descriptors are all that a guest has: stdin, which is empty, stdout and stderr.
+// They are part of no image, so nothing that a guest does changes them: closing
+// one succeeds and has no effect.
+const descriptors = 3
 
-// NewFunctionListener implements experimental.FunctionListenerFactory.
-func (wasiWatch) NewFunctionListener(definition api.FunctionDefinition) experimental.FunctionListener {
-	switch name := definition.Name(); name {
-	case "fd_close", "fd_renumber":
-		return wasiCall{changes: true, moves: true}
-	case "fd_fdstat_set_flags":
-		return wasiCall{changes: true} // Go guests do at their start
-	case "fd_read", "fd_pread", "fd_write", "fd_pwrite", "sock_recv", "sock_send":
-		return wasiCall{counts: []int{2}, most: maxVectors}
-	case "poll_oneoff":
-		return wasiCall{counts: []int{2}, most: maxSubscriptions}
-	case "path_create_directory", "path_readlink", "path_remove_directory", "path_unlink_file":
-		return wasiCall{counts: []int{2}, most: maxPath}
-	case "path_filestat_get", "path_filestat_set_times", "path_open":
-		return wasiCall{counts: []int{3}, most: maxPath}
-	case "path_link":
-		return wasiCall{counts: []int{3, 6}, most: maxPath}
-	case "path_rename":
-		return wasiCall{counts: []int{2, 5}, most: maxPath}
-	case "path_symlink":
-		return wasiCall{counts: []int{1, 4}, most: maxPath}
+// wasiFunction is a function of WASI that is ours.
+type wasiFunction struct {
+	name   string
+	params []api.ValueType
+	call   func(i *instance, memory api.Memory, params []uint64) (errno uint32)
+}
+
+// wasiFunctions stand in for those of wazero whose work follows their parameters
+// and that change descriptors: wazero copies paths and makes events of
+// subscriptions, however many, before it looks whether that can be done at all.
+func wasiFunctions() []wasiFunction {
+	types := func(params ...api.ValueType) []api.ValueType { return params }
+	return []wasiFunction{
+		{"fd_close", types(i32), onDescriptor(wasiSuccess)},
+		{"fd_renumber", types(i32, i32), func(i *instance, memory api.Memory, params []uint64) uint32 {
+			return max(onDescriptor(wasiSuccess)(i, memory, params), onDescriptor(wasiSuccess)(i, memory, params[1:]))
+		}},
+		{"fd_fdstat_set_flags", types(i32, i32), onDescriptor(wasiSuccess)},
+		{"fd_pread", types(i32, i32, i32, i64, i32), onDescriptor(wasiSpipe)},
+		{"fd_pwrite", types(i32, i32, i32, i64, i32), onDescriptor(wasiSpipe)},
+		{"fd_read", types(i32, i32, i32, i32), fdRead},
+		{"fd_write", types(i32, i32, i32, i32), fdWrite},
+		{"poll_oneoff", types(i32, i32, i32, i32), pollOneoff},
+		// There are no directories.
+		{"path_create_directory", types(i32, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_filestat_get", types(i32, i32, i32, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_filestat_set_times", types(i32, i32, i32, i32, i64, i64, i32), onDescriptor(wasiNotdir)},
+		{"path_link", types(i32, i32, i32, i32, i32, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_open", types(i32, i32, i32, i32, i32, i64, i64, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_readlink", types(i32, i32, i32, i32, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_remove_directory", types(i32, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_rename", types(i32, i32, i32, i32, i32, i32), onDescriptor(wasiNotdir)},
+		{"path_symlink", types(i32, i32, i32, i32, i32), func(i *instance, memory api.Memory, params []uint64) uint32 {
+			return onDescriptor(wasiNotdir)(i, memory, params[2:])
+		}},
+		{"path_unlink_file", types(i32, i32, i32), onDescriptor(wasiNotdir)},
+	}
+}
+
+// instantiateWASI makes the module wasi_snapshot_preview1 of a runtime.
+func instantiateWASI(ctx context.Context, runtime wazero.Runtime) error {
+	builder := runtime.NewHostModuleBuilder(wasi_snapshot_preview1.ModuleName)
+	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(builder)
+	for _, function := range wasiFunctions() {
+		serve := func(ctx context.Context, module api.Module, stack []uint64) {
+			errno := uint32(wasiBadf)
+			if inst := instanceOf(ctx); inst != nil {
+				errno = function.call(inst, module.Memory(), stack)
+			}
+			stack[0] = uint64(errno)
+		}
+		builder.NewFunctionBuilder().
+			WithGoModuleFunction(api.GoModuleFunc(serve), function.params, []api.ValueType{i32}).
+			Export(function.name)
+	}
+	_, err := builder.Instantiate(ctx)
+	return err
+}
+
+// onDescriptor answers errno where the first parameter is a descriptor.
+func onDescriptor(errno uint32) func(*instance, api.Memory, []uint64) uint32 {
+	return func(_ *instance, _ api.Memory, params []uint64) uint32 {
+		if uint32(params[0]) >= descriptors {
+			return wasiBadf
+		}
+		return errno
+	}
+}
+
+// fdRead reads nothing: stdin is at its end.
+func fdRead(_ *instance, memory api.Memory, params []uint64) uint32 {
+	switch {
+	case uint32(params[0]) != 0:
+		return wasiBadf
+	case !memory.WriteUint32Le(uint32(params[3]), 0):
+		return wasiFault
 	default:
-		return nil
+		return wasiSuccess
 	}
 }
 
-// wasiCall listens to one function.
-type wasiCall struct {
-	changes bool   // a descriptor
-	moves   bool   // one to another number, or to none
-	counts  []int  // the parameters that are bounded
-	most    uint32 // by this
+// fdWrite writes buffers to stdout or stderr.
+func fdWrite(i *instance, memory api.Memory, params []uint64) uint32 {
+	fd, vectors, n, result := uint32(params[0]), uint32(params[1]), uint32(params[2]), uint32(params[3])
+	if fd == 0 || fd >= descriptors {
+		return wasiBadf
+	}
+	if n > maxVectors {
+		return wasiInval
+	}
+	i.check()
+	list, ok := memory.Read(vectors, n*8)
+	if !ok {
+		return wasiFault
+	}
+	out := i.stdout
+	if fd == 2 {
+		out = i.stderr
+	}
+	var written uint32
+	for ; len(list) > 0; list = list[8:] {
+		buffer, ok := memory.Read(binary.LittleEndian.Uint32(list), binary.LittleEndian.Uint32(list[4:]))
+		if !ok {
+			return wasiFault
+		}
+		_, _ = out.Write(buffer) // never fails
+		written += uint32(len(buffer))
+	}
+	if !memory.WriteUint32Le(result, written) {
+		return wasiFault
+	}
+	return wasiSuccess
 }
 
-// Before implements experimental.FunctionListener.
-func (w wasiCall) Before(ctx context.Context, _ api.Module, definition api.FunctionDefinition, params []uint64, _ experimental.StackIterator) {
-	inst := instanceOf(ctx)
-	if inst == nil {
-		return
+// Layout of the subscriptions and events of poll_oneoff, in bytes.
+const (
+	subscriptionBytes = 48
+	eventBytes        = 32
+)
+
+// pollOneoff is a guest's sleep: it waits for the shortest of the clocks, unless
+// something else is subscribed, which is ready at once.
+func pollOneoff(i *instance, memory api.Memory, params []uint64) uint32 {
+	n := uint32(params[2])
+	if n == 0 || n > maxSubscriptions {
+		return wasiInval
 	}
-	inst.changed, inst.moved = inst.changed || w.changes, inst.moved || w.moves
-	for _, at := range w.counts {
-		if n := uint32(params[at]); n > w.most {
-			inst.end(&CrashError{fmt.Errorf("%s was asked for %d, it takes %d at most", definition.Name(), n, w.most)})
-		}
+	i.check()
+	subscriptions, okIn := memory.Read(uint32(params[0]), n*subscriptionBytes)
+	events, okOut := memory.Read(uint32(params[1]), n*eventBytes)
+	if !okIn || !okOut || !memory.WriteUint32Le(uint32(params[3]), n) {
+		return wasiFault
 	}
-	inst.check()
-}
-
-// After implements experimental.FunctionListener.
-func (wasiCall) After(context.Context, api.Module, api.FunctionDefinition, []uint64) {}
-
-// Abort implements experimental.FunctionListener.
-func (wasiCall) Abort(context.Context, api.Module, api.FunctionDefinition, error) {}
-
-// randomness is the guest's source of random bytes.
-type randomness struct{ giveWay func() }
-
-// randomChunk is what is read without giving way: a guest may ask for all of its
-// memory at once.
-const randomChunk = 64 << 10
-
-// Read fills p, unless the call is ended before.
-func (r randomness) Read(p []byte) (int, error) {
-	for chunk := range slices.Chunk(p, randomChunk) {
-		if len(p) > randomChunk {
-			r.giveWay()
+	wait := uint64(math.MaxInt64)
+	for ; len(subscriptions) > 0; subscriptions, events = subscriptions[subscriptionBytes:], events[eventBytes:] {
+		kind, argument := subscriptions[8], subscriptions[16:]
+		errno := uint32(wasiSuccess)
+		switch kind {
+		case 0: // a clock: its id, how long, precision, flags
+			switch binary.LittleEndian.Uint16(argument[24:]) {
+			case 0:
+				wait = min(wait, binary.LittleEndian.Uint64(argument[8:]))
+			case 1: // until a time of day
+				return wasiNotsup
+			default:
+				return wasiInval
+			}
+		case 1, 2: // reading and writing
+			wait = 0
+			if errno = wasiSuccess; binary.LittleEndian.Uint32(argument) >= descriptors {
+				errno = wasiBadf
+			}
+		default:
+			return wasiInval
 		}
-		if _, err := rand.Read(chunk); err != nil {
-			return 0, err
-		}
+		userdata := binary.LittleEndian.Uint64(subscriptions)
+		clear(events[:eventBytes])
+		binary.LittleEndian.PutUint64(events, userdata)
+		binary.LittleEndian.PutUint16(events[8:], uint16(errno))
+		events[10] = kind
 	}
-	return len(p), nil
+	i.nanosleep(int64(wait))
+	return wasiSuccess
 }

@@ -1,110 +1,211 @@
-// Command soak does to a replica, over and over, what bad callers and bad
-// plugins do, and reports what came of it: every kind must be answered as the
-// contract says, the next good call must work, and in the end the process must
-// use no more than before. It exits with 1 where that is not so.
+// Command soak does to a replica, over and over, what wears hosts out, and prints
+// a report. Each part has a replica and a NATS server of its own in this process:
+//
+//   - abuse: bad callers and bad plugins; each is answered as the contract says,
+//     and the next good call works
+//   - calls: calls of every sort; every answer is checked, and what the process
+//     uses does not grow
+//   - reloads: other versions, broken ones and other configurations under load; no
+//     call fails
+//   - many: hundreds of plugins that come and go
+//   - overload: three times the calls that a plugin can answer, from a process of
+//     their own; what can be answered is, the rest is refused, another plugin goes on
+//   - crash: plugins that crash at every call; afterwards the process is idle
+//
+// Progress is told on the standard error. It exits with 1 where something is not
+// good, and with 130 where it was interrupted, after a report on what was done.
+// The short forms are among the tests of package replica.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/pluginhost/pluginhost/testenv"
-	"github.com/pluginhost/pluginhost/testenv/soak/abuse"
 )
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 10_000, "how often something cheap goes wrong; something dear does once in fifty")
-	flag.IntVar(&o.workers, "workers", 4, "how many callers there are at once")
-	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides the order")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ok, err := soak(ctx, o, os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "soak:", err)
+	defer stop()
+	if slices.Equal(os.Args[1:], []string{loadArgument}) {
+		if err := bearLoad(ctx, os.Stdin, os.Stdout); err != nil {
+			fail(err)
+		}
+		return
 	}
-	if err != nil || !ok {
+	var o options
+	o.define(flag.CommandLine)
+	flag.Parse()
+	if err := o.check(); err != nil {
+		fail(err)
+	}
+	report := soak(ctx, o, os.Stderr)
+	if err := report.write(os.Stdout, o.json); err != nil {
+		fail(err)
+	}
+	switch {
+	case !report.Good:
 		os.Exit(1)
+	case report.Interrupted:
+		os.Exit(130)
 	}
 }
 
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "soak:", err)
+	os.Exit(1)
+}
+
+// options are what the command line says.
 type options struct {
-	rounds, workers int
-	seed            uint64
+	only                           string
+	seed                           uint64
+	json                           bool
+	rounds, calls, callers         int
+	samples, reloads, plugins      int
+	crashes                        int
+	load, timeout, hastily, nobody time.Duration
 }
 
-// dearShare is how many cheap rounds there are for a dear one.
-const dearShare = 50
+func (o *options) define(flags *flag.FlagSet) {
+	flags.StringVar(&o.only, "only", "", "parts to do, separated by commas: "+strings.Join(partNames(), ", ")+"; empty is all")
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides who calls what")
+	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	flags.IntVar(&o.rounds, "rounds", 10_000, "abuse: how often something cheap goes wrong; something dear does once in fifty")
+	flags.IntVar(&o.calls, "calls", 1_000_000, "calls: how many")
+	flags.IntVar(&o.callers, "callers", 64, "calls: how many callers there are at once")
+	flags.IntVar(&o.samples, "samples", 40, "calls: how often it is measured what the process uses")
+	flags.IntVar(&o.reloads, "reloads", 1000, "reloads: how many")
+	flags.IntVar(&o.plugins, "plugins", 200, "many: how many plugins")
+	flags.DurationVar(&o.load, "load", 5*time.Second, "overload: how long each load lasts")
+	flags.DurationVar(&o.timeout, "timeout", time.Second, "overload: the deadline of patient calls")
+	flags.DurationVar(&o.hastily, "hasty", 100*time.Millisecond, "overload: the deadline of hasty calls")
+	flags.IntVar(&o.crashes, "crashes", 5000, "crash: how many calls")
+	flags.DurationVar(&o.nobody, "idle", 3*time.Second, "crash: how long the process is watched while nobody calls")
+}
 
-// settleTime bounds how long what is on its way out may take to be gone.
-const settleTime = 30 * time.Second
-
-// soak runs it all and writes the report; ok is its verdict. The error says why
-// there is none.
-func soak(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
-	e := newEnvironment(ctx)
-	defer e.end(&err)
-	url := testenv.NATS(e)
-	config := testenv.Config(e, url, e.TempDir())
-	abuse.Install(e, &config)
-	config.Runtime.MaxConcurrent = 2 * o.workers // a good call must not meet a queue
-	host := testenv.Start(e, config, nil)
-	caller := abuse.NewCaller(testenv.Connect(e, url))
-
-	warmUp, rounds := order(o)
-	say(out, "%d cheap and %d dear rounds, %d callers at once, seed %d\n\n", o.rounds, o.rounds/dearShare, o.workers, o.seed)
-	if newRun(caller).do(ctx, warmUp, o.workers); ctx.Err() != nil {
-		return false, context.Cause(ctx)
+// check says what is wrong with the options.
+func (o *options) check() error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected %q: see -help", flag.Arg(0))
 	}
-	before := abuse.Measure()
-	r := newRun(caller)
-	if r.do(ctx, rounds, o.workers); ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	settling, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	after, faults := abuse.Settle(settling, before)
-	for _, plugin := range host.Status().Plugins {
-		if calls := plugin.Calls; calls.Running != 0 || calls.Waiting != 0 {
-			faults = append(faults, fmt.Sprintf("%s: %d calls are still running and %d waiting", plugin.ID, calls.Running, calls.Waiting))
+	for _, name := range o.chosen() {
+		if !slices.Contains(partNames(), name) {
+			return fmt.Errorf("-only %s: there is no such part, but %s", name, strings.Join(partNames(), ", "))
 		}
 	}
-	return r.report(out, before, after, faults), nil
+	if min(o.rounds, o.calls, o.callers, o.samples, o.reloads, o.plugins, o.crashes) < 1 || min(o.load, o.timeout, o.hastily, o.nobody) <= 0 {
+		return errors.New("every size must be above 0")
+	}
+	return nil
 }
 
-// order returns every kind as often as there are callers, after which what is
-// kept for later calls is there, and then the rounds: kinds in turn, so that
-// each has its share, mixed by the seed.
-func order(o options) (warmUp, rounds []abuse.Kind) {
-	var cheap, dear []abuse.Kind
-	for _, kind := range abuse.Kinds() {
-		if kind.Dear {
-			dear = append(dear, kind)
+// chosen are the names of the parts to do.
+func (o *options) chosen() []string {
+	if o.only == "" {
+		return partNames()
+	}
+	return strings.Split(o.only, ",")
+}
+
+// outcome is what a part returns.
+type outcome interface {
+	// Text is for people; it ends with a line break.
+	Text() string
+	// Bad lists what is not good.
+	Bad() []string
+}
+
+// document is the report.
+type document struct {
+	Seed        uint64
+	Good        bool
+	Interrupted bool
+	Parts       []chapter
+}
+
+// chapter is the report on one part.
+type chapter struct {
+	Part    string
+	Title   string
+	Seconds float64
+	Result  outcome
+	Faults  []string
+}
+
+// soak does the parts one after the other; progress is told on log.
+func soak(ctx context.Context, o options, log io.Writer) document {
+	report := document{Seed: o.seed, Good: true}
+	for _, p := range parts() {
+		if !slices.Contains(o.chosen(), p.name) || ctx.Err() != nil {
+			continue
+		}
+		_, _ = fmt.Fprintf(log, "%s: %s\n", p.name, p.title)
+		start := time.Now()
+		result, err := p.do(ctx, o, progress(log, p.name))
+		c := chapter{Part: p.name, Title: p.title, Seconds: time.Since(start).Seconds(), Result: result}
+		if result != nil {
+			c.Faults = result.Bad()
+		}
+		if err != nil && ctx.Err() == nil {
+			c.Faults = append(c.Faults, err.Error())
+		}
+		report.Good = report.Good && len(c.Faults) == 0
+		report.Parts = append(report.Parts, c)
+	}
+	report.Interrupted = ctx.Err() != nil
+	return report
+}
+
+// progress returns a function that says on log how far a part is, now and then.
+func progress(log io.Writer, name string) func(done, all int) {
+	const pause = 5 * time.Second
+	said := make(chan time.Time, 1)
+	said <- time.Now()
+	return func(done, all int) {
+		select {
+		case last := <-said:
+			if time.Since(last) > pause {
+				last = time.Now()
+				_, _ = fmt.Fprintf(log, "%s: %d of %d\n", name, done, all)
+			}
+			said <- last
+		default: // another is at it
+		}
+	}
+}
+
+// write writes the report.
+func (d document) write(out io.Writer, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(d)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d\n", d.Seed)
+	for _, c := range d.Parts {
+		fmt.Fprintf(&b, "\n== %s: %s (%.0f s)\n\n", c.Part, c.Title, c.Seconds)
+		if c.Result != nil {
+			b.WriteString(c.Result.Text())
+		}
+		if len(c.Faults) > 0 {
+			fmt.Fprintf(&b, "\nNOT good:\n  %s\n", strings.Join(c.Faults, "\n  "))
 		} else {
-			cheap = append(cheap, kind)
-		}
-		for range o.workers {
-			warmUp = append(warmUp, kind)
+			b.WriteString("\ngood\n")
 		}
 	}
-	for i := range o.rounds {
-		rounds = append(rounds, cheap[i%len(cheap)])
+	if d.Interrupted {
+		b.WriteString("\ninterrupted: this is what was done until then\n")
 	}
-	for i := range o.rounds / dearShare {
-		rounds = append(rounds, dear[i%len(dear)])
-	}
-	random := rand.New(rand.NewPCG(o.seed, 0))
-	random.Shuffle(len(rounds), func(i, j int) { rounds[i], rounds[j] = rounds[j], rounds[i] })
-	return warmUp, rounds
+	_, err := io.WriteString(out, b.String())
+	return err
 }
-
-// say writes to the report, which has nowhere to tell that it cannot be written.
-func say(out io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+
+	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/soak/abuse"
+	"github.com/pluginhost/pluginhost/testenv/soak/calls"
+	"github.com/pluginhost/pluginhost/testenv/soak/crash"
+	"github.com/pluginhost/pluginhost/testenv/soak/many"
+	"github.com/pluginhost/pluginhost/testenv/soak/overload"
+	"github.com/pluginhost/pluginhost/testenv/soak/reloads"
+	"github.com/pluginhost/pluginhost/testenv/soak/usage"
+)
+
+// part is one section of the soak, on a replica of its own.
+type part struct {
+	name, title string
+	run         func(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error)
+}
+
+// do runs the part; what it set up is gone afterwards.
+func (p part) do(ctx context.Context, o options, progress func(done, all int)) (result outcome, err error) {
+	e := newEnvironment(ctx)
+	defer e.end(&err)
+	return p.run(ctx, e, o, progress)
+}
+
+func partNames() []string {
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// host starts a replica and its NATS server; prepare adds plugins.
+func host(e *environment, prepare func(*replica.Config)) *replica.Replica {
+	config := newConfig(e)
+	prepare(&config)
+	return testenv.Start(e, config, nil)
+}
+
+// newConfig is that of a replica whose NATS server has started.
+func newConfig(e *environment) replica.Config {
+	return testenv.Config(e, testenv.NATS(e), e.TempDir())
+}
+
+// parts returns every part, in the order in which they are done.
+func parts() []part {
+	return []part{
+		{"abuse", "bad callers and bad plugins, each followed by a good call", soakAbuse},
+		{"calls", "calls of every sort, each answer checked", soakCalls},
+		{"reloads", "plugins loaded anew while eight callers call them", soakReloads},
+		{"many", "plugins loaded, called once and removed", soakMany},
+		{"overload", "three times the calls that a plugin can answer", soakOverload},
+		{"crash", "a plugin that crashes at every call, and then nobody calls it", soakCrash},
+	}
+}
+
+func soakAbuse(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+	const callers = 4
+	r := host(e, func(c *replica.Config) {
+		abuse.Install(e, c)
+		c.Runtime.MaxConcurrent = 2 * callers // a good call must not meet a queue
+	})
+	return abuse.Run(ctx, r, abuse.Sizes{Rounds: o.rounds, Callers: callers, Seed: o.seed, Progress: progress})
+}
+
+func soakCalls(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+	var plugins *calls.Plugins
+	r := host(e, func(c *replica.Config) { plugins = calls.Install(e, c) })
+	return plugins.Run(ctx, r, calls.Sizes{
+		Calls: o.calls, Callers: o.callers, Connections: 4, Samples: o.samples, Spare: usage.Spare(), Seed: o.seed, Progress: progress,
+	})
+}
+
+func soakReloads(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+	r := host(e, func(c *replica.Config) { reloads.Install(e, c) })
+	return reloads.Run(ctx, r, reloads.Sizes{Reloads: o.reloads, WarmUp: 24, Callers: 8, Spare: usage.Spare(), Seed: o.seed, Progress: progress})
+}
+
+func soakMany(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+	r := host(e, func(c *replica.Config) { c.Plugins.Watch = false })
+	return many.Run(ctx, e, r, many.Sizes{Plugins: o.plugins, Compiled: 4, Spare: usage.Spare(), Seed: o.seed, Progress: progress})
+}
+
+func soakOverload(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+	config := newConfig(e)
+	record := overload.Install(e, &config)
+	r := testenv.Start(e, config, record)
+	return overload.Run(ctx, r, record, overload.Sizes{
+		Duration: o.load, Callers: 16, Times: 3, Patient: o.timeout, Hasty: o.hastily, Share: 0.7, Progress: progress,
+	}, bearElsewhere)
+}
+
+func soakCrash(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+	r := host(e, func(c *replica.Config) { crash.Install(e, c) })
+	return crash.Run(ctx, r, crash.Sizes{Calls: o.crashes, Callers: 4, Idle: o.nobody, Busy: 0.05, Spare: usage.Spare(), Progress: progress})
+}
