@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command soak does to a replica, over and over, what wears hosts out, and prints
 // a report. Each part has a replica and a NATS server of its own in this process:
 //
