@@ -3,8 +3,14 @@
 // of go-plugin defines it. It knows nothing of what the bytes mean, of NATS or
 // of permissions.
 //
-// A Runtime holds what all plugins of a process share, the compile cache and
-// the bound on concurrent compilations. A Module is one plugin in memory: code,
-// instances and the functions its guest may call. Whoever loads a Module closes
-// it.
+// A Runtime holds what all plugins of a process share: the compile cache, the
+// bounds on memory and on guests that compute, and the way in which memory is
+// restored. A Module is one plugin in memory: code, the image from which each
+// call starts, instances and the functions its guest may call. Whoever loads a
+// Module closes it.
+//
+// On its way in a module is rewritten, so that guests give way (internal/rewrite,
+// giveway.go, turn.go). A call goes through the queue and the slots of its module
+// (pool.go) to an instance (instance.go, exchange.go), and the instance is put
+// back to the image after the reply (image.go, memory.go, isolator.go).
 package wasmrt
