@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
 
 // image is the state that every call of a generation starts from: the memory
@@ -51,15 +53,13 @@ var errNotSettled = errors.New("free fails, or leaves a stack of megabytes")
 // generators are; where _initialize calls the host that is not done, as the host
 // would be called twice.
 func (m *Module) takeImage(ctx context.Context) error {
-	data := make([]segment, 0, len(m.rewritten.Data))
 	for _, d := range m.rewritten.Data {
 		if int64(d.Offset)+int64(len(d.Bytes)) > int64(m.rewritten.Memory.Min)*pageSize {
 			return errSegmentOutOfBounds
 		}
-		data = append(data, segment{d.Offset, d.Bytes})
 	}
 	now := stillFrom(m.clock)
-	model, err := m.initialised(ctx, data, now, m.output)
+	model, err := m.initialised(ctx, m.rewritten.Data, now, m.output)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (m *Module) takeImage(ctx context.Context) error {
 	var generators []int
 	if !model.hosted {
 		silent := newOutput(slog.New(slog.DiscardHandler))
-		other, err := m.initialised(ctx, data, now, silent)
+		other, err := m.initialised(ctx, m.rewritten.Data, now, silent)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (m *Module) takeImage(ctx context.Context) error {
 
 // initialised returns an instance that has run _initialize and is warm. The
 // caller closes it.
-func (m *Module) initialised(ctx context.Context, data []segment, now stillClock, output *output) (*instance, error) {
+func (m *Module) initialised(ctx context.Context, data []rewrite.Segment, now stillClock, output *output) (*instance, error) {
 	inst, err := m.begin(ctx, beginning{data: data, clock: &now, output: output})
 	if err != nil {
 		return nil, err

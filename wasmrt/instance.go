@@ -12,6 +12,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
 
 // instance is one guest: a memory and the exports that work on it. It serves
@@ -100,7 +102,7 @@ type beginning struct {
 	// image holds the memory and globals of an instance that is initialised.
 	// Without one, _initialize runs on a memory that holds data.
 	image  *image
-	data   []segment
+	data   []rewrite.Segment
 	clock  clock
 	output *output
 	// spare is an instance that no call waits for.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
 
 // backing holds the bytes of a memory: first those of an image, if there is
@@ -28,7 +30,7 @@ type memory struct {
 	backing backing
 	budget  *budget
 	image   *image // nil is none
-	data    []segment
+	data    []rewrite.Segment
 	limit   int   // bytes
 	size    int   // what the guest sees, bytes
 	charged int64 // what the budget was asked for
@@ -37,12 +39,6 @@ type memory struct {
 	shrink bool
 	// short tells that the guest was refused memory for lack of budget.
 	short bool
-}
-
-// segment is a part of the memory that the module defines.
-type segment struct {
-	offset uint32
-	bytes  []byte
 }
 
 var (
@@ -73,7 +69,7 @@ func (m *memory) Reallocate(size uint64) []byte {
 	m.size = int(size)
 	if first {
 		for _, s := range m.data {
-			copy(bytes[s.offset:], s.bytes)
+			copy(bytes[s.Offset:], s.Bytes)
 		}
 	}
 	return bytes
