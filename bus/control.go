@@ -18,6 +18,8 @@ type ControlHandler func(token string) any
 type Control struct {
 	bus           *Bus
 	subscriptions []*nats.Subscription
+	mu            sync.Mutex
+	stopped       bool
 	answering     sync.WaitGroup
 }
 
@@ -32,7 +34,9 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 	for subject, handle := range handlers {
 		slots := make(chan struct{}, maxAnswering)
 		s, err := b.subscribe(subject, "", func(msg *nats.Msg) {
-			c.answering.Add(1)
+			if !c.begin() {
+				return
+			}
 			slots <- struct{}{}
 			go func() {
 				defer c.answering.Done()
@@ -49,6 +53,16 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 		return nil, errors.Join(fmt.Errorf("subscribe to control requests: %w", err), c.Stop())
 	}
 	return c, nil
+}
+
+// begin counts a request that came, unless Stop waits for the last.
+func (c *Control) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.answering.Add(1)
+	}
+	return !c.stopped
 }
 
 func (c *Control) answer(msg *nats.Msg, handle ControlHandler) {
@@ -68,6 +82,9 @@ func (c *Control) answer(msg *nats.Msg, handle ControlHandler) {
 // Stop takes no more requests and waits for those that are being answered.
 func (c *Control) Stop() error {
 	err := unsubscribeAll(c.subscriptions)
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
 	c.answering.Wait()
 	return err
 }
