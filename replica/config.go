@@ -36,6 +36,7 @@ const (
 	configMaxCalls  = 10_000   // instances, and calls at once
 	configMaxQueue  = 1 << 20  // calls
 	configMaxWorker = 256      // compilers
+	configMaxValues = 1 << 20  // cached values of a plugin
 	configMaxShown  = 120      // bytes of a foreign text that a fault quotes
 )
 
@@ -57,6 +58,8 @@ type Config struct {
 	NATS NATSConfig
 	// Runtime bounds the guests.
 	Runtime RuntimeConfig
+	// Cache bounds what plugins cache.
+	Cache CacheConfig
 	// Scheduler is about plugins' schedules.
 	Scheduler SchedulerConfig
 	// Navidrome says how to reach Navidrome for the host services that need it.
@@ -153,6 +156,23 @@ type RuntimeOverride struct {
 	MaxMemory     *int64         // bytes of one guest
 }
 
+// CacheConfig is section [Cache].
+type CacheConfig struct {
+	// MaxValue is how many bytes one value may have; no more than fits the NATS server's max_payload with its key is
+	// ever taken. Defaults to 1,000,000 ("1MB").
+	MaxValue int64
+	// MaxEntries is how many values a plugin may have. Defaults to 10,000.
+	MaxEntries int
+	// MaxBytes is how many bytes all values of a plugin may have together, with their keys. Defaults to 64,000,000 ("64MB").
+	MaxBytes int64
+	// Copy is how many bytes this replica may keep of all plugins' values to answer without asking NATS; 0 is off.
+	// Defaults to 32,000,000 ("32MB").
+	Copy int64
+	// Staleness is for how long such a copy may be answered after another replica has overwritten the value.
+	// Defaults to 100 milliseconds.
+	Staleness time.Duration
+}
+
 // SchedulerConfig is section [Scheduler].
 type SchedulerConfig struct {
 	// TimeZone is the IANA zone of schedules that name none. "Local" is refused. Defaults to "UTC".
@@ -165,13 +185,21 @@ type NavidromeConfig struct {
 	URL string
 	// UserHeader is the request header in which Navidrome trusts a user name. Defaults to "Remote-User".
 	UserHeader string
+	// User is the user as whom artwork is fetched. Required with ShareURL and ArtworkProxy. Defaults to none.
+	User string
 	// ShareURL is the public address in artwork links, http or https. Defaults to none.
 	ShareURL string
+	// ArtworkListen is the host:port where artwork is served to the public, with ShareURL and ArtworkProxy; port 0 picks a
+	// free one, empty leaves it to other replicas. Defaults to "127.0.0.1:8070".
+	ArtworkListen string
 	// Artwork says who makes artwork URLs: ArtworkProxy or ArtworkBus. Defaults to ArtworkProxy.
 	Artwork string
 	// Subsonic says how Subsonic calls travel: SubsonicHTTP or SubsonicBus. Defaults to SubsonicHTTP.
 	Subsonic string
 }
+
+// servesArtwork says whether artwork addresses lead to replicas.
+func (n NavidromeConfig) servesArtwork() bool { return n.ShareURL != "" && n.Artwork == ArtworkProxy }
 
 // HTTPConfig is section [HTTP]: health, metrics and the dashboard.
 type HTTPConfig struct {
@@ -199,8 +227,15 @@ func DefaultConfig() Config {
 			CompileTimeout: time.Minute,
 			CompileWorkers: 2,
 		},
+		Cache: CacheConfig{
+			MaxValue:   1_000_000,
+			MaxEntries: 10_000,
+			MaxBytes:   64_000_000,
+			Copy:       32_000_000,
+			Staleness:  100 * time.Millisecond,
+		},
 		Scheduler: SchedulerConfig{TimeZone: "UTC"},
-		Navidrome: NavidromeConfig{UserHeader: "Remote-User", Artwork: ArtworkProxy, Subsonic: SubsonicHTTP},
+		Navidrome: NavidromeConfig{UserHeader: "Remote-User", ArtworkListen: "127.0.0.1:8070", Artwork: ArtworkProxy, Subsonic: SubsonicHTTP},
 		HTTP:      HTTPConfig{Listen: "127.0.0.1:8080"},
 	}
 }

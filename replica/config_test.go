@@ -186,19 +186,24 @@ func TestValidateNamesTheKeyTheValueAndWhatIsAllowed(t *testing.T) {
 			c.Runtime.Plugin = map[string]replica.RuntimeOverride{"B": {}, "b": {}}
 		}, "[Runtime.Plugin.b]", "", []string{`"B"`}},
 
-		"empty zone":           {func(c *replica.Config) { c.Scheduler.TimeZone = "" }, "[Scheduler] TimeZone", "", []string{`""`, "Europe/Berlin"}},
-		"the machine's zone":   {func(c *replica.Config) { c.Scheduler.TimeZone = "Local" }, "[Scheduler] TimeZone", "", []string{`"Local"`, "same zone"}},
-		"unknown zone":         {func(c *replica.Config) { c.Scheduler.TimeZone = "Mars/Base" }, "[Scheduler] TimeZone", "", []string{`"Mars/Base"`, "Europe/Berlin"}},
-		"URL not http":         {func(c *replica.Config) { c.Navidrome.URL = "music.example.test" }, "[Navidrome] URL", "", []string{`"music.example.test"`, "https://host"}},
-		"URL with a user":      {func(c *replica.Config) { c.Navidrome.URL = "http://u:p@h" }, "[Navidrome] URL", "", []string{"no user"}},
-		"URL with a query":     {func(c *replica.Config) { c.Navidrome.URL = "http://h/?q" }, "[Navidrome] URL", "", []string{"query"}},
-		"header with a colon":  {func(c *replica.Config) { c.Navidrome.UserHeader = "Remote: User" }, "[Navidrome] UserHeader", "", []string{"Remote-User"}},
-		"no header":            {func(c *replica.Config) { c.Navidrome.UserHeader = "" }, "[Navidrome] UserHeader", "", []string{`""`}},
-		"share URL not http":   {func(c *replica.Config) { c.Navidrome.ShareURL = "ftp://h" }, "[Navidrome] ShareURL", "", []string{`"ftp://h"`}},
-		"unknown artwork":      {func(c *replica.Config) { c.Navidrome.Artwork = "x" }, "[Navidrome] Artwork", "", []string{`"proxy" or "bus"`}},
-		"unknown subsonic":     {func(c *replica.Config) { c.Navidrome.Subsonic = "x" }, "[Navidrome] Subsonic", "", []string{`"http" or "bus"`}},
-		"HTTP without port":    {func(c *replica.Config) { c.HTTP.Listen = "localhost" }, "[HTTP] Listen", "", []string{`"localhost"`, "host:port"}},
-		"HTTP token with line": {func(c *replica.Config) { c.HTTP.Token = "a\r\nb" }, "[HTTP] Token", "", []string{"letters, digits"}},
+		"empty zone":               {func(c *replica.Config) { c.Scheduler.TimeZone = "" }, "[Scheduler] TimeZone", "", []string{`""`, "Europe/Berlin"}},
+		"the machine's zone":       {func(c *replica.Config) { c.Scheduler.TimeZone = "Local" }, "[Scheduler] TimeZone", "", []string{`"Local"`, "same zone"}},
+		"unknown zone":             {func(c *replica.Config) { c.Scheduler.TimeZone = "Mars/Base" }, "[Scheduler] TimeZone", "", []string{`"Mars/Base"`, "Europe/Berlin"}},
+		"URL not http":             {func(c *replica.Config) { c.Navidrome.URL = "music.example.test" }, "[Navidrome] URL", "", []string{`"music.example.test"`, "https://host"}},
+		"URL with a user":          {func(c *replica.Config) { c.Navidrome.URL = "http://u:p@h" }, "[Navidrome] URL", "", []string{"no user"}},
+		"URL with a query":         {func(c *replica.Config) { c.Navidrome.URL = "http://h/?q" }, "[Navidrome] URL", "", []string{"query"}},
+		"header with a colon":      {func(c *replica.Config) { c.Navidrome.UserHeader = "Remote: User" }, "[Navidrome] UserHeader", "", []string{"Remote-User"}},
+		"no header":                {func(c *replica.Config) { c.Navidrome.UserHeader = "" }, "[Navidrome] UserHeader", "", []string{`""`}},
+		"share URL alone":          {func(c *replica.Config) { c.Navidrome.ShareURL, c.Navidrome.User = "http://h", "joe" }, "[Navidrome] ShareURL", "[Navidrome] URL", []string{"fetched from Navidrome"}},
+		"share URL without a user": {func(c *replica.Config) { c.Navidrome.ShareURL, c.Navidrome.URL = "http://h", "http://n" }, "[Navidrome] ShareURL", "[Navidrome] User", []string{"as one of its users"}},
+		"no room for a value":      {func(c *replica.Config) { c.Cache.MaxValue = 0 }, "[Cache] MaxValue", "", []string{"0 bytes"}},
+		"too many values":          {func(c *replica.Config) { c.Cache.MaxEntries = 1<<20 + 1 }, "[Cache] MaxEntries", "", []string{"1048577"}},
+		"negative copy":            {func(c *replica.Config) { c.Cache.Copy = -1 }, "[Cache] Copy", "", []string{"-1"}},
+		"share URL not http":       {func(c *replica.Config) { c.Navidrome.ShareURL = "ftp://h" }, "[Navidrome] ShareURL", "", []string{`"ftp://h"`}},
+		"unknown artwork":          {func(c *replica.Config) { c.Navidrome.Artwork = "x" }, "[Navidrome] Artwork", "", []string{`"proxy" or "bus"`}},
+		"unknown subsonic":         {func(c *replica.Config) { c.Navidrome.Subsonic = "x" }, "[Navidrome] Subsonic", "", []string{`"http" or "bus"`}},
+		"HTTP without port":        {func(c *replica.Config) { c.HTTP.Listen = "localhost" }, "[HTTP] Listen", "", []string{`"localhost"`, "host:port"}},
+		"HTTP token with line":     {func(c *replica.Config) { c.HTTP.Token = "a\r\nb" }, "[HTTP] Token", "", []string{"letters, digits"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := completeConfig()
@@ -277,7 +282,8 @@ func TestValidateReportsEveryFaultInTheOrderOfTheFields(t *testing.T) {
 			PoolSize: -1, MaxConcurrent: -1, Queue: -1,
 			Plugin: map[string]replica.RuntimeOverride{"y": {Queue: new(-1)}, "x": {Queue: new(-1), PoolSize: new(-1)}},
 		},
-		Navidrome: replica.NavidromeConfig{URL: "x", ShareURL: "x"},
+		Cache:     replica.CacheConfig{Copy: -1},
+		Navidrome: replica.NavidromeConfig{URL: "x", User: " x", ShareURL: "x", ArtworkListen: "x"},
 		HTTP:      replica.HTTPConfig{Listen: "x", Token: "?"},
 	}
 	want := []string{
@@ -287,7 +293,8 @@ func TestValidateReportsEveryFaultInTheOrderOfTheFields(t *testing.T) {
 		"[Runtime] Isolation", "[Runtime] PoolSize", "[Runtime] InstanceTTL", "[Runtime] MaxConcurrent", "[Runtime] Queue",
 		"[Runtime] Timeout", "[Runtime] MaxTimeout", "[Runtime] MaxMemory", "[Runtime] HostMemory", "[Runtime] CompileTimeout",
 		"[Runtime] CompileWorkers", "[Runtime.Plugin.x] PoolSize", "[Runtime.Plugin.x] Queue", "[Runtime.Plugin.y] Queue",
-		"[Scheduler] TimeZone", "[Navidrome] URL", "[Navidrome] UserHeader", "[Navidrome] ShareURL", "[Navidrome] Artwork",
+		"[Cache] MaxValue", "[Cache] MaxEntries", "[Cache] MaxBytes", "[Cache] Copy", "[Cache] Staleness",
+		"[Scheduler] TimeZone", "[Navidrome] URL", "[Navidrome] UserHeader", "[Navidrome] User", "[Navidrome] ShareURL", "[Navidrome] ArtworkListen", "[Navidrome] Artwork",
 		"[Navidrome] Subsonic", "[HTTP] Listen", "[HTTP] Token",
 	}
 	first := bad.Validate()

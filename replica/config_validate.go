@@ -28,12 +28,9 @@ func (c Config) Validate() error {
 	f.pluginConfig(c.PluginConfig)
 	f.nats(c.NATS)
 	f.runtime(c.Runtime)
+	f.cache(c.Cache)
 	f.timeZone(ConfigKey("Scheduler", "TimeZone"), c.Scheduler.TimeZone)
-	f.webURL(ConfigKey("Navidrome", "URL"), c.Navidrome.URL)
-	f.headerName(ConfigKey("Navidrome", "UserHeader"), c.Navidrome.UserHeader)
-	f.webURL(ConfigKey("Navidrome", "ShareURL"), c.Navidrome.ShareURL)
-	f.choice(ConfigKey("Navidrome", "Artwork"), c.Navidrome.Artwork, ArtworkProxy, ArtworkBus)
-	f.choice(ConfigKey("Navidrome", "Subsonic"), c.Navidrome.Subsonic, SubsonicHTTP, SubsonicBus)
+	f.navidrome(c.Navidrome)
 	if c.HTTP.Listen != "" {
 		f.listen(ConfigKey("HTTP", "Listen"), c.HTTP.Listen)
 	}
@@ -180,6 +177,37 @@ func (f *configFaults) calls(r RuntimeConfig, given RuntimeOverride, section ...
 	}
 }
 
+func (f *configFaults) cache(c CacheConfig) {
+	f.size(ConfigKey("Cache", "MaxValue"), c.MaxValue, "1MB")
+	f.count(ConfigKey("Cache", "MaxEntries"), &c.MaxEntries, 1, configMaxValues)
+	f.size(ConfigKey("Cache", "MaxBytes"), c.MaxBytes, "64MB")
+	if c.Copy < 0 {
+		f.add(ConfigKey("Cache", "Copy"), "%d bytes is not allowed; it takes a size such as \"32MB\", or 0 to turn it off", c.Copy)
+	}
+	f.duration(ConfigKey("Cache", "Staleness"), &c.Staleness)
+}
+
+func (f *configFaults) navidrome(n NavidromeConfig) {
+	urlKey, userKey, shareKey := ConfigKey("Navidrome", "URL"), ConfigKey("Navidrome", "User"), ConfigKey("Navidrome", "ShareURL")
+	f.webURL(urlKey, n.URL)
+	f.headerName(ConfigKey("Navidrome", "UserHeader"), n.UserHeader)
+	if n.User != "" {
+		f.name(userKey, n.User)
+	}
+	shared := f.webURL(shareKey, n.ShareURL) && n.servesArtwork()
+	if n.ArtworkListen != "" {
+		f.listen(ConfigKey("Navidrome", "ArtworkListen"), n.ArtworkListen)
+	}
+	f.choice(ConfigKey("Navidrome", "Artwork"), n.Artwork, ArtworkProxy, ArtworkBus)
+	f.choice(ConfigKey("Navidrome", "Subsonic"), n.Subsonic, SubsonicHTTP, SubsonicBus)
+	if shared && n.URL == "" {
+		f.clash(shareKey, urlKey, "images are fetched from Navidrome: set %s as well, or leave %s out", urlKey, shareKey)
+	}
+	if shared && n.User == "" {
+		f.clash(shareKey, userKey, "images are fetched from Navidrome as one of its users: set %s as well, or leave %s out", userKey, shareKey)
+	}
+}
+
 func (f *configFaults) name(key, name string) {
 	if name == "" || len(name) > configMaxName || strings.TrimSpace(name) != name || !utf8.ValidString(name) ||
 		strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -296,15 +324,18 @@ func (f *configFaults) natsURL(key, list string) {
 	}
 }
 
-func (f *configFaults) webURL(key, address string) {
+// webURL says whether address is empty or good.
+func (f *configFaults) webURL(key, address string) bool {
 	if address == "" {
-		return
+		return true
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !validURLPort(u) || u.User != nil ||
 		u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || len(address) > configMaxURL {
 		f.add(key, "%s is not allowed; it takes http://host or https://host, with a port and a path if need be, but no user, query or fragment", quoteConfig(withoutUserinfo(address)))
+		return false
 	}
+	return true
 }
 
 func validURLPort(u *url.URL) bool {

@@ -66,7 +66,25 @@ const (
 	// StateBucket is the KV bucket of heartbeats and other records of the
 	// cluster.
 	StateBucket = "pluginhost-state"
+	// CacheBucket is the KV bucket of what plugins cache.
+	CacheBucket = "pluginhost-cache"
 )
+
+// ArtworkKey is the key in StateBucket of what signs artwork addresses.
+const ArtworkKey = "artwork.key"
+
+// CacheKey is the key of a plugin's value in CacheBucket.
+func CacheKey(id, key string) string { return Token(id) + "." + Hash(key) }
+
+// CacheKeys matches the keys of all values of a plugin.
+func CacheKeys(id string) string { return Token(id) + ".*" }
+
+// CachePurged is the key in CacheBucket of a marker that all earlier values of a
+// plugin are gone. Its last token is no hash.
+func CachePurged(id string) string { return Token(id) + "." + PurgedToken }
+
+// PurgedToken is the last token of CachePurged.
+const PurgedToken = "="
 
 // HeartbeatKey is the key of a replica's heartbeat in StateBucket.
 func HeartbeatKey(replica string) string { return "replica." + Token(replica) }
@@ -85,6 +103,8 @@ const (
 	// HeaderErrorCode and HeaderError tell a failure (ADR-32).
 	HeaderErrorCode = "Nats-Service-Error-Code"
 	HeaderError     = "Nats-Service-Error"
+	// HeaderVia names the plugins that wait for this call; see FormatVia.
+	HeaderVia = "Pluginhost-Via"
 	// HeaderContentType tells a JSON body.
 	HeaderContentType = "Content-Type"
 	// HeaderTraceParent and HeaderTraceState carry a W3C trace context.

@@ -1,0 +1,28 @@
+package navidrome
+
+import (
+	"context"
+	"net/url"
+)
+
+// SubsonicRequest is one GET of the Subsonic API.
+type SubsonicRequest struct {
+	// Plugin is the id of the plugin that asks.
+	Plugin string
+	// Via are the ids of the plugins that wait for the answer, Plugin the last.
+	Via []string
+	// User is whom the request is made for; whether it may be is the caller's to
+	// have checked.
+	User string
+	// Endpoint is the last part of the path, such as getAlbumList2 or ping.view.
+	Endpoint string
+	// Query has all parameters, u, c, f and v among them.
+	Query url.Values
+}
+
+// Subsonic answers requests of the Subsonic API. It is safe for concurrent use.
+type Subsonic interface {
+	// Subsonic returns the body of the answer, whatever its status. An error says
+	// that there is none.
+	Subsonic(ctx context.Context, request SubsonicRequest) ([]byte, error)
+}
