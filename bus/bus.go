@@ -132,11 +132,8 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if b.js, err = jetstream.New(b.conn); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
-	if _, err := b.js.AccountInfo(ctx); err != nil {
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-			return nil, ErrNoJetStream
-		}
-		return nil, fmt.Errorf("jetstream account: %w", err)
+	if err := b.awaitJetStream(ctx); err != nil {
+		return nil, err
 	}
 	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.copies(), "storage", b.storage().String())
 	return b, nil
@@ -160,6 +157,29 @@ func (b *Bus) connect(ctx context.Context, url string, options []nats.Option) (*
 		case <-ticker.C:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: start it, or name another with --nats", err)
+		}
+	}
+}
+
+// awaitJetStream waits for a cluster that has no leader yet: it may be starting
+// as well.
+func (b *Bus) awaitJetStream(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.config.Patience)
+	defer cancel()
+	for waiting := false; ; waiting = true {
+		attempt, cancel := context.WithTimeout(ctx, connectTimeout)
+		_, err := b.js.AccountInfo(attempt)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+			return ErrNoJetStream
+		case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+			return fmt.Errorf("jetstream account: %w", err)
+		}
+		if !waiting {
+			b.config.Logger.Warn("JetStream does not answer yet", "waiting", b.config.Patience)
 		}
 	}
 }
@@ -198,6 +218,26 @@ func (b *Bus) MaxPayload() int { return int(b.conn.MaxPayload()) }
 
 // Connected says whether the connection is up now.
 func (b *Bus) Connected() bool { return b.conn.IsConnected() }
+
+// awaitConnected waits until the connection is up, or for ctx.
+func (b *Bus) awaitConnected(ctx context.Context) error {
+	if b.conn.IsConnected() {
+		return nil
+	}
+	changed := b.conn.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer b.conn.RemoveStatusListener(changed)
+	for !b.conn.IsConnected() {
+		select {
+		case <-changed:
+			if b.conn.IsClosed() {
+				return nats.ErrConnectionClosed
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("no connection to NATS: %w", ctx.Err())
+		}
+	}
+	return nil
+}
 
 // copies is how many copies JetStream keeps of everything.
 func (b *Bus) copies() int {

@@ -29,6 +29,39 @@ func Server(t testing.TB, options ...func(*server.Options)) *server.Server {
 	return s
 }
 
+// RestartableServer is a server that a test stops and starts again, with the
+// same address and data.
+type RestartableServer struct {
+	t       testing.TB
+	store   string
+	port    int
+	current *server.Server
+}
+
+// Restartable starts a server that is stopped with the test.
+func Restartable(t testing.TB) *RestartableServer {
+	t.Helper()
+	r := &RestartableServer{t: t, store: t.TempDir(), port: server.RANDOM_PORT}
+	r.Start()
+	r.port = r.current.Addr().(*net.TCPAddr).Port
+	return r
+}
+
+// URL is where clients reach it.
+func (r *RestartableServer) URL() string { return r.current.ClientURL() }
+
+// Stop shuts it down and waits for that.
+func (r *RestartableServer) Stop() {
+	r.current.Shutdown()
+	r.current.WaitForShutdown()
+}
+
+// Start starts it again.
+func (r *RestartableServer) Start() {
+	r.t.Helper()
+	r.current = Server(r.t, func(o *server.Options) { o.Port, o.StoreDir = r.port, r.store })
+}
+
 // startServer starts a server that is stopped with the test.
 func startServer(t testing.TB, options ...func(*server.Options)) *server.Server {
 	t.Helper()

@@ -19,15 +19,18 @@ import (
 )
 
 // Binary builds the pluginhost command and returns the file.
-func Binary(t testing.TB) string {
+func Binary(t testing.TB) string { return build(t, "pluginhost", "./cmd/pluginhost") }
+
+// build builds a command of the repository and returns the file.
+func build(t testing.TB, name, dir string) string {
 	t.Helper()
-	file := filepath.Join(guests.CacheDir(t, "bin"), "pluginhost")
+	file := filepath.Join(guests.CacheDir(t, "bin"), name)
 	lock := flock.New(file + ".lock")
 	if err := lock.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	cmd := exec.Command("go", "build", "-o", file, "./cmd/pluginhost")
+	cmd := exec.Command("go", "build", "-o", file, dir)
 	cmd.Dir = guests.Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

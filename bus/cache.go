@@ -1,0 +1,255 @@
+package bus
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+const (
+	cacheStream = "KV_" + subjects.CacheBucket
+	// cacheTimeout bounds one operation: long enough for most elections of a
+	// JetStream leader, and shorter than a call usually may take.
+	cacheTimeout = 5 * time.Second
+	// cacheMarkerTTL is how long the server keeps telling that a value was removed.
+	cacheMarkerTTL = time.Minute
+	// cacheMaxTTL is the longest life of a value.
+	cacheMaxTTL = 100 * 365 * 24 * time.Hour
+	cacheRetry  = 100 * time.Millisecond
+
+	headerOperation = "KV-Operation"
+	operationPurge  = "PURGE"
+)
+
+// ErrCacheLimit says that a value is not stored because a limit of its plugin, or
+// of the NATS server, is reached.
+var ErrCacheLimit = errors.New("limit of the cache")
+
+// CacheConfig configures a Cache.
+type CacheConfig struct {
+	// Copy is how many bytes of values are kept here to answer without asking
+	// NATS; 0 is none.
+	Copy int64
+	// Staleness is for how long such a copy may be answered after another replica
+	// has overwritten the value; above 0 where there are copies.
+	Staleness time.Duration
+}
+
+// CacheLimits bound the cache of one plugin.
+type CacheLimits struct {
+	// MaxEntries is how many values there may be, and MaxBytes how many bytes they
+	// may have together, with their keys. Calls that write at the same moment, here
+	// or on other replicas, can pass them by what they write.
+	MaxEntries int
+	MaxBytes   int64
+}
+
+// Cache is the KV bucket of what plugins cache. It is safe for concurrent use.
+type Cache struct {
+	bus    *Bus
+	config CacheConfig
+	stream jetstream.Stream
+	index  *cacheIndex
+	watch  *cacheWatch
+}
+
+// OpenCache makes the bucket if it is missing and begins to watch it. The caller
+// stops the Cache.
+func (b *Bus) OpenCache(ctx context.Context, config CacheConfig) (*Cache, error) {
+	if _, err := b.ensureBucket(ctx, subjects.CacheBucket); err != nil {
+		return nil, err
+	}
+	stream, err := b.js.Stream(ctx, cacheStream)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cacheStream, err)
+	}
+	c := &Cache{bus: b, config: config, stream: stream, index: newCacheIndex(config.Copy)}
+	c.watch = startCacheWatch(ctx, c)
+	return c, nil
+}
+
+// Stop stops watching. Values can be written and read until then.
+func (c *Cache) Stop() { c.watch.stop() }
+
+// PluginCache is what one plugin caches. It has nothing to close and is safe for
+// concurrent use.
+type PluginCache struct {
+	cache  *Cache
+	id     string
+	token  string
+	limits CacheLimits
+}
+
+// Of returns the cache of one plugin.
+func (c *Cache) Of(id string, limits CacheLimits) *PluginCache {
+	return &PluginCache{cache: c, id: id, token: subjects.Token(id), limits: limits}
+}
+
+// Set stores a value for ttl, in whole seconds from 1 second to 100 years. A
+// value over a limit is ErrCacheLimit. After another error it may be stored or
+// not.
+func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	hash := sha256.Sum256([]byte(key))
+	record := cacheRecord(key, value)
+	if err := p.admit(hash, int64(len(record))); err != nil {
+		return err
+	}
+	ttl = min(max(ttl.Truncate(time.Second), time.Second), cacheMaxTTL)
+	msg := nats.NewMsg(p.subject(key))
+	msg.Data = record
+	index := p.cache.index
+	asked := index.now()
+	ack, err := p.cache.publish(ctx, msg, ttl)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	index.store(p.token, hash, ack.Sequence, record, ttl, asked)
+	return nil
+}
+
+// admit refuses what would pass a limit.
+func (p *PluginCache) admit(hash cacheKey, record int64) error {
+	limits := p.limits
+	if most := int64(p.cache.bus.MaxResponse()); record > most {
+		return fmt.Errorf("%w: value and key have %d bytes together, and %d fit the NATS server's max_payload", ErrCacheLimit, record, most)
+	}
+	for swept := false; ; swept = true {
+		entries, bytes := p.cache.index.usage(p.token, hash)
+		switch {
+		case entries < limits.MaxEntries && bytes+record <= limits.MaxBytes:
+			return nil
+		case !swept:
+			p.cache.index.sweep(p.token)
+		case entries >= limits.MaxEntries:
+			return fmt.Errorf("%w: the plugin has %d values, [Cache] MaxEntries is %d", ErrCacheLimit, entries, limits.MaxEntries)
+		default:
+			return fmt.Errorf("%w: the plugin's values have %d bytes, and this one %d more: [Cache] MaxBytes is %d", ErrCacheLimit, bytes, record, limits.MaxBytes)
+		}
+	}
+}
+
+// Get returns the value of a key and whether there is one. The value is not to
+// be changed. A write of this replica is seen at once; that of another at once
+// where there is no copy, and within the staleness where there is.
+func (p *PluginCache) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	hash := sha256.Sum256([]byte(key))
+	record, ask := p.cache.index.copyOf(p.token, hash, p.cache.config.Staleness)
+	if ask {
+		p.cache.watch.ask()
+	}
+	if record == nil {
+		var err error
+		if record, err = p.fetch(ctx, key, hash); err != nil {
+			return nil, false, fmt.Errorf("cache: %w", err)
+		}
+	}
+	if record == nil {
+		return nil, false, nil
+	}
+	value, err := cacheValue(record, key)
+	if err != nil {
+		p.cache.bus.config.Logger.Warn("a value of the cache cannot be read", "plugin", p.id, "subject", p.subject(key), "error", err)
+		return nil, false, nil
+	}
+	return value, true, nil
+}
+
+// fetch asks the stream's leader; nil is no value.
+func (p *PluginCache) fetch(ctx context.Context, key string, hash cacheKey) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+	defer cancel()
+	asked := p.cache.index.now()
+	var msg *jetstream.RawStreamMsg
+	err := p.cache.insist(ctx, func() (err error) {
+		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(key))
+		return err
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case msg.Header.Get(headerOperation) != "", msg.Header.Get(jetstream.MarkerReasonHeader) != "":
+		return nil, nil
+	}
+	p.cache.index.store(p.token, hash, msg.Sequence, msg.Data, cacheTTL(msg.Header.Get(jetstream.MsgTTLHeader)), asked)
+	return msg.Data, nil
+}
+
+// Remove removes a value, which need not be there.
+func (p *PluginCache) Remove(ctx context.Context, key string) error {
+	hash := sha256.Sum256([]byte(key))
+	if !p.cache.index.has(p.token, hash) {
+		// Every removal leaves a marker for a while: none for what is not there.
+		record, err := p.fetch(ctx, key, hash)
+		if err != nil {
+			return fmt.Errorf("cache: %w", err)
+		}
+		if record == nil {
+			return nil
+		}
+	}
+	msg := nats.NewMsg(p.subject(key))
+	msg.Header.Set(headerOperation, operationPurge)
+	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	ack, err := p.cache.publish(ctx, msg, cacheMarkerTTL)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	p.cache.index.remove(p.token, hash, ack.Sequence)
+	return nil
+}
+
+func (p *PluginCache) subject(key string) string {
+	return "$KV." + subjects.CacheBucket + "." + p.token + "." + subjects.Hash(key)
+}
+
+// publish writes to the bucket.
+func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (ack *jetstream.PubAck, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+	defer cancel()
+	err = c.insist(ctx, func() (err error) {
+		ack, err = c.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithRetryAttempts(0))
+		return err
+	})
+	return ack, err
+}
+
+// insist repeats an operation until somebody answers it: a stream has no leader
+// for a while when that dies, and a bucket in memory goes with its server. An
+// operation does not begin without a connection: what nats.go keeps to send
+// later would overwrite what others have written until then.
+func (c *Cache) insist(ctx context.Context, operation func() error) error {
+	for {
+		if err := c.bus.awaitConnected(ctx); err != nil {
+			return err
+		}
+		err := operation()
+		if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return err
+		}
+		c.watch.ask() // which makes the bucket anew if it is gone
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(cacheRetry):
+		}
+	}
+}
+
+// cacheTTL is the duration in a header; of a message without one, which never
+// ends, the longest.
+func cacheTTL(text string) time.Duration {
+	ttl, err := time.ParseDuration(text)
+	if err != nil || ttl <= 0 || ttl > cacheMaxTTL {
+		return cacheMaxTTL
+	}
+	return ttl
+}

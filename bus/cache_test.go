@@ -1,0 +1,474 @@
+package bus_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
+)
+
+// staleness is the default of [Cache] Staleness.
+const staleness = 100 * time.Millisecond
+
+var roomy = bus.CacheLimits{MaxEntries: 10_000, MaxBytes: 64e6}
+
+// openCache opens the cache of one replica, with a copy unless copied is 0.
+func openCache(t *testing.T, url string, copied int64) *bus.Cache {
+	t.Helper()
+	c, err := open(t, url).OpenCache(t.Context(), bus.CacheConfig{Copy: copied, Staleness: staleness})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	return c
+}
+
+func set(t *testing.T, p *bus.PluginCache, key, value string) {
+	t.Helper()
+	if err := p.Set(t.Context(), key, []byte(value), time.Hour); err != nil {
+		t.Fatalf("set %.20q: %v", key, err)
+	}
+}
+
+// get returns a value, or "absent".
+func get(t *testing.T, p *bus.PluginCache, key string) string {
+	t.Helper()
+	value, found, err := p.Get(t.Context(), key)
+	if err != nil {
+		t.Fatalf("get %.20q: %v", key, err)
+	}
+	if !found {
+		return "absent"
+	}
+	return string(value)
+}
+
+func wantValue(t *testing.T, p *bus.PluginCache, key, want string) {
+	t.Helper()
+	if got := get(t, p, key); got != want {
+		t.Errorf("%.20q is %.40q, want %.40q", key, got, want)
+	}
+}
+
+// modes runs a test with a local copy and without.
+func modes(t *testing.T, test func(t *testing.T, copied int64)) {
+	for name, copied := range map[string]int64{"with a copy": 32e6, "without a copy": 0} {
+		t.Run(name, func(t *testing.T) { test(t, copied) })
+	}
+}
+
+func TestAReplicaReadsItsOwnWritesAtOnce(t *testing.T) {
+	modes(t, func(t *testing.T, copied int64) {
+		p := openCache(t, testenv.NATS(t), copied).Of("p", roomy)
+		wantValue(t, p, "k", "absent")
+		for i := range 200 {
+			set(t, p, "k", strconv.Itoa(i))
+			wantValue(t, p, "k", strconv.Itoa(i))
+			if i%10 == 9 {
+				if err := p.Remove(t.Context(), "k"); err != nil {
+					t.Fatal(err)
+				}
+				wantValue(t, p, "k", "absent")
+			}
+		}
+		if err := p.Remove(t.Context(), "never there"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAnyBytesAreAKey(t *testing.T) {
+	url := testenv.NATS(t)
+	first, second := openCache(t, url, 32e6), openCache(t, url, 0)
+	keys := []string{"", "\u200b", "*", ">", ".", "a.b", "a b", "$KV", "=", "=00", "\x00", "\xff\xfe", "é", "a:b", strings.Repeat("k", 64<<10), strings.Repeat("k", 64<<10+1)}
+	for i, key := range keys {
+		set(t, first.Of("p", roomy), key, strconv.Itoa(i))
+	}
+	for i, key := range keys {
+		for name, cache := range map[string]*bus.Cache{"first": first, "second": second} {
+			t.Run(fmt.Sprintf("%.10q on the %s replica", key, name), func(t *testing.T) {
+				wantValue(t, cache.Of("p", roomy), key, strconv.Itoa(i))
+			})
+		}
+	}
+}
+
+func TestPluginsDoNotSeeEachOthersValues(t *testing.T) {
+	c := openCache(t, testenv.NATS(t), 32e6)
+	// In Navidrome these two were the same.
+	set(t, c.Of("a", roomy), "b:c", "of a")
+	wantValue(t, c.Of("a:b", roomy), "c", "absent")
+	set(t, c.Of("a:b", roomy), "c", "of a:b")
+	wantValue(t, c.Of("a", roomy), "b:c", "of a")
+	// These share a prefix of their subjects.
+	set(t, c.Of("a.b", roomy), "k", "of a.b")
+	wantValue(t, c.Of("a", roomy), "k", "absent")
+}
+
+func TestAValueEndsAfterItsTimeHoweverOftenItIsRead(t *testing.T) {
+	modes(t, func(t *testing.T, copied int64) {
+		url := testenv.NATS(t)
+		writer, reader := openCache(t, url, copied).Of("p", roomy), openCache(t, url, copied).Of("p", roomy)
+		begun := time.Now()
+		if err := writer.Set(t.Context(), "k", []byte("v"), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		set(t, writer, "kept", "v")
+		for _, p := range []*bus.PluginCache{writer, reader} {
+			for {
+				got := get(t, p, "k")
+				// The copy of the writer counts from the write as well.
+				if got == "absent" && time.Since(begun) < time.Second {
+					t.Fatal("it ended early")
+				}
+				if got == "absent" {
+					break
+				}
+				if t.Context().Err() != nil || time.Since(begun) > wait {
+					t.Fatal("it does not end")
+				}
+			}
+		}
+		wantValue(t, reader, "kept", "v")
+	})
+}
+
+// awaitValue reads until another replica's write is seen.
+func awaitValue(t *testing.T, p *bus.PluginCache, key, want string) {
+	t.Helper()
+	deadline := time.Now().Add(wait)
+	for get(t, p, key) != want {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q never became %q", key, want)
+		}
+	}
+}
+
+func TestWithoutACopyAnotherReplicasWriteIsSeenAtOnce(t *testing.T) {
+	url := testenv.NATS(t)
+	writer, reader := openCache(t, url, 32e6).Of("p", roomy), openCache(t, url, 0).Of("p", roomy)
+	for i := range 200 {
+		set(t, writer, "k", strconv.Itoa(i))
+		wantValue(t, reader, "k", strconv.Itoa(i))
+	}
+}
+
+func TestAMissSeesAnotherReplicasWriteAtOnce(t *testing.T) {
+	url := testenv.NATS(t)
+	writer, reader := openCache(t, url, 32e6).Of("p", roomy), openCache(t, url, 32e6).Of("p", roomy)
+	for i := range 100 {
+		key := strconv.Itoa(i)
+		wantValue(t, reader, key, "absent")
+		set(t, writer, key, "v")
+		wantValue(t, reader, key, "v")
+	}
+}
+
+// Two replicas overwrite values all the time, each its own, and both read all of
+// them. A read that begins later than the staleness after a write was
+// acknowledged must see that one or a later one.
+func TestNoCopyIsOlderThanTheStaleness(t *testing.T) {
+	url := testenv.NATS(t)
+	caches := []*bus.Cache{openCache(t, url, 32e6), openCache(t, url, 32e6)}
+	set(t, caches[0].Of("p", roomy), "stays", "v") // or the stream's first sequence would tell
+	type write struct {
+		n  int
+		at time.Time // when it was acknowledged
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	var reads, older atomic.Int64
+	var group sync.WaitGroup
+	for k := range 4 {
+		key := strconv.Itoa(k)
+		var newest atomic.Pointer[write]
+		newest.Store(&write{})
+		group.Go(func() {
+			for n := 1; ctx.Err() == nil; n++ {
+				if err := caches[k%2].Of("p", roomy).Set(context.Background(), key, []byte(strconv.Itoa(n)), time.Hour); err != nil {
+					t.Error(err)
+				}
+				newest.Store(&write{n, time.Now()})
+				<-time.After(time.Duration(7+40*k) * time.Millisecond)
+			}
+		})
+		for replica, cache := range caches {
+			group.Go(func() {
+				for ctx.Err() == nil {
+					want, begun := newest.Load(), time.Now()
+					value, _, err := cache.Of("p", roomy).Get(context.Background(), key)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					reads.Add(1)
+					got, _ := strconv.Atoi(string(value))
+					if got >= want.n {
+						continue
+					}
+					older.Add(1)
+					if age := begun.Sub(want.at); age > staleness || replica == k%2 {
+						t.Errorf("replica %d read %d of %s, and %d was written %v ago", replica, got, key, want.n, age)
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+	t.Logf("%d reads, %d of them older than the newest write", reads.Load(), older.Load())
+}
+
+func TestLimitsOfAPlugin(t *testing.T) {
+	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 64 << 10 })
+	c := openCache(t, url, 32e6)
+	value := func(n int) []byte { return bytes.Repeat([]byte("v"), n) }
+	tests := map[string]struct {
+		limits   bus.CacheLimits
+		fits     []int // sizes of values that are stored one after the other
+		tooLarge int
+	}{
+		"entries":        {bus.CacheLimits{MaxEntries: 3, MaxBytes: 1e6}, []int{1, 1, 1}, 1},
+		"bytes":          {bus.CacheLimits{MaxEntries: 100, MaxBytes: 10_000}, []int{4000, 4000}, 4000},
+		"of the server":  {roomy, []int{60 << 10}, 64 << 10},
+		"no byte at all": {bus.CacheLimits{MaxEntries: 1, MaxBytes: 1}, nil, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p, neighbour := c.Of(name, test.limits), c.Of(name+" 2", test.limits)
+			for i, size := range test.fits {
+				if err := p.Set(t.Context(), strconv.Itoa(i), value(size), time.Hour); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := p.Set(t.Context(), "more", value(test.tooLarge), time.Hour); !errors.Is(err, bus.ErrCacheLimit) {
+				t.Fatalf("got %v, want ErrCacheLimit", err)
+			}
+			wantValue(t, p, "more", "absent")
+			if len(test.fits) == 0 {
+				return
+			}
+			// What was there stays, can be overwritten, and makes room when it goes;
+			// another plugin has limits of its own.
+			wantValue(t, p, "0", string(value(test.fits[0])))
+			set(t, p, "0", "w")
+			if err := neighbour.Set(t.Context(), "0", value(test.fits[0]), time.Hour); err != nil {
+				t.Error(err)
+			}
+			for i := range test.fits {
+				if err := p.Remove(t.Context(), strconv.Itoa(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set(t, p, "more", "w")
+		})
+	}
+}
+
+func TestLimitsCountWhatOtherReplicasWrote(t *testing.T) {
+	url := testenv.NATS(t)
+	limits := bus.CacheLimits{MaxEntries: 3, MaxBytes: 1e6}
+	other, p := openCache(t, url, 32e6).Of("p", limits), openCache(t, url, 32e6).Of("p", limits)
+	for i := range 3 {
+		set(t, other, strconv.Itoa(i), "v")
+	}
+	// The watch may lag by a moment, and passing the limit by it is allowed.
+	for i := 3; ; i++ {
+		err := p.Set(t.Context(), strconv.Itoa(i), []byte("v"), time.Hour)
+		if errors.Is(err, bus.ErrCacheLimit) {
+			break
+		}
+		if err != nil || i > 10_000 {
+			t.Fatalf("value %d of 3: %v", i, err)
+		}
+	}
+}
+
+func TestPurgingAPluginsCacheReachesCopies(t *testing.T) {
+	url := testenv.NATS(t)
+	c := openCache(t, url, 32e6)
+	p, other := c.Of("p.q", roomy), c.Of("p", roomy)
+	for i := range 10 {
+		set(t, p, strconv.Itoa(i), "v")
+	}
+	set(t, other, "0", "v")
+	operator := client.New(testenv.Connect(t, url))
+	if err := operator.PurgeCache(t.Context(), "p.q"); err != nil {
+		t.Fatal(err)
+	}
+	awaitValue(t, p, "0", "absent")
+	wantValue(t, other, "0", "v")
+	set(t, p, "0", "new")
+	wantValue(t, p, "0", "new")
+	if err := operator.PurgeCache(t.Context(), "nobody"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValuesSurviveTheServer(t *testing.T) {
+	modes(t, func(t *testing.T, copied int64) {
+		server := testenv.Restartable(t)
+		p := openCache(t, server.URL(), copied).Of("p", roomy)
+		set(t, p, "k", "before")
+		wantValue(t, p, "k", "before")
+		server.Stop()
+		<-time.After(staleness * 2) // no copy may be answered any more
+		short, cancel := context.WithTimeout(t.Context(), staleness)
+		defer cancel()
+		if value, found, err := p.Get(short, "k"); err == nil {
+			t.Errorf("without a server: %q, %t", value, found)
+		}
+		short, cancel = context.WithTimeout(t.Context(), staleness)
+		defer cancel()
+		if err := p.Set(short, "k", []byte("meanwhile"), time.Hour); err == nil {
+			t.Error("a value was stored without a server")
+		}
+		server.Start()
+		// The write that failed does not arrive later.
+		wantValue(t, p, "k", "before")
+		set(t, p, "k", "after")
+		wantValue(t, p, "k", "after")
+		wantValue(t, openCache(t, server.URL(), copied).Of("p", roomy), "k", "after")
+	})
+}
+
+func TestABucketThatIsGoneIsMadeAnew(t *testing.T) {
+	url := testenv.NATS(t)
+	modes(t, func(t *testing.T, copied int64) {
+		p, other := openCache(t, url, copied).Of("p", roomy), openCache(t, url, copied).Of("p", roomy)
+		js, err := jetstream.New(testenv.Connect(t, url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			set(t, p, "k", "old")
+			wantValue(t, p, "k", "old")
+			wantValue(t, other, "k", "old")
+			if err := js.DeleteStream(t.Context(), "KV_"+subjects.CacheBucket); err != nil {
+				t.Fatal(err)
+			}
+			set(t, p, "k2", "new")
+			wantValue(t, p, "k2", "new")
+			awaitValue(t, p, "k", "absent")
+			awaitValue(t, other, "k", "absent")
+			if err := p.Remove(t.Context(), "k2"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestAPurgeOfTheBucketReachesCopies(t *testing.T) {
+	url := testenv.NATS(t)
+	p := openCache(t, url, 32e6).Of("p", roomy)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "KV_"+subjects.CacheBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, p, "k", "v")
+	wantValue(t, p, "k", "v")
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitValue(t, p, "k", "absent")
+}
+
+// What others put into the bucket, or how they made it, must not bring a replica
+// down.
+func TestForeignMessagesInTheBucketAreIgnored(t *testing.T) {
+	url := testenv.NATS(t)
+	p := openCache(t, url, 32e6).Of("p", roomy)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := "$KV." + subjects.CacheBucket + "."
+	for _, subject := range []string{"x", "p.x", "p.x.y", "p." + strings.Repeat("0", 63), "p." + strings.Repeat("g", 64), "p." + strings.Repeat("0", 66), subjects.CachePurged("p"), subjects.CacheKey("p", "k")} {
+		for _, body := range []string{"", "garbage", "\x01", "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
+			if _, err := js.Publish(t.Context(), prefix+subject, []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantValue(t, p, "k", "absent")
+	set(t, p, "k", "v")
+	wantValue(t, p, "k", "v")
+}
+
+// The stream's leader is killed: no acknowledged value is lost, and the
+// connection survives.
+func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
+	cluster := testenv.StartNATSCluster(t)
+	b := open(t, cluster.URL())
+	c, err := b.OpenCache(t.Context(), bus.CacheConfig{Copy: 32e6, Staleness: staleness})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	p := c.Of("p", roomy)
+	js, err := jetstream.New(testenv.Connect(t, cluster.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := map[string]string{}
+	write := func(value string) (failed int) {
+		for i := range 50 {
+			key := strconv.Itoa(i)
+			if err := p.Set(t.Context(), key, []byte(value), time.Hour); err != nil {
+				failed++
+				delete(acknowledged, key) // it may be stored or not
+				return failed
+			}
+			acknowledged[key] = value
+		}
+		return 0
+	}
+	if failed := write("before"); failed > 0 {
+		t.Fatal("not stored")
+	}
+	stream, err := js.Stream(t.Context(), "KV_"+subjects.CacheBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := stream.CachedInfo()
+	if info.Config.Replicas != 3 || info.Config.AllowDirect || info.Config.MaxMsgsPerSubject != 1 {
+		t.Errorf("the bucket is %+v", info.Config)
+	}
+	cluster.Kill(info.Cluster.Leader)
+	deadline := time.Now().Add(wait * 2)
+	for n := 0; write(fmt.Sprintf("after %d", n)) > 0; n++ {
+		if time.Now().After(deadline) {
+			t.Fatal("no leader is elected")
+		}
+	}
+	for key, want := range acknowledged {
+		wantValue(t, p, key, want)
+	}
+	cluster.Start(info.Cluster.Leader)
+	other := openCache(t, cluster.URL(), 0).Of("p", roomy)
+	for key, want := range acknowledged {
+		wantValue(t, other, key, want)
+	}
+	select {
+	case <-b.Closed():
+		t.Error("the connection is gone for good")
+	default:
+	}
+}

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// purgeTTL is how long the marker stays that tells replicas of a purge.
+const purgeTTL = time.Minute
+
+// PurgeCache removes everything that a plugin has cached. It asks JetStream
+// itself, so no replica need be running; the user needs the rights of an
+// operator.
+func (c *Client) PurgeCache(ctx context.Context, id string) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
+		defer cancel()
+	}
+	err := c.purgeCache(ctx, id)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // without a bucket nothing was ever cached
+		return fmt.Errorf("purge the cache of %s: %w", id, err)
+	}
+	return nil
+}
+
+func (c *Client) purgeCache(ctx context.Context, id string) error {
+	js, err := jetstream.New(c.conn)
+	if err != nil {
+		return err
+	}
+	stream, err := js.Stream(ctx, "KV_"+subjects.CacheBucket)
+	if err != nil {
+		return err
+	}
+	prefix := "$KV." + subjects.CacheBucket + "."
+	// The marker first, so that what is written after it stays.
+	marker := nats.NewMsg(prefix + subjects.CachePurged(id))
+	marker.Header.Set("KV-Operation", "PURGE")
+	ack, err := js.PublishMsg(ctx, marker, jetstream.WithMsgTTL(purgeTTL))
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(prefix+subjects.CacheKeys(id)), jetstream.WithPurgeSequence(ack.Sequence))
+}

@@ -1,0 +1,112 @@
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+// NATSCluster is three NATS servers with clustered JetStream, each a process of
+// its own that a test can kill. They end with the test.
+type NATSCluster struct {
+	t       testing.TB
+	binary  string
+	servers []*clusterServer
+}
+
+// clusterServer is one of them; its name is n0, n1 or n2.
+type clusterServer struct {
+	name, url, config string
+	process           *exec.Cmd
+}
+
+// StartNATSCluster returns when JetStream takes work.
+func StartNATSCluster(t testing.TB) *NATSCluster {
+	t.Helper()
+	c := &NATSCluster{t: t, binary: build(t, "natsserver", "./testenv/natsserver")}
+	ports := freePorts(t, 6)
+	dir := t.TempDir()
+	var routes []string
+	for _, port := range ports[:3] {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	}
+	for i := range 3 {
+		s := &clusterServer{name: fmt.Sprintf("n%d", i), url: fmt.Sprintf("nats://127.0.0.1:%d", ports[3+i])}
+		s.config = filepath.Join(dir, s.name+".conf")
+		config := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\ncluster { name: test, listen: 127.0.0.1:%d, routes: [%s] }\n",
+			s.name, ports[3+i], filepath.Join(dir, s.name), ports[i], strings.Join(routes, ", "))
+		if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.servers = append(c.servers, s)
+		c.Start(s.name)
+	}
+	t.Cleanup(func() {
+		for _, s := range c.servers {
+			c.Kill(s.name)
+		}
+	})
+	await(t, "the JetStream cluster takes no work", c.ready)
+	return c
+}
+
+// ready says whether the servers know a leader and each other.
+func (c *NATSCluster) ready() bool {
+	for _, s := range c.servers {
+		conn, err := nats.Connect(s.url)
+		if err != nil {
+			return false
+		}
+		js, err := conn.JetStream(nats.MaxWait(startTimeout / 10))
+		if err == nil {
+			_, err = js.AddStream(&nats.StreamConfig{Name: "READY", Subjects: []string{"ready"}, Replicas: 3, Storage: nats.MemoryStorage})
+		}
+		conn.Close()
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// URL names all servers, as clients should.
+func (c *NATSCluster) URL() string {
+	urls := make([]string, len(c.servers))
+	for i, s := range c.servers {
+		urls[i] = s.url
+	}
+	return strings.Join(urls, ",")
+}
+
+// Kill ends a server with SIGKILL.
+func (c *NATSCluster) Kill(name string) {
+	s := c.server(name)
+	_ = s.process.Process.Signal(syscall.SIGKILL) // it may be dead already
+	_ = s.process.Wait()
+}
+
+// Start starts a server, which may have been killed before.
+func (c *NATSCluster) Start(name string) {
+	c.t.Helper()
+	s := c.server(name)
+	s.process = exec.Command(c.binary, s.config)
+	if err := s.process.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *NATSCluster) server(name string) *clusterServer {
+	for _, s := range c.servers {
+		if s.name == name {
+			return s
+		}
+	}
+	c.t.Fatalf("no server %s", name)
+	return nil
+}
