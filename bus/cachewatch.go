@@ -135,7 +135,7 @@ func (w *cacheWatch) confirm(ctx context.Context, created time.Time) error {
 		return err
 	}
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // see above
 	}
 	last := info.State.LastSeq
 	if !info.Created.Equal(created) || last < applied {
@@ -145,7 +145,7 @@ func (w *cacheWatch) confirm(ctx context.Context, created time.Time) error {
 		// What is missing may be gone from the stream.
 		newest, err := w.newest(ctx)
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // see above
 		}
 		if err := w.catchUp(ctx, newest); err != nil {
 			return err

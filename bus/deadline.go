@@ -11,7 +11,8 @@ import (
 // anything, and a timer that nobody looks at costs more than all the rest of a
 // context, so it is started only by Done.
 type deadline struct {
-	at time.Time
+	at  time.Time
+	via []string // see Via; set before the context is used
 
 	mu     sync.Mutex
 	timer  context.Context // nil until it is needed
@@ -28,6 +29,9 @@ func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
 
 // Value implements context.Context.
 func (d *deadline) Value(key any) any {
+	if key == (viaKey{}) {
+		return d.via
+	}
 	d.mu.Lock()
 	timer := d.timer
 	d.mu.Unlock()

@@ -48,7 +48,13 @@ func (x *exchange) run() {
 		x.reply(nil, err)
 		return
 	}
+	via, err := x.endpoint.via(x.request.Header)
+	if err != nil {
+		x.reply(nil, err)
+		return
+	}
 	ctx := newDeadline(timeout)
+	ctx.via = via
 	defer ctx.end()
 	x.ctx = ctx
 	body := x.request.Data

@@ -88,6 +88,9 @@ func (c *Client) once(ctx context.Context, id string, request call) ([]byte, err
 	if request.json {
 		msg.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
 	}
+	if ids := via(ctx); len(ids) > 0 {
+		msg.Header.Set(subjects.HeaderVia, subjects.FormatVia(ids))
+	}
 	reply, err := c.conn.RequestMsgWithContext(ctx, msg)
 	switch {
 	case err == nil:

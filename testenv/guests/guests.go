@@ -19,6 +19,9 @@ const (
 	Probe = "probe"
 	// Lifecycle has an OnInit that fails as its configuration says.
 	Lifecycle = "lifecycle"
+	// Services calls the host services cache, artwork and subsonicapi as the name
+	// in the request says; see its source.
+	Services = "services"
 )
 
 // Path compiles one of the guests below src and returns the file. The work is
