@@ -67,7 +67,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		methods:   make(map[string]bus.Method),
 		callbacks: make(map[string]bus.Method),
 	}
-	if g.services, err = grant(s.config, s.entry, g.log); err != nil {
+	if g.services, err = r.grant(s.config, s.entry, g.log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -111,14 +111,26 @@ func generationID(config *Config, entry plugin.Entry, wasm []byte) (string, erro
 // effectiveSettings are those that a plugin behaves by. One without a manifest
 // may behave by any.
 func effectiveSettings(config *Config, id string, manifest *plugin.Manifest) ([]byte, error) {
-	type navidrome struct{ URL, UserHeader string }
+	type reach struct{ URL, UserHeader string }
 	settings := struct {
 		Config    map[string]string
 		Runtime   RuntimeConfig
-		Navidrome *navidrome `json:",omitempty"`
+		Navidrome *reach  `json:",omitempty"`
+		Subsonic  string  `json:",omitempty"`
+		Cache     []int64 `json:",omitempty"`
 	}{Config: config.PluginConfigFor(id), Runtime: config.Runtime.For(id)}
-	if manifest == nil || manifest.Permissions.HTTP != nil {
-		settings.Navidrome = &navidrome{config.Navidrome.URL, config.Navidrome.UserHeader}
+	var permissions *plugin.Permissions
+	if manifest != nil {
+		permissions = &manifest.Permissions
+	}
+	if permissions == nil || permissions.HTTP != nil || permissions.SubsonicAPI != nil {
+		settings.Navidrome = &reach{config.Navidrome.URL, config.Navidrome.UserHeader}
+	}
+	if permissions == nil || permissions.SubsonicAPI != nil {
+		settings.Subsonic = config.Navidrome.Subsonic
+	}
+	if permissions == nil || permissions.Cache != nil {
+		settings.Cache = []int64{config.Cache.MaxValue, int64(config.Cache.MaxEntries), config.Cache.MaxBytes}
 	}
 	return json.Marshal(settings)
 }

@@ -43,6 +43,11 @@ func (r *Replica) Reconfigure(ctx context.Context, config Config) (Reconfigured,
 	}
 	r.longest.Store(max(r.longest.Load(), int64(config.Runtime.LongestTimeout())))
 	r.config.Store(&config)
+	if r.artwork.address() != "" {
+		if err := r.artwork.covers.use(&config); err != nil {
+			return result, err
+		}
+	}
 	if !config.Plugins.Enabled {
 		return result, nil
 	}
@@ -105,6 +110,11 @@ func (c *Config) keepFixed(running *Config) (changed []string) {
 	keep(&changed, &c.Runtime.HostMemory, running.Runtime.HostMemory, "Runtime", "HostMemory")
 	keep(&changed, &c.Runtime.CompileTimeout, running.Runtime.CompileTimeout, "Runtime", "CompileTimeout")
 	keep(&changed, &c.Runtime.CompileWorkers, running.Runtime.CompileWorkers, "Runtime", "CompileWorkers")
+	keep(&changed, &c.Cache.Copy, running.Cache.Copy, "Cache", "Copy")
+	keep(&changed, &c.Cache.Staleness, running.Cache.Staleness, "Cache", "Staleness")
+	keep(&changed, &c.Navidrome.ShareURL, running.Navidrome.ShareURL, "Navidrome", "ShareURL")
+	keep(&changed, &c.Navidrome.ArtworkListen, running.Navidrome.ArtworkListen, "Navidrome", "ArtworkListen")
+	keep(&changed, &c.Navidrome.Artwork, running.Navidrome.Artwork, "Navidrome", "Artwork")
 	keep(&changed, &c.HTTP.Listen, running.HTTP.Listen, "HTTP", "Listen")
 	keep(&changed, &c.HTTP.Token, running.HTTP.Token, "HTTP", "Token")
 	c.pace, c.onLook = running.pace, running.onLook

@@ -42,6 +42,8 @@ type Replica struct {
 	bus       *bus.Bus
 	runtime   *wasmrt.Runtime
 	heartbeat *bus.Heartbeat
+	cache     *bus.Cache
+	artwork   *artworkProxy // nil where Navidrome makes the addresses of images
 	control   *bus.Control
 	discovery *bus.Discovery
 	health    *health
@@ -149,6 +151,12 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		return err
 	}
 	if r.heartbeat, err = r.bus.StartHeartbeat(ctx, r.id, func() any { return r.record() }); err != nil {
+		return err
+	}
+	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
+		return err
+	}
+	if r.artwork, err = r.startArtwork(ctx, config); err != nil {
 		return err
 	}
 	if r.discovery, err = r.bus.StartDiscovery(); err != nil {
@@ -275,6 +283,10 @@ func (r *Replica) URL() string { return r.bus.URL() }
 // HTTPAddress is where health is told: host:port, or empty where that is off.
 func (r *Replica) HTTPAddress() string { return r.health.address() }
 
+// ArtworkAddress is where artwork is served to the public: host:port, or empty
+// where that is off.
+func (r *Replica) ArtworkAddress() string { return r.artwork.address() }
+
 // Lost is closed when the NATS connection is gone for good.
 func (r *Replica) Lost() <-chan struct{} { return r.bus.Closed() }
 
@@ -310,6 +322,10 @@ func (r *Replica) drain(ctx context.Context) error {
 	}
 	if r.discovery != nil {
 		errs = append(errs, r.discovery.Stop())
+	}
+	errs = append(errs, r.artwork.stop(ctx))
+	if r.cache != nil {
+		r.cache.Stop()
 	}
 	if r.heartbeat != nil {
 		if err := r.heartbeat.Stop(ctx); err != nil {

@@ -9,11 +9,18 @@ import (
 	"slices"
 
 	"github.com/pluginhost/pluginhost/api/host"
+	apiartwork "github.com/pluginhost/pluginhost/api/host/artwork"
+	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
 	apihttp "github.com/pluginhost/pluginhost/api/host/http"
+	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/hostsvc/artwork"
+	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
 	hosthttp "github.com/pluginhost/pluginhost/hostsvc/http"
+	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -27,45 +34,121 @@ type services struct {
 }
 
 // grant makes the services that a manifest asks for.
-func grant(config *Config, entry plugin.Entry, log *slog.Logger) (services, error) {
-	var s services
-	permissions := entry.Manifest.Permissions
-	if p := permissions.HTTP; p != nil {
-		navidrome, err := navidromeURL(config)
+func (r *Replica) grant(config *Config, entry plugin.Entry, log *slog.Logger) (services, error) {
+	g := granting{replica: r, config: config, entry: entry, log: log}
+	offers := map[string]func() ([]host.Function, error){
+		"http":        g.http,
+		"config":      g.settings,
+		"cache":       g.cache,
+		"artwork":     g.artwork,
+		"subsonicapi": g.subsonicAPI,
+	}
+	for _, permission := range entry.Manifest.Permissions.Granted() {
+		offer, offered := offers[permission]
+		if !offered {
+			g.missing = append(g.missing, permission)
+			continue
+		}
+		functions, err := offer()
 		if err != nil {
-			return s, err
+			return services{}, errors.Join(fmt.Errorf("permission %s: %w", permission, err), g.close())
 		}
-		service, err := hosthttp.New(hosthttp.Config{
-			PluginID:          entry.ID,
-			AllowedURLs:       p.AllowedURLs,
-			AllowLocalNetwork: p.AllowLocalNetwork,
-			Navidrome:         navidrome,
-			UserHeader:        config.Navidrome.UserHeader,
-			MaxTimeout:        config.Runtime.For(entry.ID).MaxTimeout,
-			Logger:            log,
-		})
-		if err != nil {
-			return s, fmt.Errorf("permission http: %w", err)
-		}
-		s.closers = append(s.closers, service)
-		s.functions = append(s.functions, apihttp.Functions(service)...)
+		g.functions = append(g.functions, functions...)
 	}
-	if permissions.Config != nil {
-		s.functions = append(s.functions, apiconfig.Functions(hostconfig.New(config.PluginConfigFor(entry.ID)))...)
-	}
-	for _, permission := range permissions.Granted() {
-		if permission != "http" && permission != "config" {
-			s.missing = append(s.missing, permission)
-		}
-	}
-	return s, nil
+	return g.services, nil
 }
 
-func navidromeURL(config *Config) (*url.URL, error) {
-	if config.Navidrome.URL == "" {
-		return nil, nil
+// granting makes the services of one generation.
+type granting struct {
+	services
+	replica *Replica
+	config  *Config
+	entry   plugin.Entry
+	log     *slog.Logger
+}
+
+func (g *granting) http() ([]host.Function, error) {
+	permission := g.entry.Manifest.Permissions.HTTP
+	navidrome, err := navidromeURL(g.config)
+	if err != nil {
+		return nil, err
 	}
-	return url.Parse(config.Navidrome.URL)
+	service, err := hosthttp.New(hosthttp.Config{
+		PluginID:          g.entry.ID,
+		AllowedURLs:       permission.AllowedURLs,
+		AllowLocalNetwork: permission.AllowLocalNetwork,
+		Navidrome:         navidrome,
+		UserHeader:        g.config.Navidrome.UserHeader,
+		MaxTimeout:        g.config.Runtime.For(g.entry.ID).MaxTimeout,
+		Logger:            g.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.closers = append(g.closers, service)
+	return apihttp.Functions(service), nil
+}
+
+func (g *granting) settings() ([]host.Function, error) {
+	return apiconfig.Functions(hostconfig.New(g.config.PluginConfigFor(g.entry.ID))), nil
+}
+
+func (g *granting) cache() ([]host.Function, error) {
+	limits := g.config.Cache
+	return apicache.Functions(hostcache.New(hostcache.Config{
+		PluginID: g.entry.ID,
+		Store:    g.replica.cache.Of(g.entry.ID, bus.CacheLimits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
+		MaxValue: limits.MaxValue,
+		Logger:   g.log,
+	})), nil
+}
+
+func (g *granting) artwork() ([]host.Function, error) {
+	if g.replica.artwork == nil {
+		return apiartwork.Functions(artwork.New(busArtwork{g.replica.bus, g.entry.ID})), nil
+	}
+	var share *url.URL
+	if g.config.Navidrome.ShareURL != "" {
+		var err error
+		if share, err = url.Parse(g.config.Navidrome.ShareURL); err != nil {
+			return nil, err
+		}
+	}
+	return apiartwork.Functions(artwork.New(artwork.NewLinks(g.replica.artwork.signer, share))), nil
+}
+
+func (g *granting) subsonicAPI() ([]host.Function, error) {
+	permission := g.entry.Manifest.Permissions.SubsonicAPI
+	config := subsonicapi.Config{
+		PluginID:         g.entry.ID,
+		AllowedUsernames: permission.AllowedUsernames,
+		AllowAdmins:      permission.AllowAdmins,
+		Via:              bus.Via,
+		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
+		Logger:           g.log,
+	}
+	if g.config.Navidrome.Subsonic == SubsonicBus {
+		config.Navidrome = busSubsonic{g.replica.bus}
+	} else {
+		server, err := openNavidrome(g.config)
+		if err != nil {
+			return nil, err
+		}
+		if server != nil {
+			config.Navidrome = server
+			g.closers = append(g.closers, closing(server.Close))
+		}
+	}
+	return apisubsonicapi.Functions(subsonicapi.New(config)), nil
+}
+
+// closing is an io.Closer that cannot fail.
+type closing func()
+
+// Close implements io.Closer.
+func (c closing) Close() error {
+	c()
+	return nil
 }
 
 func (s services) close() error {

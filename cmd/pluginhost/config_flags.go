@@ -15,8 +15,7 @@ const (
 // addServeFlags registers the flags of serve, which loadServeConfig reads.
 func addServeFlags(flags *pflag.FlagSet) {
 	addConnectionFlags(flags, "unset = embed a server")
-	flags.String("plugins", "", "folder of the plugins (default <data>/plugins)")
-	flags.String("data", "", "folder of the replica's own files (default $XDG_DATA_HOME/pluginhost)")
+	addFolderFlags(flags)
 	flags.String("listen", "", "host:port of the embedded NATS server; port 0 picks one (default 127.0.0.1:4222)")
 	flags.String("http", "", "host:port of the health checks; empty = off (default 127.0.0.1:8080)")
 	flags.String("name", "", "name of this replica (default the host name)")
@@ -26,6 +25,12 @@ func addServeFlags(flags *pflag.FlagSet) {
 func addClientFlags(flags *pflag.FlagSet) {
 	addConnectionFlags(flags, "default "+defaultClientURL)
 	flags.Bool("json", false, "print JSON for machines")
+}
+
+// addFolderFlags registers the flags of the commands that work in the plugins folder.
+func addFolderFlags(flags *pflag.FlagSet) {
+	flags.String("plugins", "", "folder of the plugins (default <data>/plugins)")
+	flags.String("data", "", "folder of the replica's own files (default $XDG_DATA_HOME/pluginhost)")
 }
 
 // addTimeoutFlag registers the flag that only call has besides addClientFlags.

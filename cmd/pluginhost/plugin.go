@@ -15,11 +15,11 @@ import (
 func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Look at plugins, and load them anew",
+		Short: "Look at plugins, load them anew, remove them",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE:  help,
 	}
-	cmd.AddCommand(newPluginListCommand(), newPluginInfoCommand(), newPluginRefreshCommand())
+	cmd.AddCommand(newPluginListCommand(), newPluginInfoCommand(), newPluginRefreshCommand(), newPluginRemoveCommand())
 	return cmd
 }
 

@@ -1,0 +1,102 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/pluginhost/pluginhost/hostsvc/artwork"
+	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// artworkProxy makes public addresses of images and, where it listens, serves
+// them.
+type artworkProxy struct {
+	signer *artwork.Signer
+	covers covers
+	server *artwork.Server // nil where another replica serves
+}
+
+// startArtwork listens if the configuration says so. It is nil where Navidrome
+// makes the addresses. The caller stops it.
+func (r *Replica) startArtwork(ctx context.Context, config *Config) (*artworkProxy, error) {
+	if config.Navidrome.Artwork != ArtworkProxy {
+		return nil, nil
+	}
+	secret, err := r.bus.Secret(ctx, subjects.ArtworkKey)
+	if err != nil {
+		return nil, err
+	}
+	p := &artworkProxy{}
+	if p.signer, err = artwork.NewSigner(secret); err != nil {
+		return nil, err
+	}
+	if !config.Navidrome.servesArtwork() || config.Navidrome.ArtworkListen == "" {
+		return p, nil
+	}
+	if err := p.covers.use(config); err != nil {
+		return nil, err
+	}
+	handler := artwork.NewProxy(artwork.ProxyConfig{Signer: p.signer, Source: &p.covers, Logger: r.log})
+	if p.server, err = artwork.Listen(config.Navidrome.ArtworkListen, handler, r.log); err != nil {
+		return nil, fmt.Errorf("[Navidrome] ArtworkListen: %w: choose another address, or leave it empty where another replica serves artwork", err)
+	}
+	r.log.Info("artwork is served", "http", p.server.Address(), "public", config.Navidrome.ShareURL)
+	return p, nil
+}
+
+// address is where it listens, or empty.
+func (p *artworkProxy) address() string {
+	if p == nil || p.server == nil {
+		return ""
+	}
+	return p.server.Address()
+}
+
+func (p *artworkProxy) stop(ctx context.Context) error {
+	if p == nil || p.server == nil {
+		return nil
+	}
+	err := p.server.Stop(ctx)
+	p.covers.close()
+	return err
+}
+
+// covers fetches images from Navidrome as the configuration of the moment says.
+type covers struct {
+	mu     sync.Mutex
+	server *navidrome.Server
+	user   string
+}
+
+var _ artwork.Source = (*covers)(nil)
+
+// use fetches from now on what another configuration says.
+func (c *covers) use(config *Config) error {
+	server, err := openNavidrome(config)
+	if err != nil {
+		return err
+	}
+	c.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.server, c.user = server, config.Navidrome.User
+	return nil
+}
+
+// CoverArt implements artwork.Source.
+func (c *covers) CoverArt(ctx context.Context, id string, size int) (navidrome.Image, error) {
+	c.mu.Lock()
+	server, user := c.server, c.user
+	c.mu.Unlock()
+	return server.CoverArt(ctx, user, id, size)
+}
+
+func (c *covers) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server != nil {
+		c.server.Close()
+	}
+}
