@@ -18,9 +18,9 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-// hosted runs an example on a replica, with a manifest that may reach the
-// upstream of the test.
-func hosted(t *testing.T, id string, upstream *httptest.Server, entries map[string]string) *client.Client {
+// addExample puts an example into a plugins folder, with a manifest that may
+// reach the upstream of the test.
+func addExample(t *testing.T, folder, id string, upstream *httptest.Server) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(guests.Root(), "examples", id, "manifest.json"))
 	if err != nil {
@@ -41,8 +41,14 @@ func hosted(t *testing.T, id string, upstream *httptest.Server, entries map[stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
 	testenv.AddPlugin(t, folder, id, content, wasm)
+}
+
+// hosted runs an example on a replica.
+func hosted(t *testing.T, id string, upstream *httptest.Server, entries map[string]string) *client.Client {
+	t.Helper()
+	folder := t.TempDir()
+	addExample(t, folder, id, upstream)
 	config := testenv.Config(t, testenv.NATS(t), folder)
 	config.PluginConfig = map[string]map[string]string{id: entries}
 	testenv.Start(t, config, nil)

@@ -52,6 +52,10 @@ type Process struct {
 	log bytes.Buffer
 }
 
+// SharedCache begins the configuration file of a replica whose compiled code is
+// shared with other tests: nothing of it should go.
+const SharedCache = "[Plugins]\nCacheSize = \"4GB\"\n"
+
 // StartProcess runs "pluginhost serve" with args and waits for its ready line.
 // The process is killed when the test ends.
 func StartProcess(t testing.TB, args ...string) *Process {
@@ -59,8 +63,7 @@ func StartProcess(t testing.TB, args ...string) *Process {
 	p := &Process{t: t, cmd: exec.Command(Binary(t), append([]string{"serve", "--json"}, args...)...), done: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), "PLUGINHOST_CONFIG=")
-	// Its compiled code may be shared with other tests: nothing of it should go.
-	if err := os.WriteFile(filepath.Join(p.cmd.Dir, "pluginhost.toml"), []byte("[Plugins]\nCacheSize = \"4GB\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.cmd.Dir, "pluginhost.toml"), []byte(SharedCache), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stderr, err := p.cmd.StderrPipe()
@@ -123,6 +126,18 @@ func (p *Process) Logged(parts ...string) bool {
 		}
 	}
 	return false
+}
+
+// Record returns the values of the first JSON record of its log with a message;
+// nil is none so far.
+func (p *Process) Record(message string) map[string]any {
+	for line := range strings.Lines(p.Log()) {
+		var record map[string]any
+		if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == message {
+			return record
+		}
+	}
+	return nil
 }
 
 // Signal sends a signal to the process.

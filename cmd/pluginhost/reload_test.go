@@ -47,7 +47,7 @@ func startConfigured(t *testing.T, lead, content string) *configured {
 	if err := os.CopyFS(filepath.Join(folder, "other"), os.DirFS(filepath.Join(folder, "echo"))); err != nil {
 		t.Fatal(err)
 	}
-	c := &configured{t: t, file: filepath.Join(t.TempDir(), "host.toml"), lead: "[Plugins]\nCacheSize = \"4GB\"\n" + lead}
+	c := &configured{t: t, file: filepath.Join(t.TempDir(), "host.toml"), lead: testenv.SharedCache + lead}
 	c.write(content)
 	c.Process = serveProcess(t, folder, "--listen", "127.0.0.1:0", "--config", c.file)
 	return c
