@@ -3,8 +3,10 @@ package bus
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,6 +25,9 @@ const (
 	// cacheMaxTTL is the longest life of a value.
 	cacheMaxTTL = 100 * 365 * 24 * time.Hour
 	cacheRetry  = 100 * time.Millisecond
+	// cacheCounting is how old the count of what others wrote may be while a
+	// replica writes.
+	cacheCounting = time.Second
 
 	headerOperation = "KV-Operation"
 	operationPurge  = "PURGE"
@@ -45,8 +50,8 @@ type CacheConfig struct {
 // CacheLimits bound the cache of one plugin.
 type CacheLimits struct {
 	// MaxEntries is how many values there may be, and MaxBytes how many bytes they
-	// may have together, with their keys. Calls that write at the same moment, here
-	// or on other replicas, can pass them by what they write.
+	// may have together, with their keys. Replicas that write within the same second
+	// can pass them by what they write, and so can calls at the same moment.
 	MaxEntries int
 	MaxBytes   int64
 }
@@ -84,12 +89,14 @@ type PluginCache struct {
 	cache  *Cache
 	id     string
 	token  string
+	prefix string // of the subjects of its values
 	limits CacheLimits
 }
 
 // Of returns the cache of one plugin.
 func (c *Cache) Of(id string, limits CacheLimits) *PluginCache {
-	return &PluginCache{cache: c, id: id, token: subjects.Token(id), limits: limits}
+	token := subjects.Token(id)
+	return &PluginCache{cache: c, id: id, token: token, prefix: "$KV." + subjects.CacheBucket + "." + strings.TrimSuffix(subjects.CacheKeys(id), "*"), limits: limits}
 }
 
 // Set stores a value for ttl, in whole seconds from 1 second to 100 years. A
@@ -102,7 +109,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 		return err
 	}
 	ttl = min(max(ttl.Truncate(time.Second), time.Second), cacheMaxTTL)
-	msg := nats.NewMsg(p.subject(key))
+	msg := nats.NewMsg(p.subject(hash))
 	msg.Data = record
 	index := p.cache.index
 	asked := index.now()
@@ -119,6 +126,9 @@ func (p *PluginCache) admit(hash cacheKey, record int64) error {
 	limits := p.limits
 	if most := int64(p.cache.bus.MaxResponse()); record > most {
 		return fmt.Errorf("%w: value and key have %d bytes together, and %d fit the NATS server's max_payload", ErrCacheLimit, record, most)
+	}
+	if p.cache.index.isOlder(cacheCounting) {
+		p.cache.watch.ask()
 	}
 	for swept := false; ; swept = true {
 		entries, bytes := p.cache.index.usage(p.token, hash)
@@ -146,7 +156,7 @@ func (p *PluginCache) Get(ctx context.Context, key string) ([]byte, bool, error)
 	}
 	if record == nil {
 		var err error
-		if record, err = p.fetch(ctx, key, hash); err != nil {
+		if record, err = p.fetch(ctx, hash); err != nil {
 			return nil, false, fmt.Errorf("cache: %w", err)
 		}
 	}
@@ -155,20 +165,20 @@ func (p *PluginCache) Get(ctx context.Context, key string) ([]byte, bool, error)
 	}
 	value, err := cacheValue(record, key)
 	if err != nil {
-		p.cache.bus.config.Logger.Warn("a value of the cache cannot be read", "plugin", p.id, "subject", p.subject(key), "error", err)
+		p.cache.bus.config.Logger.Warn("a value of the cache cannot be read", "plugin", p.id, "subject", p.subject(hash), "error", err)
 		return nil, false, nil
 	}
 	return value, true, nil
 }
 
 // fetch asks the stream's leader; nil is no value.
-func (p *PluginCache) fetch(ctx context.Context, key string, hash cacheKey) ([]byte, error) {
+func (p *PluginCache) fetch(ctx context.Context, hash cacheKey) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
 	asked := p.cache.index.now()
 	var msg *jetstream.RawStreamMsg
 	err := p.cache.insist(ctx, func() (err error) {
-		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(key))
+		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(hash))
 		return err
 	})
 	switch {
@@ -188,7 +198,7 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 	hash := sha256.Sum256([]byte(key))
 	if !p.cache.index.has(p.token, hash) {
 		// Every removal leaves a marker for a while: none for what is not there.
-		record, err := p.fetch(ctx, key, hash)
+		record, err := p.fetch(ctx, hash)
 		if err != nil {
 			return fmt.Errorf("cache: %w", err)
 		}
@@ -196,7 +206,7 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 			return nil
 		}
 	}
-	msg := nats.NewMsg(p.subject(key))
+	msg := nats.NewMsg(p.subject(hash))
 	msg.Header.Set(headerOperation, operationPurge)
 	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	ack, err := p.cache.publish(ctx, msg, cacheMarkerTTL)
@@ -207,9 +217,7 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 	return nil
 }
 
-func (p *PluginCache) subject(key string) string {
-	return "$KV." + subjects.CacheBucket + "." + p.token + "." + subjects.Hash(key)
-}
+func (p *PluginCache) subject(hash cacheKey) string { return p.prefix + hex.EncodeToString(hash[:]) }
 
 // publish writes to the bucket.
 func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (ack *jetstream.PubAck, err error) {

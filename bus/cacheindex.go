@@ -21,7 +21,6 @@ type cacheIndex struct {
 	recent  *list.List               // of *cachedValue with a copy, the last used first
 	copied  int64                    // bytes
 	applied uint64                   // sequence up to which the watch has told everything
-	moved   chan struct{}            // closed when applied next changes
 	first   uint64                   // sequence below which the stream has nothing
 	// asOf is the moment of which everything was known when it was last asked.
 	asOf moment
@@ -70,7 +69,6 @@ func (x *cacheIndex) now() moment { return moment(time.Since(x.started)) }
 func (x *cacheIndex) reset() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	close(x.moved)
 	x.clear()
 }
 
@@ -78,7 +76,6 @@ func (x *cacheIndex) clear() {
 	x.plugins = make(map[string]*cachedPlugin)
 	x.recent.Init()
 	x.copied, x.applied, x.first = 0, 0, 0
-	x.moved = make(chan struct{})
 	x.asOf, x.since = 0, x.now()
 }
 
@@ -113,6 +110,14 @@ func (x *cacheIndex) has(token string, key cacheKey) bool {
 	defer x.mu.Unlock()
 	v := x.find(token, key)
 	return v != nil && !v.removed
+}
+
+// isOlder says whether the index was last confirmed longer ago than this.
+func (x *cacheIndex) isOlder(age time.Duration) bool {
+	now := x.now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return now-x.asOf > moment(age)
 }
 
 // usage returns how many values a plugin has and their bytes, without the value
@@ -258,8 +263,6 @@ func (x *cacheIndex) apply(u cacheUpdate) {
 		x.drop(u.token, v)
 	}
 	x.applied = u.revision
-	close(x.moved)
-	x.moved = make(chan struct{})
 }
 
 // skip notes that the stream has nothing between what is applied and a sequence.
@@ -279,12 +282,11 @@ func (x *cacheIndex) purge(token string, before uint64) {
 	}
 }
 
-// progress returns the sequence up to which everything is applied, and a channel
-// that is closed when that changes.
-func (x *cacheIndex) progress() (uint64, <-chan struct{}) {
+// progress is the sequence up to which everything is applied.
+func (x *cacheIndex) progress() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.applied, x.moved
+	return x.applied
 }
 
 // confirm notes that everything is applied that the stream had at a moment.

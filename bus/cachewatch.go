@@ -17,29 +17,40 @@ import (
 )
 
 const (
-	// cachePatience is how long the watch may take to catch up with the stream's
-	// leader before it is looked into why.
-	cachePatience = 500 * time.Millisecond
+	// cachePatience is how long a server that keeps a copy of the stream may lag
+	// behind its leader before the watch begins anew.
+	cachePatience = time.Second
+	cacheLag      = 5 * time.Millisecond
 	// cachePause is from the beginning of one watch to that of the next, at least.
 	cachePause = time.Second
+	// cacheBatch is how many updates are fetched at once.
+	cacheBatch = 500
+	// cacheIdle is after how long the server forgets a watch that nobody needs.
+	cacheIdle = time.Minute
 )
 
 // errCacheStream says that the bucket is not the one that was watched.
 var errCacheStream = errors.New("the cache's bucket was made anew")
 
-// cacheWatch keeps an index current. The copies it has are answered only while
-// it is proven that nothing newer is known: whenever asked, it compares what it
-// has applied with what the stream's leader has.
+// cacheWatch keeps an index current: whenever asked, and only then, it fetches
+// what has happened until the index has everything that the stream's leader has.
+// Copies are answered only for a while after that.
 type cacheWatch struct {
 	cache  *Cache
 	asked  chan struct{} // has a token when somebody wants the index confirmed
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+
+	// What follows is the goroutine's own.
+	created  time.Time // of the stream
+	consumer jetstream.Consumer
+	fetched  uint64 // messages of consumer that came
 }
 
 func startCacheWatch(ctx context.Context, cache *Cache) *cacheWatch {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &cacheWatch{cache: cache, asked: make(chan struct{}, 1), cancel: cancel}
+	w.ask()
 	w.done.Go(func() { w.run(ctx) })
 	return w
 }
@@ -76,7 +87,7 @@ func (w *cacheWatch) run(ctx context.Context) {
 	}
 }
 
-// watch applies what happens to the bucket until that cannot go on.
+// watch confirms the index whenever asked, until that cannot go on.
 func (w *cacheWatch) watch(ctx context.Context) error {
 	info, err := w.info(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -87,27 +98,21 @@ func (w *cacheWatch) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	consumer, err := w.cache.bus.js.OrderedConsumer(ctx, cacheStream, jetstream.OrderedConsumerConfig{HeadersOnly: true})
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", cacheStream, err)
-	}
-	// The consumer says what it cannot do; confirm finds out whether that matters.
-	consuming, err := consumer.Consume(w.apply, jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {}))
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", cacheStream, err)
-	}
-	defer func() {
-		consuming.Stop()
-		<-consuming.Closed()
-	}()
+	w.created, w.consumer = info.Created, nil
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-w.asked:
 		}
-		if err := w.confirm(ctx, info.Created); err != nil {
+		err := w.confirm(ctx)
+		if errors.Is(err, errCacheStream) || errors.Is(err, jetstream.ErrStreamNotFound) {
 			return err
+		}
+		if err != nil {
+			// The index is as it was, and unconfirmed; who needs it asks again.
+			w.cache.bus.config.Logger.Debug("the cache's copies are not confirmed", "error", err)
+			w.consumer = nil
 		}
 	}
 }
@@ -123,37 +128,78 @@ func (w *cacheWatch) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	return stream.CachedInfo(), nil
 }
 
-// confirm waits until the index has everything that the leader has now. An error
-// is a watch that has to begin anew; a leader that does not answer is none, as it
-// only leaves the index unconfirmed.
-func (w *cacheWatch) confirm(ctx context.Context, created time.Time) error {
+// confirm fetches updates until the index has everything that the leader had when
+// it was asked. A bucket that has been replaced is errCacheStream.
+func (w *cacheWatch) confirm(ctx context.Context) error {
 	index := w.cache.index
 	at := index.now()
-	applied, _ := index.progress()
 	info, err := w.info(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	if err != nil {
 		return err
 	}
-	if err != nil {
-		return nil //nolint:nilerr // see above
-	}
 	last := info.State.LastSeq
-	if !info.Created.Equal(created) || last < applied {
+	if !info.Created.Equal(w.created) || last < index.progress() {
 		return errCacheStream
 	}
-	if err := w.catchUp(ctx, last); err != nil {
-		// What is missing may be gone from the stream.
-		newest, err := w.newest(ctx)
+	for begun := time.Now(); index.progress() < last; {
+		n, err := w.fetch(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // see above
-		}
-		if err := w.catchUp(ctx, newest); err != nil {
 			return err
 		}
-		index.skip(last)
+		if n > 0 {
+			continue
+		}
+		// What is missing may be gone from the stream, or late.
+		newest, err := w.newest(ctx)
+		switch {
+		case err != nil:
+			return err
+		case index.progress() >= newest:
+			index.skip(last)
+		case time.Since(begun) > cachePatience:
+			return fmt.Errorf("the watch stands at %d, the stream at %d", index.progress(), newest)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(cacheLag):
+		}
 	}
 	index.confirm(at, info.State.FirstSeq)
 	return nil
+}
+
+// fetch applies updates that are there, and returns how many.
+func (w *cacheWatch) fetch(ctx context.Context) (n int, err error) {
+	if w.consumer == nil {
+		ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+		defer cancel()
+		w.fetched = 0
+		w.consumer, err = w.cache.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.cache.index.progress() + 1,
+			AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
+			Replicas: 1, MemoryStorage: true, InactiveThreshold: cacheIdle,
+		})
+		if err != nil {
+			return 0, fmt.Errorf("watch: %w", err)
+		}
+	}
+	batch, err := w.consumer.FetchNoWait(cacheBatch)
+	if err != nil {
+		return 0, fmt.Errorf("fetch: %w", err)
+	}
+	for msg := range batch.Messages() {
+		metadata, err := msg.Metadata()
+		if err != nil {
+			return n, err
+		}
+		if w.fetched++; metadata.Sequence.Consumer != w.fetched {
+			return n, fmt.Errorf("update %d of the watch came in place of %d", metadata.Sequence.Consumer, w.fetched)
+		}
+		w.apply(msg, metadata.Sequence.Stream)
+		n++
+	}
+	return n, batch.Error()
 }
 
 // newest is the sequence of the last message that the stream has; 0 is none.
@@ -170,37 +216,14 @@ func (w *cacheWatch) newest(ctx context.Context) (uint64, error) {
 	return msg.Sequence, nil
 }
 
-// catchUp waits until everything up to a sequence is applied.
-func (w *cacheWatch) catchUp(ctx context.Context, sequence uint64) error {
-	timeout := time.NewTimer(cachePatience)
-	defer timeout.Stop()
-	for {
-		applied, moved := w.cache.index.progress()
-		if applied >= sequence {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-timeout.C:
-			return fmt.Errorf("the watch of %s stands at %d, the stream at %d", cacheStream, applied, sequence)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // apply tells the index of one message.
-func (w *cacheWatch) apply(msg jetstream.Msg) {
-	metadata, err := msg.Metadata()
-	if err != nil {
-		return
-	}
+func (w *cacheWatch) apply(msg jetstream.Msg, revision uint64) {
 	u, ok := parseCacheUpdate(msg.Subject(), msg.Headers())
 	if !ok {
-		w.cache.index.skip(metadata.Sequence.Stream)
+		w.cache.index.skip(revision)
 		return
 	}
-	u.revision = metadata.Sequence.Stream
+	u.revision = revision
 	w.cache.index.apply(u)
 }
 
