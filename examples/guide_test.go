@@ -8,10 +8,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
+	"github.com/pluginhost/pluginhost/testenv/navidrome"
 )
 
 // blocks returns the fenced blocks of the authors' guide in one language.
@@ -31,6 +37,22 @@ func blocks(t *testing.T, language string) []string {
 	return found
 }
 
+// readmePlugin is the plugin in the README.
+func readmePlugin(t *testing.T) string {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join(guests.Root(), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(readme), "## What a plugin can use")
+	_, rest, fenced := strings.Cut(rest, "```go\n")
+	plugin, _, closed := strings.Cut(rest, "```")
+	if !found || !fenced || !closed {
+		t.Fatal("the README has no plugin")
+	}
+	return plugin
+}
+
 func TestGuideBeginsWithTheMinimalExample(t *testing.T) {
 	minimal, err := os.ReadFile(filepath.Join("minimal", "main.go"))
 	if err != nil {
@@ -42,7 +64,7 @@ func TestGuideBeginsWithTheMinimalExample(t *testing.T) {
 }
 
 func TestSnippetsOfTheGuideAreFormatted(t *testing.T) {
-	for _, block := range blocks(t, "go") {
+	for _, block := range append(blocks(t, "go"), readmePlugin(t)) {
 		formatted, err := format.Source([]byte(block))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, block)
@@ -61,38 +83,74 @@ func TestManifestsOfTheGuideHaveNoWarnings(t *testing.T) {
 	}
 }
 
-// A snippet is a whole file. It is laid over a folder of this module, which then
-// needs no module of its own.
 func TestSnippetsOfTheGuideBuildAsPlugins(t *testing.T) {
-	for i, block := range blocks(t, "go") {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			dir := t.TempDir()
-			folder := filepath.Join(guests.Root(), "examples", "guide")
-			files := map[string]string{}
-			add := func(name, content string) {
-				file := filepath.Join(dir, name)
-				if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				files[filepath.Join(folder, name)] = file
-			}
-			add("snippet.go", block)
-			if !strings.Contains(block, "func main()") {
-				add("main.go", "package main\n\nfunc main() {}\n")
-			}
-			overlay, err := json.Marshal(map[string]any{"Replace": files})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-buildmode=c-shared", "-o", filepath.Join(dir, "plugin.wasm"), "./examples/guide")
-			cmd.Dir = guests.Root()
-			cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s\n%s", err, out, block)
-			}
-		})
+	for i, block := range append(blocks(t, "go"), readmePlugin(t)) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) { buildSnippet(t, block) })
+	}
+}
+
+// buildSnippet builds a snippet as a plugin and returns the file. A snippet is a
+// whole file. It is laid over a folder of this module, which then needs no module
+// of its own.
+func buildSnippet(t *testing.T, snippet string) string {
+	t.Helper()
+	dir := t.TempDir()
+	folder := filepath.Join(guests.Root(), "examples", "guide")
+	files := map[string]string{}
+	add := func(name, content string) {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Join(folder, name)] = file
+	}
+	add("snippet.go", snippet)
+	if !strings.Contains(snippet, "func main()") {
+		add("main.go", "package main\n\nfunc main() {}\n")
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wasm := filepath.Join(dir, "plugin.wasm")
+	cmd := exec.Command("go", "build", "-trimpath", "-overlay", filepath.Join(dir, "overlay.json"), "-buildmode=c-shared", "-o", wasm, "./examples/guide")
+	cmd.Dir = guests.Root()
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, snippet)
+	}
+	return wasm
+}
+
+func TestThePluginOfTheReadmeRuns(t *testing.T) {
+	server := navidrome.Start(t)
+	wasm, err := os.ReadFile(buildSnippet(t, readmePlugin(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reason := map[string]any{"reason": "test"}
+	manifest := testenv.Manifest(map[string]any{"cache": reason, "artwork": reason, "subsonicapi": reason}, plugin.MetadataAgent)
+	folder := t.TempDir()
+	testenv.AddPlugin(t, folder, "readme", manifest, wasm)
+	config := testenv.Config(t, testenv.NATS(t), folder)
+	config.Navidrome.URL = server.URL
+	testenv.Start(t, config, nil)
+	agent := client.New(testenv.Connect(t, config.NATS.URL)).MetadataAgent("readme")
+	for range 2 {
+		answer, err := agent.GetArtistBiography(t.Context(), &api.ArtistBiographyRequest{Id: "ar1"})
+		if err != nil || !strings.Contains(answer.Biography, "Nina Simone") {
+			t.Errorf("got %v, %v", answer, err)
+		}
+	}
+	asked := slices.DeleteFunc(server.Requests(), func(r navidrome.Request) bool { return r.Endpoint != "getArtist" })
+	if len(asked) != 1 {
+		t.Errorf("Navidrome was asked %d times, want once", len(asked))
+	}
+	images, err := agent.GetArtistImages(t.Context(), &api.ArtistImageRequest{Id: "ar1"})
+	if err != nil || len(images.Images) != 1 || !strings.HasPrefix(images.Images[0].Url, "http://localhost/artwork/") {
+		t.Errorf("got %v, %v", images, err)
 	}
 }

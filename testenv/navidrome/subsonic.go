@@ -67,6 +67,8 @@ func (f *Fake) endpoint(name string) func(http.ResponseWriter, *http.Request, us
 		return getUser
 	case "getSong":
 		return f.getSong
+	case "getArtist":
+		return getArtist
 	case "getAlbumList2":
 		return getAlbumList2
 	case "scrobble":
@@ -115,6 +117,14 @@ func (f *Fake) getSong(w http.ResponseWriter, r *http.Request, _ user) {
 		"id": "t1", "title": "Sinnerman", "album": "Pastel Blues", "albumId": "al1", "artist": "Nina Simone", "artistId": "ar1",
 		"coverArt": "mf-t1_0", "year": 1965, "playCount": plays, "duration": 622, "isDir": false,
 	}})
+}
+
+func getArtist(w http.ResponseWriter, r *http.Request, _ user) {
+	if r.Form.Get("id") != "ar1" {
+		fail(w, r, codeNotFound, "artist not found")
+		return
+	}
+	succeed(w, r, map[string]any{"artist": map[string]any{"id": "ar1", "name": "Nina Simone", "albumCount": 1}})
 }
 
 func getAlbumList2(w http.ResponseWriter, r *http.Request, _ user) {
