@@ -17,8 +17,9 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-// startThree runs the plugins a and b, and web, which may use HTTP.
-func startThree(t *testing.T) world {
+// startSeveral runs the plugins a and b, and web, keeps and asks, which may use
+// HTTP, the cache and the Subsonic API.
+func startSeveral(t *testing.T) world {
 	t.Helper()
 	return start(t, nil, func(c *replica.Config) {
 		c.PluginConfig = map[string]map[string]string{"a": {"key": "one"}}
@@ -26,6 +27,10 @@ func startThree(t *testing.T) world {
 		testenv.AddPlugin(t, c.Plugins.Folder, "b", agentManifest(), echo)
 		http := map[string]any{"http": map[string]any{"reason": "test", "allowedUrls": map[string]any{"https://example.com": []string{"GET"}}}}
 		testenv.AddPlugin(t, c.Plugins.Folder, "web", testenv.Manifest(http, "MetadataAgent"), echo)
+		for id, permission := range map[string]string{"keeps": "cache", "asks": "subsonicapi"} {
+			granted := map[string]any{permission: map[string]any{"reason": "test"}}
+			testenv.AddPlugin(t, c.Plugins.Folder, id, testenv.Manifest(granted, "MetadataAgent"), echo)
+		}
 	})
 }
 
@@ -61,11 +66,27 @@ func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 		},
 		"the limits of all": {
 			change: func(c *replica.Config) { c.Runtime.PoolSize = 3 },
-			loaded: []string{"a", "b", "web"},
+			loaded: []string{"a", "asks", "b", "keeps", "web"},
 		},
-		"the address that no plugin may call": {
+		"the address that one plugin may not call, and another calls": {
 			change: func(c *replica.Config) { c.Navidrome.URL = "http://192.0.2.7:4533" },
-			loaded: []string{"web"},
+			loaded: []string{"asks", "web"},
+		},
+		"how Subsonic calls travel": {
+			change: func(c *replica.Config) { c.Navidrome.Subsonic = replica.SubsonicBus },
+			loaded: []string{"asks"},
+		},
+		"how much a plugin may cache": {
+			change: func(c *replica.Config) { c.Cache.MaxEntries = 5 },
+			loaded: []string{"keeps"},
+		},
+		"copies of cached values, and the listener of artwork": {
+			change: func(c *replica.Config) {
+				c.Cache.Copy, c.Cache.Staleness = 0, time.Second
+				c.Navidrome.URL, c.Navidrome.User, c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "http://192.0.2.7", "joe", "https://example.com", "127.0.0.1:0"
+			},
+			loaded:  []string{"asks", "web"},
+			restart: []string{"[Cache] Copy", "[Cache] Staleness", "[Navidrome] ShareURL", "[Navidrome] ArtworkListen"},
 		},
 		"what needs a restart, and something that does not": {
 			change: func(c *replica.Config) {
@@ -78,7 +99,7 @@ func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := startThree(t)
+			w := startSeveral(t)
 			announced := w.events(t)
 			before := w.generations()
 			config := w.Config()
@@ -102,7 +123,7 @@ func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 }
 
 func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
-	w := startThree(t)
+	w := startSeveral(t)
 	before := w.generations()
 	for name, c := range map[string]struct {
 		change func(*replica.Config)
@@ -138,7 +159,7 @@ func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
 }
 
 func TestPluginThatDoesNotTakeItsNewConfigurationGoesOn(t *testing.T) {
-	w := startThree(t)
+	w := startSeveral(t)
 	generation := w.plugin(t, "b").Generation
 	config := w.Config()
 	pages := int64(64 << 10)

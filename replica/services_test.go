@@ -209,6 +209,32 @@ func TestArtworkAddressesLeadToTheImage(t *testing.T) {
 	}
 }
 
+func TestArtworkIsFetchedFromWhereTheConfigurationSays(t *testing.T) {
+	former, next := navidrome.Start(t), navidrome.Start(t)
+	s := startServices(t, testenv.NATS(t), "p", nil, func(c *replica.Config) {
+		c.Navidrome.URL, c.Navidrome.User = former.URL, "joe"
+		c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "https://music.example.com", "127.0.0.1:0"
+	})
+	address := s.do(command{Do: "album", ID: "al1"}).Value
+	for _, c := range []struct {
+		url, user string
+		want      int
+	}{{former.URL, "joe", http.StatusOK}, {next.URL, "bob", http.StatusOK}, {next.URL, "nobody", http.StatusBadGateway}} {
+		config := s.Config()
+		config.Navidrome.URL, config.Navidrome.User = c.url, c.user
+		if _, err := s.Reconfigure(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := fetch(t, s.ArtworkAddress(), address); status != c.want {
+			t.Errorf("as %s from %s: status %d, want %d", c.user, c.url, status, c.want)
+		}
+	}
+	asked := next.Requests()
+	if len(former.Requests()) != 1 || len(asked) != 2 || asked[0].User != "bob" {
+		t.Errorf("the former was asked %d times, the next %+v", len(former.Requests()), asked)
+	}
+}
+
 // fetch gets what a public address leads to from a listener behind it.
 func fetch(t *testing.T, listener, address string) (status int, body []byte) {
 	t.Helper()
