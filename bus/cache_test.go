@@ -232,6 +232,36 @@ func TestNoCopyIsOlderThanTheStaleness(t *testing.T) {
 	t.Logf("%d reads, %d of them older than the newest write", reads.Load(), older.Load())
 }
 
+func TestWritersOnTwoReplicasAgreeInTheEnd(t *testing.T) {
+	modes(t, func(t *testing.T, copied int64) {
+		url := testenv.NATS(t)
+		replicas := []*bus.PluginCache{openCache(t, url, copied).Of("p", roomy), openCache(t, url, copied).Of("p", roomy)}
+		var group sync.WaitGroup
+		for r, p := range replicas {
+			for writer := range 3 {
+				group.Go(func() {
+					for i := range 100 {
+						if err := p.Set(t.Context(), "k", fmt.Appendf(nil, "%d of %d.%d", i, r, writer), time.Hour); err != nil {
+							t.Error(err)
+						}
+						if _, found, err := p.Get(t.Context(), "k"); err != nil || !found {
+							t.Errorf("found %t, %v", found, err)
+						}
+					}
+				})
+			}
+		}
+		group.Wait()
+		last := get(t, openCache(t, url, 0).Of("p", roomy), "k")
+		if !strings.HasPrefix(last, "99 of ") {
+			t.Errorf("the last value is %q", last)
+		}
+		for _, p := range replicas {
+			awaitValue(t, p, "k", last)
+		}
+	})
+}
+
 func TestLimitsOfAPlugin(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 64 << 10 })
 	c := openCache(t, url, 32e6)
