@@ -295,32 +295,6 @@ func (b *Bus) stopWorkers() {
 	}
 }
 
-// ensureBucket returns a KV bucket, made if it is missing. Reads are answered
-// by the stream's leader only, so that they see the last write: KV buckets made
-// by nats.go allow any server to answer.
-func (b *Bus) ensureBucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
-	_, err := b.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name:                   "KV_" + name,
-		Subjects:               []string{"$KV." + name + ".>"},
-		MaxMsgsPerSubject:      1,
-		Discard:                jetstream.DiscardNew,
-		AllowRollup:            true,
-		DenyDelete:             true,
-		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: time.Minute,
-		Replicas:               b.copies(),
-		Storage:                b.storage(),
-	})
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil, fmt.Errorf("kv bucket %s: %w", name, err)
-	}
-	kv, err := b.js.KeyValue(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("kv bucket %s: %w", name, err)
-	}
-	return kv, nil
-}
-
 // subscribe subscribes with bounds of our own; the handler runs on one
 // goroutine for the subscription and must not block.
 func (b *Bus) subscribe(subject, queue string, handle nats.MsgHandler) (*nats.Subscription, error) {

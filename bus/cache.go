@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,12 +17,9 @@ import (
 )
 
 const (
-	cacheStream = "KV_" + subjects.CacheBucket
-	// cacheTimeout bounds one operation: long enough for most elections of a
-	// JetStream leader, and shorter than a call usually may take.
+	// cacheTimeout bounds one operation. It is shorter than a call usually may take,
+	// and than some elections of a JetStream leader.
 	cacheTimeout = 5 * time.Second
-	// cacheMarkerTTL is how long the server keeps telling that a value was removed.
-	cacheMarkerTTL = time.Minute
 	// cacheMaxTTL is the longest life of a value.
 	cacheMaxTTL = 100 * 365 * 24 * time.Hour
 	cacheRetry  = 100 * time.Millisecond
@@ -32,6 +30,10 @@ const (
 	headerOperation = "KV-Operation"
 	operationPurge  = "PURGE"
 )
+
+// cacheBucket has no markers for values whose time is over: on a cluster, that of
+// a former value can remove the one that has just taken its place.
+var cacheBucket = bucket{name: subjects.CacheBucket}
 
 // ErrCacheLimit says that a value is not stored because a limit of its plugin, or
 // of the NATS server, is reached.
@@ -68,12 +70,12 @@ type Cache struct {
 // OpenCache makes the bucket if it is missing and begins to watch it. The caller
 // stops the Cache.
 func (b *Bus) OpenCache(ctx context.Context, config CacheConfig) (*Cache, error) {
-	if _, err := b.ensureBucket(ctx, subjects.CacheBucket); err != nil {
+	if _, err := b.ensureBucket(ctx, cacheBucket); err != nil {
 		return nil, err
 	}
-	stream, err := b.js.Stream(ctx, cacheStream)
+	stream, err := b.js.Stream(ctx, cacheBucket.stream())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cacheStream, err)
+		return nil, fmt.Errorf("%s: %w", cacheBucket.stream(), err)
 	}
 	c := &Cache{bus: b, config: config, stream: stream, index: newCacheIndex(config.Copy)}
 	c.watch = startCacheWatch(ctx, c)
@@ -105,7 +107,7 @@ func (c *Cache) Of(id string, limits CacheLimits) *PluginCache {
 func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	hash := sha256.Sum256([]byte(key))
 	record := cacheRecord(key, value)
-	if err := p.admit(hash, int64(len(record))); err != nil {
+	if err := p.admit(ctx, hash, int64(len(record))); err != nil {
 		return err
 	}
 	ttl = min(max(ttl.Truncate(time.Second), time.Second), cacheMaxTTL)
@@ -113,16 +115,18 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	msg.Data = record
 	index := p.cache.index
 	asked := index.now()
-	ack, err := p.cache.publish(ctx, msg, ttl)
+	// The message stays longer than the value, for others to see what became of
+	// the one before.
+	ack, err := p.cache.publish(ctx, msg, ttl+cacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	index.store(p.token, hash, ack.Sequence, record, ttl, asked)
+	index.store(p.token, hash, ack.Sequence, record, asked+moment(ttl), asked)
 	return nil
 }
 
 // admit refuses what would pass a limit.
-func (p *PluginCache) admit(hash cacheKey, record int64) error {
+func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) error {
 	limits := p.limits
 	if most := int64(p.cache.bus.MaxResponse()); record > most {
 		return fmt.Errorf("%w: value and key have %d bytes together, and %d fit the NATS server's max_payload", ErrCacheLimit, record, most)
@@ -130,6 +134,7 @@ func (p *PluginCache) admit(hash cacheKey, record int64) error {
 	if p.cache.index.isOlder(cacheCounting) {
 		p.cache.watch.ask()
 	}
+	p.cache.awaitCount(ctx)
 	for swept := false; ; swept = true {
 		entries, bytes := p.cache.index.usage(p.token, hash)
 		switch {
@@ -175,21 +180,30 @@ func (p *PluginCache) Get(ctx context.Context, key string) ([]byte, bool, error)
 func (p *PluginCache) fetch(ctx context.Context, hash cacheKey) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
-	asked := p.cache.index.now()
+	index := p.cache.index
+	asked := index.now()
 	var msg *jetstream.RawStreamMsg
 	err := p.cache.insist(ctx, func() (err error) {
+		// Without a leader a question gets no answer at all, so it is asked again.
+		ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
+		defer cancel()
+		asked = index.now()
 		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(hash))
 		return err
-	})
+	}, context.DeadlineExceeded)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case msg.Header.Get(headerOperation) != "", msg.Header.Get(jetstream.MarkerReasonHeader) != "":
+	case msg.Header.Get(headerOperation) != "":
 		return nil, nil
 	}
-	p.cache.index.store(p.token, hash, msg.Sequence, msg.Data, cacheTTL(msg.Header.Get(jetstream.MsgTTLHeader)), asked)
+	expires := index.expiry(msg.Time, cacheTTL(msg.Header))
+	if expires <= index.now() {
+		return nil, nil
+	}
+	index.store(p.token, hash, msg.Sequence, msg.Data, expires, asked)
 	return msg.Data, nil
 }
 
@@ -219,6 +233,23 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 
 func (p *PluginCache) subject(hash cacheKey) string { return p.prefix + hex.EncodeToString(hash[:]) }
 
+// awaitCount waits a little, after a start or a new watch, until it is known how
+// many values there are.
+func (c *Cache) awaitCount(ctx context.Context) {
+	known := c.index.whenConfirmed()
+	select {
+	case <-known:
+		return
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
+	defer cancel()
+	select {
+	case <-known:
+	case <-ctx.Done():
+	}
+}
+
 // publish writes to the bucket.
 func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (ack *jetstream.PubAck, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
@@ -230,34 +261,38 @@ func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (
 	return ack, err
 }
 
-// insist repeats an operation until somebody answers it: a stream has no leader
-// for a while when that dies, and a bucket in memory goes with its server. An
-// operation does not begin without a connection: what nats.go keeps to send
-// later would overwrite what others have written until then.
-func (c *Cache) insist(ctx context.Context, operation func() error) error {
+// insist repeats an operation until ctx is over, while nobody is there to carry it
+// out, or it ends with one of again: a stream has no leader for a while when that
+// dies, and a bucket in memory goes with its server. It does not begin without a
+// connection: what nats.go keeps to send later would overwrite what others have
+// written until then.
+func (c *Cache) insist(ctx context.Context, operation func() error, again ...error) error {
+	again = append(again, jetstream.ErrNoStreamResponse, nats.ErrNoResponders, jetstream.ErrStreamNotFound)
 	for {
 		if err := c.bus.awaitConnected(ctx); err != nil {
 			return err
 		}
 		err := operation()
-		if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		if !slices.ContainsFunc(again, func(other error) bool { return errors.Is(err, other) }) {
 			return err
 		}
 		c.watch.ask() // which makes the bucket anew if it is gone
-		select {
-		case <-ctx.Done():
+		if pause(ctx, cacheRetry) != nil {
 			return err
-		case <-time.After(cacheRetry):
 		}
 	}
 }
 
-// cacheTTL is the duration in a header; of a message without one, which never
-// ends, the longest.
-func cacheTTL(text string) time.Duration {
+// cacheTTL is how long a value lives, by the headers of its message: a minute less
+// than that. Of a message without a time, which never ends, it is the longest.
+func cacheTTL(header nats.Header) time.Duration {
+	text := ""
+	if values := header[jetstream.MsgTTLHeader]; len(values) > 0 {
+		text = values[0]
+	}
 	ttl, err := time.ParseDuration(text)
-	if err != nil || ttl <= 0 || ttl > cacheMaxTTL {
+	if err != nil || ttl > cacheMaxTTL+cacheMarkerTTL {
 		return cacheMaxTTL
 	}
-	return ttl
+	return ttl - cacheMarkerTTL
 }

@@ -147,6 +147,22 @@ func TestAValueEndsAfterItsTimeHoweverOftenItIsRead(t *testing.T) {
 	})
 }
 
+// wantValueWithin reads until what has happened at a time is seen, which must be
+// so for every read that begins later than the staleness.
+func wantValueWithin(t *testing.T, p *bus.PluginCache, key, want string, happened time.Time) {
+	t.Helper()
+	for {
+		begun := time.Now()
+		got := get(t, p, key)
+		if got == want {
+			return
+		}
+		if age := begun.Sub(happened); age > staleness {
+			t.Fatalf("%q is %q, %v after it became %q", key, got, age, want)
+		}
+	}
+}
+
 // awaitValue reads until another replica's write is seen.
 func awaitValue(t *testing.T, p *bus.PluginCache, key, want string) {
 	t.Helper()
@@ -175,6 +191,48 @@ func TestAMissSeesAnotherReplicasWriteAtOnce(t *testing.T) {
 		wantValue(t, reader, key, "absent")
 		set(t, writer, key, "v")
 		wantValue(t, reader, key, "v")
+	}
+}
+
+// A value that overwrites another for a short while must not bring that back.
+func TestAShortValueLeavesNothingBehind(t *testing.T) {
+	url := testenv.NATS(t)
+	writer, reader := openCache(t, url, 32e6).Of("p", roomy), openCache(t, url, 32e6).Of("p", roomy)
+	set(t, writer, "k", "long")
+	wantValue(t, reader, "k", "long")
+	begun := time.Now()
+	if err := writer.Set(t.Context(), "k", []byte("short"), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	wantValueWithin(t, reader, "k", "short", time.Now())
+	for {
+		got := get(t, reader, "k")
+		if got == "long" {
+			t.Fatal("the former value is back")
+		}
+		if got == "absent" {
+			break
+		}
+		if time.Since(begun) > wait {
+			t.Fatal("it does not end")
+		}
+	}
+	for _, p := range []*bus.PluginCache{reader, writer} {
+		wantValue(t, p, "k", "absent")
+	}
+}
+
+func TestABucketOfSomebodyElseIsRefused(t *testing.T) {
+	url := testenv.NATS(t)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: subjects.CacheBucket}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, url).OpenCache(t.Context(), bus.CacheConfig{}); !errors.Is(err, bus.ErrForeignBucket) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -339,7 +397,7 @@ func TestPurgingAPluginsCacheReachesCopies(t *testing.T) {
 	if err := operator.PurgeCache(t.Context(), "p.q"); err != nil {
 		t.Fatal(err)
 	}
-	awaitValue(t, p, "0", "absent")
+	wantValueWithin(t, p, "0", "absent", time.Now())
 	wantValue(t, other, "0", "v")
 	set(t, p, "0", "new")
 	wantValue(t, p, "0", "new")
@@ -392,8 +450,8 @@ func TestABucketThatIsGoneIsMadeAnew(t *testing.T) {
 			}
 			set(t, p, "k2", "new")
 			wantValue(t, p, "k2", "new")
-			awaitValue(t, p, "k", "absent")
-			awaitValue(t, other, "k", "absent")
+			wantValueWithin(t, other, "k", "absent", time.Now())
+			wantValueWithin(t, p, "k", "absent", time.Now())
 			if err := p.Remove(t.Context(), "k2"); err != nil {
 				t.Error(err)
 			}
@@ -417,7 +475,7 @@ func TestAPurgeOfTheBucketReachesCopies(t *testing.T) {
 	if err := stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	awaitValue(t, p, "k", "absent")
+	wantValueWithin(t, p, "k", "absent", time.Now())
 }
 
 // What others put into the bucket, or how they made it, must not bring a replica
@@ -478,7 +536,7 @@ func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := stream.CachedInfo()
-	if info.Config.Replicas != 3 || info.Config.AllowDirect || info.Config.MaxMsgsPerSubject != 1 {
+	if info.Config.Replicas != 3 || info.Config.AllowDirect || info.Config.MaxMsgsPerSubject != 1 || info.Config.SubjectDeleteMarkerTTL != 0 {
 		t.Errorf("the bucket is %+v", info.Config)
 	}
 	cluster.Kill(info.Cluster.Leader)

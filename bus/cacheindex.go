@@ -10,6 +10,9 @@ import (
 // cacheKey is the hash of a key.
 type cacheKey = [sha256.Size]byte
 
+// moment is a time of this process's monotonic clock.
+type moment time.Duration
+
 // cacheIndex knows which values the bucket has, as far as the watch has seen it,
 // and has copies of those that were used last.
 type cacheIndex struct {
@@ -22,20 +25,25 @@ type cacheIndex struct {
 	copied  int64                    // bytes
 	applied uint64                   // sequence up to which the watch has told everything
 	first   uint64                   // sequence below which the stream has nothing
-	// asOf is the moment of which everything was known when it was last asked.
+	// asOf is the moment of which everything is known; wall is the same on the
+	// clock that does not stand still while the machine is suspended.
 	asOf moment
-	// since is the moment from which on copies must have been confirmed.
-	since moment
+	wall time.Time
+	// since is the moment from which on a read must have been asked for: what was
+	// asked before may be gone.
+	since     moment
+	confirmed chan struct{} // closed once everything of some moment is known
+	// server is what the server's clock showed at the latest at a moment.
+	server   time.Time
+	serverAt moment
 }
-
-// moment is a time of this process's monotonic clock.
-type moment time.Duration
 
 // cachedPlugin are the values of one plugin.
 type cachedPlugin struct {
-	values  map[cacheKey]*cachedValue
-	entries int // those that are not removed
-	bytes   int64
+	values map[cacheKey]*cachedValue
+	bytes  int64
+	// next is when the first of the values ends, at the earliest.
+	next moment
 }
 
 // cachedValue is one value of the bucket.
@@ -43,15 +51,12 @@ type cachedValue struct {
 	plugin   *cachedPlugin
 	key      cacheKey
 	revision uint64
-	// removed is a value that we have removed and that the watch still tells of:
-	// who asked before that must not bring it back.
-	removed bool
-	size    int64  // of the record
-	expires moment // at the latest
+	size     int64 // of the record
+	expires  moment
 	// record is nil where there is no copy; element is its place in recent.
-	record    []byte
-	element   *list.Element
-	confirmed moment // when the copy was known to be current
+	record  []byte
+	element *list.Element
+	asOf    moment // when the copy was known to be current
 }
 
 // cacheOverhead is about what an entry takes in the index, in bytes.
@@ -75,8 +80,31 @@ func (x *cacheIndex) reset() {
 func (x *cacheIndex) clear() {
 	x.plugins = make(map[string]*cachedPlugin)
 	x.recent.Init()
-	x.copied, x.applied, x.first = 0, 0, 0
-	x.asOf, x.since = 0, x.now()
+	x.copied, x.applied, x.first, x.asOf = 0, 0, 0, 0
+	x.since = x.now()
+	x.confirmed = make(chan struct{})
+}
+
+// setClock notes what the server's clock showed when it answered a question that
+// was asked at a moment.
+func (x *cacheIndex) setClock(server time.Time, asked moment) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.server, x.serverAt = server, asked
+}
+
+// expiry is the moment at which a value ends that the server stored at a time of
+// its clock. It may be early by what a request takes. Without a clock, it has
+// just been stored.
+func (x *cacheIndex) expiry(stored time.Time, ttl time.Duration) moment {
+	now := x.now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.server.IsZero() {
+		return now + moment(ttl)
+	}
+	age := max(x.server.Add(time.Duration(now-x.serverAt)).Sub(stored), 0)
+	return now + moment(ttl-age)
 }
 
 // copyOf returns the copy of a record if nobody can have overwritten it longer
@@ -86,10 +114,10 @@ func (x *cacheIndex) copyOf(token string, key cacheKey, staleness time.Duration)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	v := x.find(token, key)
-	if v == nil || v.element == nil || v.revision < x.first || v.confirmed < x.since || v.expires <= now {
+	if v == nil || v.element == nil || v.revision < x.first || v.expires <= now {
 		return nil, false
 	}
-	age := now - max(v.confirmed, x.asOf)
+	age := now - max(v.asOf, x.asOf)
 	if ask = age > moment(staleness/2); age > moment(staleness) {
 		return nil, ask
 	}
@@ -108,8 +136,7 @@ func (x *cacheIndex) find(token string, key cacheKey) *cachedValue {
 func (x *cacheIndex) has(token string, key cacheKey) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	v := x.find(token, key)
-	return v != nil && !v.removed
+	return x.find(token, key) != nil
 }
 
 // isOlder says whether the index was last confirmed longer ago than this.
@@ -118,6 +145,14 @@ func (x *cacheIndex) isOlder(age time.Duration) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return now-x.asOf > moment(age)
+}
+
+// whenConfirmed returns a channel that is closed once the index has been
+// confirmed since the watch began.
+func (x *cacheIndex) whenConfirmed() <-chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.confirmed
 }
 
 // usage returns how many values a plugin has and their bytes, without the value
@@ -129,8 +164,8 @@ func (x *cacheIndex) usage(token string, without cacheKey) (entries int, bytes i
 	if p == nil {
 		return 0, 0
 	}
-	entries, bytes = p.entries, p.bytes
-	if v := p.values[without]; v != nil && !v.removed {
+	entries, bytes = len(p.values), p.bytes
+	if v := p.values[without]; v != nil {
 		entries, bytes = entries-1, bytes-v.size
 	}
 	return entries, bytes
@@ -142,29 +177,46 @@ func (x *cacheIndex) sweep(token string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p := x.plugins[token]
-	if p == nil {
+	if p == nil || p.next > now {
 		return
 	}
+	p.next = never
 	for _, v := range p.values {
 		if v.expires <= now || v.revision < x.first {
 			x.drop(token, v)
+		} else {
+			p.next = min(p.next, v.expires)
 		}
 	}
 }
 
-// store notes a record that was written or read while it was current, at the
-// moment before it was asked for, unless the watch has told that it is no more.
-func (x *cacheIndex) store(token string, key cacheKey, revision uint64, record []byte, ttl time.Duration, asked moment) {
+// never is later than any moment.
+const never = moment(1<<63 - 1)
+
+// tokens are those of the plugins that have values.
+func (x *cacheIndex) tokens() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	tokens := make([]string, 0, len(x.plugins))
+	for token := range x.plugins {
+		tokens = append(tokens, token)
+	}
+	return tokens
+}
+
+// store notes a record that was written or read by a request that was made at a
+// moment, unless the watch has told that it is no more, or that may be.
+func (x *cacheIndex) store(token string, key cacheKey, revision uint64, record []byte, expires, asked moment) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	v := x.find(token, key)
 	switch {
-	case v == nil && revision <= x.applied, v != nil && v.revision > revision:
+	case asked < x.since, v == nil && revision <= x.applied, v != nil && v.revision > revision:
 		return
 	case v == nil || v.revision < revision:
-		v = x.put(token, key, revision, int64(len(record)), ttl)
+		v = x.put(token, key, revision, int64(len(record)), expires)
 	}
-	v.confirmed = max(v.confirmed, asked)
+	v.asOf = max(v.asOf, asked)
 	if v.element == nil && int64(len(record))+cacheOverhead <= x.limit {
 		v.record, v.element = record, x.recent.PushFront(v)
 		x.copied += int64(len(record)) + cacheOverhead
@@ -174,50 +226,39 @@ func (x *cacheIndex) store(token string, key cacheKey, revision uint64, record [
 	}
 }
 
-// remove notes that a value is gone since a write of our own.
+// remove notes that a value is gone since a write of our own. Whoever is reading
+// it now must not bring it back.
 func (x *cacheIndex) remove(token string, key cacheKey, revision uint64) {
+	now := x.now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	v := x.find(token, key)
-	switch {
-	case v != nil && v.revision >= revision:
-	case revision > x.applied:
-		x.put(token, key, revision, 0, cacheMarkerTTL).remove()
-	case v != nil:
+	x.since = now
+	if v := x.find(token, key); v != nil && v.revision < revision {
 		x.drop(token, v)
 	}
 }
 
 // put notes a value in place of an earlier one.
-func (x *cacheIndex) put(token string, key cacheKey, revision uint64, size int64, ttl time.Duration) *cachedValue {
+func (x *cacheIndex) put(token string, key cacheKey, revision uint64, size int64, expires moment) *cachedValue {
 	p := x.plugins[token]
 	if p == nil {
-		p = &cachedPlugin{values: make(map[cacheKey]*cachedValue)}
+		p = &cachedPlugin{values: make(map[cacheKey]*cachedValue), next: never}
 		x.plugins[token] = p
 	}
 	if former := p.values[key]; former != nil {
 		x.uncopy(former)
-		former.remove()
+		p.bytes -= former.size
 	}
-	v := &cachedValue{plugin: p, key: key, revision: revision, size: size, expires: x.now() + moment(ttl)}
+	v := &cachedValue{plugin: p, key: key, revision: revision, size: size, expires: expires}
 	p.values[key] = v
-	p.entries++
 	p.bytes += size
+	p.next = min(p.next, expires)
 	return v
-}
-
-// remove no longer counts a value.
-func (v *cachedValue) remove() {
-	if !v.removed {
-		v.removed = true
-		v.plugin.entries--
-		v.plugin.bytes -= v.size
-	}
 }
 
 func (x *cacheIndex) drop(token string, v *cachedValue) {
 	x.uncopy(v)
-	v.remove()
+	v.plugin.bytes -= v.size
 	delete(v.plugin.values, v.key)
 	if len(v.plugin.values) == 0 {
 		delete(x.plugins, token)
@@ -243,7 +284,7 @@ type cacheUpdate struct {
 	purged   bool // all earlier values of the plugin are gone; key means nothing
 	removed  bool // there is no value any more
 	size     int64
-	ttl      time.Duration
+	expires  moment
 }
 
 // apply takes what the watch tells, in the order of the stream.
@@ -254,11 +295,9 @@ func (x *cacheIndex) apply(u cacheUpdate) {
 	switch {
 	case u.purged:
 		x.purge(u.token, u.revision)
-	case v != nil && v.revision == u.revision && v.removed:
-		x.drop(u.token, v)
 	case v != nil && v.revision >= u.revision: // a write of our own, or a later one
 	case !u.removed:
-		x.put(u.token, u.key, u.revision, u.size, u.ttl)
+		x.put(u.token, u.key, u.revision, u.size, u.expires)
 	case v != nil:
 		x.drop(u.token, v)
 	}
@@ -289,14 +328,28 @@ func (x *cacheIndex) progress() uint64 {
 	return x.applied
 }
 
-// confirm notes that everything is applied that the stream had at a moment.
-// Markers that tell of removed values live for cacheMarkerTTL: after a pause that
-// may have hidden some, copies from before it no longer count.
+// gap is how long ago everything was known, by the clock that says more; 0 is
+// that nothing is known yet.
+func (x *cacheIndex) gap() time.Duration {
+	now := x.now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.asOf == 0 {
+		return 0
+	}
+	return max(time.Duration(now-x.asOf), time.Now().Round(0).Sub(x.wall))
+}
+
+// confirm notes that everything is applied that the stream had at a moment, and
+// the first sequence that it has.
 func (x *cacheIndex) confirm(at moment, first uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if long := moment(cacheMarkerTTL / 2); at-x.asOf > long {
-		x.since = max(x.since, at-long)
+	x.first = first
+	x.asOf, x.wall = at, time.Now().Round(0)
+	select {
+	case <-x.confirmed:
+	default:
+		close(x.confirmed)
 	}
-	x.asOf, x.first = at, first
 }

@@ -2,18 +2,22 @@ package bus
 
 import (
 	"bytes"
+	"log/slog"
 	"testing"
 	"time"
 )
 
-const never = 24 * time.Hour
+const (
+	stale = 24 * time.Hour
+	soon  = never - 1
+)
 
 // known is an index that knows one value of plugin p, as the watch told it, with
 // a copy that was read from the leader.
 func known(revision uint64) *cacheIndex {
 	x := newCacheIndex(1 << 20)
-	x.apply(cacheUpdate{revision: revision, token: "p", size: 3, ttl: time.Hour})
-	x.store("p", cacheKey{}, revision, []byte("old"), time.Hour, x.now())
+	x.apply(cacheUpdate{revision: revision, token: "p", size: 3, expires: soon})
+	x.store("p", cacheKey{}, revision, []byte("old"), soon, x.now())
 	return x
 }
 
@@ -23,54 +27,50 @@ func TestACopyIsAnsweredOnlyWhileItIsKnownToBeCurrent(t *testing.T) {
 		want   string // empty is no copy
 	}{
 		"nothing happened": {func(*cacheIndex) {}, "old"},
-		"a later value":    {func(x *cacheIndex) { x.apply(cacheUpdate{revision: 7, token: "p", ttl: time.Hour}) }, ""},
+		"a later value":    {func(x *cacheIndex) { x.apply(cacheUpdate{revision: 7, token: "p", expires: soon}) }, ""},
 		"a removal":        {func(x *cacheIndex) { x.apply(cacheUpdate{revision: 7, token: "p", removed: true}) }, ""},
 		"a purge":          {func(x *cacheIndex) { x.apply(cacheUpdate{revision: 7, token: "p", purged: true}) }, ""},
 		"a purge of another plugin": {func(x *cacheIndex) {
 			x.apply(cacheUpdate{revision: 7, token: "q", purged: true})
 		}, "old"},
-		"another value":   {func(x *cacheIndex) { x.apply(cacheUpdate{revision: 7, token: "p", key: cacheKey{1}, ttl: time.Hour}) }, "old"},
+		"another value":   {func(x *cacheIndex) { x.apply(cacheUpdate{revision: 7, token: "p", key: cacheKey{1}, expires: soon}) }, "old"},
 		"our own removal": {func(x *cacheIndex) { x.remove("p", cacheKey{}, 7) }, ""},
 		"a purge of the whole stream": {func(x *cacheIndex) {
 			x.confirm(x.now(), 6)
 		}, ""},
 		"a new watch": {func(x *cacheIndex) { x.reset() }, ""},
 		"our own write, of which the watch tells later": {func(x *cacheIndex) {
-			x.store("p", cacheKey{}, 9, []byte("new"), time.Hour, x.now())
-			x.apply(cacheUpdate{revision: 7, token: "p", ttl: time.Hour})
+			x.store("p", cacheKey{}, 9, []byte("new"), soon, x.now())
+			x.apply(cacheUpdate{revision: 7, token: "p", expires: soon})
 			x.apply(cacheUpdate{revision: 8, token: "p", removed: true})
-			x.apply(cacheUpdate{revision: 9, token: "p", ttl: time.Hour})
+			x.apply(cacheUpdate{revision: 9, token: "p", expires: soon})
 		}, "new"},
 		"a read that was overtaken by a write": {func(x *cacheIndex) {
-			x.apply(cacheUpdate{revision: 7, token: "p", ttl: time.Hour})
-			x.store("p", cacheKey{}, 5, []byte("old"), time.Hour, x.now())
+			x.apply(cacheUpdate{revision: 7, token: "p", expires: soon})
+			x.store("p", cacheKey{}, 5, []byte("old"), soon, x.now())
 		}, ""},
 		"a read that was overtaken by a removal": {func(x *cacheIndex) {
 			x.apply(cacheUpdate{revision: 7, token: "p", removed: true})
-			x.store("p", cacheKey{}, 5, []byte("old"), time.Hour, x.now())
+			x.store("p", cacheKey{}, 5, []byte("old"), soon, x.now())
 		}, ""},
 		"a read that was overtaken by our own removal": {func(x *cacheIndex) {
 			x.remove("p", cacheKey{}, 7)
-			x.store("p", cacheKey{}, 5, []byte("old"), time.Hour, x.now())
+			x.store("p", cacheKey{}, 5, []byte("old"), soon, x.now())
 		}, ""},
 		"a read from before a new watch": {func(x *cacheIndex) {
 			asked := x.now()
 			x.reset()
-			x.store("p", cacheKey{}, 5, []byte("old"), time.Hour, asked)
+			x.store("p", cacheKey{}, 5, []byte("old"), soon, asked)
 		}, ""},
 		"its time is over": {func(x *cacheIndex) {
-			x.store("p", cacheKey{}, 9, []byte("new"), 0, x.now())
-		}, ""},
-		"confirmed a little later": {func(x *cacheIndex) { x.confirm(x.now()+moment(cacheMarkerTTL/3), 1) }, "old"},
-		"confirmed after so long that a marker may have gone": {func(x *cacheIndex) {
-			x.confirm(x.now()+moment(cacheMarkerTTL), 1)
+			x.store("p", cacheKey{}, 9, []byte("new"), x.now(), x.now())
 		}, ""},
 	}
 	for name, test := range changes {
 		t.Run(name, func(t *testing.T) {
 			x := known(5)
 			test.change(x)
-			if got, _ := x.copyOf("p", cacheKey{}, never); string(got) != test.want {
+			if got, _ := x.copyOf("p", cacheKey{}, stale); string(got) != test.want {
 				t.Errorf("the copy is %q, want %q", got, test.want)
 			}
 		})
@@ -83,7 +83,7 @@ func TestAnUnconfirmedCopyIsNotAnswered(t *testing.T) {
 		t.Errorf("got %q, ask %t; want none, and to ask", got, ask)
 	}
 	x.confirm(x.now()+moment(time.Hour), 1) // and so from then on
-	x.store("p", cacheKey{}, 5, []byte("old"), 2*time.Hour, x.now()+moment(time.Hour))
+	x.store("p", cacheKey{}, 5, []byte("old"), soon, x.now()+moment(time.Hour))
 	if got, _ := x.copyOf("p", cacheKey{}, 0); string(got) != "old" {
 		t.Errorf("got %q after it was confirmed", got)
 	}
@@ -94,12 +94,12 @@ func TestCopiesAreBounded(t *testing.T) {
 	x := newCacheIndex(limit)
 	record := bytes.Repeat([]byte("r"), 100)
 	for i := range 100 {
-		x.store("p", cacheKey{byte(i)}, uint64(i+1), record, time.Hour, x.now())
+		x.store("p", cacheKey{byte(i)}, uint64(i+1), record, soon, x.now())
 		if x.copied > limit {
 			t.Fatalf("%d bytes of copies, the limit is %d", x.copied, limit)
 		}
 		// The first stays, as it is used.
-		if got, _ := x.copyOf("p", cacheKey{}, never); got == nil {
+		if got, _ := x.copyOf("p", cacheKey{}, stale); got == nil {
 			t.Fatalf("after %d more the one that is used is gone", i)
 		}
 	}
@@ -109,8 +109,8 @@ func TestCopiesAreBounded(t *testing.T) {
 	if entries, size := x.usage("p", cacheKey{255}); entries != 100 || size != 100*100 {
 		t.Errorf("%d values of %d bytes, want 100 of 10,000", entries, size)
 	}
-	x.store("p", cacheKey{200}, 101, bytes.Repeat(record, 100), time.Hour, x.now())
-	if got, _ := x.copyOf("p", cacheKey{200}, never); got != nil {
+	x.store("p", cacheKey{200}, 101, bytes.Repeat(record, 100), soon, x.now())
+	if got, _ := x.copyOf("p", cacheKey{200}, stale); got != nil {
 		t.Error("a value over the limit has a copy")
 	}
 }
@@ -124,18 +124,117 @@ func TestUsageCountsWhatIsThere(t *testing.T) {
 		}
 	}
 	want(0, 0)
-	x.apply(cacheUpdate{revision: 1, token: "p", key: cacheKey{1}, size: 10, ttl: time.Hour})
-	x.apply(cacheUpdate{revision: 2, token: "p", key: cacheKey{2}, size: 20})
+	x.apply(cacheUpdate{revision: 1, token: "p", key: cacheKey{1}, size: 10, expires: soon})
+	x.apply(cacheUpdate{revision: 2, token: "p", key: cacheKey{2}, size: 20, expires: x.now() + moment(time.Hour)})
 	want(2, 30)
-	x.apply(cacheUpdate{revision: 3, token: "p", key: cacheKey{1}, size: 1, ttl: time.Hour})
+	x.apply(cacheUpdate{revision: 3, token: "p", key: cacheKey{1}, size: 1, expires: soon})
+	want(2, 21)
+	x.sweep("p")
 	want(2, 21)
 	x.remove("p", cacheKey{1}, 4)
 	want(1, 20)
 	x.apply(cacheUpdate{revision: 4, token: "p", key: cacheKey{1}, removed: true})
 	want(1, 20)
-	x.sweep("p") // the second has no time left
+	x.apply(cacheUpdate{revision: 5, token: "p", key: cacheKey{2}, size: 20, expires: x.now()})
+	x.sweep("p") // the time of the second is over
 	want(0, 0)
 	if len(x.plugins) != 0 {
 		t.Error("a plugin without values is still known")
 	}
+}
+
+// What a plugin removes leaves nothing behind here, whether the watch tells of it
+// or not.
+func TestRemovedValuesTakeNoMemory(t *testing.T) {
+	x := newCacheIndex(1 << 20)
+	for i := range 1000 {
+		key := cacheKey{byte(i), byte(i >> 8)}
+		x.store("p", key, uint64(2*i+1), []byte("v"), soon, x.now())
+		x.remove("p", key, uint64(2*i+2))
+	}
+	if len(x.plugins) != 0 || x.copied != 0 || x.recent.Len() != 0 {
+		t.Errorf("%d plugins, %d bytes and %d copies are left", len(x.plugins), x.copied, x.recent.Len())
+	}
+}
+
+func TestValuesEndByTheServersClock(t *testing.T) {
+	x := newCacheIndex(0)
+	server := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // far from ours
+	x.setClock(server, x.now())
+	for age, want := range map[time.Duration]time.Duration{0: time.Hour, 20 * time.Minute: 40 * time.Minute, 2 * time.Hour: -time.Hour, -time.Minute: time.Hour} {
+		left := time.Duration(x.expiry(server.Add(-age), time.Hour) - x.now())
+		if left > want || left < want-10*time.Second {
+			t.Errorf("stored %v ago: %v are left, want %v", age, left, want)
+		}
+	}
+}
+
+func TestAGapIsWhatEitherClockTells(t *testing.T) {
+	x := newCacheIndex(0)
+	if gap := x.gap(); gap != 0 {
+		t.Errorf("before anything is known: %v", gap)
+	}
+	x.confirm(x.now(), 1)
+	if gap := x.gap(); gap > time.Minute {
+		t.Errorf("at once: %v", gap)
+	}
+	x.asOf -= moment(time.Hour)
+	if gap := x.gap(); gap < time.Hour {
+		t.Errorf("an hour later: %v", gap)
+	}
+	x.confirm(x.now(), 1)
+	x.wall = x.wall.Add(-time.Hour) // as after a suspension, in which our clock stands still
+	if gap := x.gap(); gap < time.Hour {
+		t.Errorf("after a suspended hour: %v", gap)
+	}
+}
+
+// What the watch may have missed in a pause is not believed any more.
+func TestAfterAGapTheWatchBeginsAnew(t *testing.T) {
+	c := openTestCache(t)
+	p := c.Of("p", CacheLimits{MaxEntries: 2, MaxBytes: 1e6})
+	if err := p.Set(t.Context(), "k", []byte("v"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	<-c.index.whenConfirmed()
+	c.index.mu.Lock()
+	for i := range byte(5) { // nobody has these
+		c.index.put("p", cacheKey{i}, 1, 1, soon)
+	}
+	c.index.asOf -= moment(cacheMarkerTTL)
+	c.index.mu.Unlock()
+	if err := p.Set(t.Context(), "k2", []byte("v"), time.Hour); err == nil {
+		t.Fatal("the limit is not counted")
+	}
+	deadline := time.After(time.Minute)
+	for {
+		err := p.Set(t.Context(), "k2", []byte("v"), time.Hour)
+		if err == nil {
+			break
+		}
+		select {
+		case <-time.After(cacheLag):
+		case <-deadline:
+			t.Fatal(err)
+		}
+	}
+	if entries, _ := c.index.usage("p", cacheKey{255}); entries > 2 {
+		t.Errorf("%d values are counted", entries)
+	}
+}
+
+// openTestCache opens a cache on a server of the test.
+func openTestCache(t *testing.T) *Cache {
+	t.Helper()
+	b, err := Open(t.Context(), Config{Embedded: Embedded{Listen: "127.0.0.1:0", StoreDir: t.TempDir()}, Name: "r", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	c, err := b.OpenCache(t.Context(), CacheConfig{Copy: 1e6, Staleness: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	return c
 }

@@ -12,34 +12,45 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
 const (
+	// cacheMarkerTTL is how long the server keeps telling what has become of a
+	// value: that it was removed, or that it was there.
+	cacheMarkerTTL = time.Minute
 	// cachePatience is how long a server that keeps a copy of the stream may lag
 	// behind its leader before the watch begins anew.
 	cachePatience = time.Second
 	cacheLag      = 5 * time.Millisecond
+	// cacheAttempt is how long the leader is given to answer a question before it
+	// is asked again: while there is none, questions get lost.
+	cacheAttempt = time.Second
 	// cachePause is from the beginning of one watch to that of the next, at least.
 	cachePause = time.Second
 	// cacheBatch is how many updates are fetched at once.
 	cacheBatch = 500
-	// cacheIdle is after how long the server forgets a watch that nobody needs.
-	cacheIdle = time.Minute
 )
 
-// errCacheStream says that the bucket is not the one that was watched.
-var errCacheStream = errors.New("the cache's bucket was made anew")
+var (
+	// errCacheStream says that the bucket is not the one that was watched.
+	errCacheStream = errors.New("the cache's bucket was made anew")
+	// errCacheGap says that the server may have stopped telling of something before
+	// it was fetched.
+	errCacheGap = errors.New("the cache was not watched for a while")
+)
 
-// cacheWatch keeps an index current: whenever asked, and only then, it fetches
+// cacheWatch keeps an index current: whenever asked, and now and then, it fetches
 // what has happened until the index has everything that the stream's leader has.
 // Copies are answered only for a while after that.
 type cacheWatch struct {
-	cache  *Cache
-	asked  chan struct{} // has a token when somebody wants the index confirmed
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	cache    *Cache
+	asked    chan struct{} // has a token when somebody wants the index confirmed
+	warnings *rate.Limiter
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
 
 	// What follows is the goroutine's own.
 	created  time.Time // of the stream
@@ -49,8 +60,7 @@ type cacheWatch struct {
 
 func startCacheWatch(ctx context.Context, cache *Cache) *cacheWatch {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w := &cacheWatch{cache: cache, asked: make(chan struct{}, 1), cancel: cancel}
-	w.ask()
+	w := &cacheWatch{cache: cache, asked: make(chan struct{}, 1), warnings: rate.NewLimiter(rate.Every(10*time.Second), 3), cancel: cancel}
 	w.done.Go(func() { w.run(ctx) })
 	return w
 }
@@ -72,74 +82,105 @@ func (w *cacheWatch) ask() {
 // forgotten before the next, and misses go on asking the leader meanwhile.
 func (w *cacheWatch) run(ctx context.Context) {
 	for {
-		pause := time.After(cachePause)
+		next := time.After(cachePause)
 		err := w.watch(ctx)
 		w.cache.index.reset()
 		if ctx.Err() != nil {
 			return
 		}
-		w.cache.bus.config.Logger.Warn("the cache's watch begins anew", "error", err)
+		w.warn("the cache's watch begins anew", err)
 		select {
 		case <-ctx.Done():
 			return
-		case <-pause:
+		case <-next:
 		}
 	}
 }
 
-// watch confirms the index whenever asked, until that cannot go on.
+func (w *cacheWatch) warn(message string, err error) {
+	if w.warnings.Allow() {
+		w.cache.bus.config.Logger.Warn(message, "error", err)
+	}
+}
+
+// watch confirms the index whenever asked, and often enough to miss nothing,
+// until that cannot go on.
 func (w *cacheWatch) watch(ctx context.Context) error {
 	info, err := w.info(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if _, err = w.cache.bus.ensureBucket(ctx, subjects.CacheBucket); err == nil {
+		if _, err = w.cache.bus.ensureBucket(ctx, cacheBucket); err == nil {
 			info, err = w.info(ctx)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	w.created, w.consumer = info.Created, nil
-	for {
+	w.created = info.Created
+	defer w.forgetConsumer(ctx)
+	often := time.NewTicker(cacheMarkerTTL / 4)
+	defer often.Stop()
+	for w.ask(); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-often.C:
+			for _, token := range w.cache.index.tokens() {
+				w.cache.index.sweep(token)
+			}
 		case <-w.asked:
 		}
-		err := w.confirm(ctx)
-		if errors.Is(err, errCacheStream) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		if err := w.confirm(ctx); err != nil {
 			return err
-		}
-		if err != nil {
-			// The index is as it was, and unconfirmed; who needs it asks again.
-			w.cache.bus.config.Logger.Debug("the cache's copies are not confirmed", "error", err)
-			w.consumer = nil
 		}
 	}
 }
 
-// info asks the stream's leader, who alone answers, for the state of the stream.
-func (w *cacheWatch) info(ctx context.Context) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
-	defer cancel()
-	stream, err := w.cache.bus.js.Stream(ctx, cacheStream)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cacheStream, err)
+// forgetConsumer spares the server a consumer that nobody uses any more.
+func (w *cacheWatch) forgetConsumer(ctx context.Context) {
+	if w.consumer == nil {
+		return
 	}
-	return stream.CachedInfo(), nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cacheAttempt)
+	defer cancel()
+	if w.cache.bus.Connected() {
+		_ = w.cache.stream.DeleteConsumer(ctx, w.consumer.CachedInfo().Name) // or the server forgets it after a minute
+	}
+	w.consumer = nil
+}
+
+// info asks the stream's leader, who alone answers, for the state of the stream
+// and its clock.
+func (w *cacheWatch) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
+	defer cancel()
+	asked := w.cache.index.now()
+	stream, err := w.cache.bus.js.Stream(ctx, cacheBucket.stream())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cacheBucket.stream(), err)
+	}
+	info := stream.CachedInfo()
+	w.cache.index.setClock(info.TimeStamp, asked)
+	return info, nil
 }
 
 // confirm fetches updates until the index has everything that the leader had when
-// it was asked. A bucket that has been replaced is errCacheStream.
+// it was asked. A leader that does not answer leaves it unconfirmed; after an
+// error the watch has to begin anew.
 func (w *cacheWatch) confirm(ctx context.Context) error {
 	index := w.cache.index
 	at := index.now()
-	info, err := w.info(ctx)
-	if err != nil {
+	last, first, err := w.state(ctx)
+	if errors.Is(err, errCacheStream) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
-	last := info.State.LastSeq
-	if !info.Created.Equal(w.created) || last < index.progress() {
-		return errCacheStream
+	if err != nil {
+		if ctx.Err() == nil {
+			w.warn("copies of the cache are not confirmed", err)
+		}
+		return nil
+	}
+	if index.gap() > cacheMarkerTTL/2 {
+		return errCacheGap
 	}
 	for begun := time.Now(); index.progress() < last; {
 		n, err := w.fetch(ctx)
@@ -159,14 +200,46 @@ func (w *cacheWatch) confirm(ctx context.Context) error {
 		case time.Since(begun) > cachePatience:
 			return fmt.Errorf("the watch stands at %d, the stream at %d", index.progress(), newest)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(cacheLag):
+		if err := pause(ctx, cacheLag); err != nil {
+			return err
 		}
 	}
-	index.confirm(at, info.State.FirstSeq)
+	index.confirm(at, first)
 	return nil
+}
+
+// state is the last and the first sequence of the stream.
+func (w *cacheWatch) state(ctx context.Context) (last, first uint64, err error) {
+	for again := false; ; again = true {
+		progress := w.cache.index.progress()
+		info, err := w.info(ctx)
+		switch {
+		case err != nil:
+			return 0, 0, err
+		case !info.Created.Equal(w.created):
+			return 0, 0, errCacheStream
+		case info.State.LastSeq >= progress:
+			return info.State.LastSeq, info.State.FirstSeq, nil
+		case again:
+			return 0, 0, errCacheStream
+		}
+		// The server that told us may be ahead of the leader by a moment.
+		if err := pause(ctx, cacheLag); err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+// pause waits, or returns the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // fetch applies updates that are there, and returns how many.
@@ -176,9 +249,8 @@ func (w *cacheWatch) fetch(ctx context.Context) (n int, err error) {
 		defer cancel()
 		w.fetched = 0
 		w.consumer, err = w.cache.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.cache.index.progress() + 1,
-			AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
-			Replicas: 1, MemoryStorage: true, InactiveThreshold: cacheIdle,
+			DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
+			Replicas: 1, MemoryStorage: true, InactiveThreshold: cacheMarkerTTL,
 		})
 		if err != nil {
 			return 0, fmt.Errorf("watch: %w", err)
@@ -196,7 +268,7 @@ func (w *cacheWatch) fetch(ctx context.Context) (n int, err error) {
 		if w.fetched++; metadata.Sequence.Consumer != w.fetched {
 			return n, fmt.Errorf("update %d of the watch came in place of %d", metadata.Sequence.Consumer, w.fetched)
 		}
-		w.apply(msg, metadata.Sequence.Stream)
+		w.apply(msg, metadata)
 		n++
 	}
 	return n, batch.Error()
@@ -204,7 +276,7 @@ func (w *cacheWatch) fetch(ctx context.Context) (n int, err error) {
 
 // newest is the sequence of the last message that the stream has; 0 is none.
 func (w *cacheWatch) newest(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 	defer cancel()
 	msg, err := w.cache.stream.GetLastMsgForSubject(ctx, "$KV."+subjects.CacheBucket+".>")
 	switch {
@@ -217,13 +289,14 @@ func (w *cacheWatch) newest(ctx context.Context) (uint64, error) {
 }
 
 // apply tells the index of one message.
-func (w *cacheWatch) apply(msg jetstream.Msg, revision uint64) {
+func (w *cacheWatch) apply(msg jetstream.Msg, metadata *jetstream.MsgMetadata) {
 	u, ok := parseCacheUpdate(msg.Subject(), msg.Headers())
 	if !ok {
-		w.cache.index.skip(revision)
+		w.cache.index.skip(metadata.Sequence.Stream)
 		return
 	}
-	u.revision = revision
+	u.revision = metadata.Sequence.Stream
+	u.expires = w.cache.index.expiry(metadata.Timestamp, cacheTTL(msg.Headers()))
 	w.cache.index.apply(u)
 }
 
@@ -241,10 +314,10 @@ func parseCacheUpdate(subject string, header map[string][]string) (u cacheUpdate
 		return u, false
 	}
 	u.token = tokens[2]
-	u.removed = first(headerOperation) != "" || first(jetstream.MarkerReasonHeader) != ""
+	u.removed = first(headerOperation) != ""
 	if tokens[3] == subjects.PurgedToken {
 		u.purged = true
-		return u, first(headerOperation) != "" // and not its expiry
+		return u, u.removed
 	}
 	if len(tokens[3]) != hex.EncodedLen(len(u.key)) {
 		return u, false
@@ -253,6 +326,5 @@ func parseCacheUpdate(subject string, header map[string][]string) (u cacheUpdate
 		return u, false
 	}
 	u.size, _ = strconv.ParseInt(first(nats.MsgSize), 10, 64)
-	u.ttl = cacheTTL(first(jetstream.MsgTTLHeader))
 	return u, true
 }

@@ -46,7 +46,7 @@ type sighting struct {
 // StartHeartbeat writes the record of a replica three times a lease: a JSON
 // document of what content returns. The caller stops it.
 func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func() any) (*Heartbeat, error) {
-	kv, err := b.ensureBucket(ctx, subjects.StateBucket)
+	kv, err := b.ensureBucket(ctx, stateBucket)
 	if err != nil {
 		return nil, err
 	}

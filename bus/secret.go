@@ -24,7 +24,7 @@ type secretRecord struct {
 // Secret returns 32 random bytes that all replicas share under a key of
 // subjects.StateBucket. The first who asks makes them.
 func (b *Bus) Secret(ctx context.Context, key string) ([]byte, error) {
-	kv, err := b.ensureBucket(ctx, subjects.StateBucket)
+	kv, err := b.ensureBucket(ctx, stateBucket)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (b *Bus) Secret(ctx context.Context, key string) ([]byte, error) {
 
 func parseSecret(key string, body []byte) ([]byte, error) {
 	var record secretRecord
-	if err := json.Unmarshal(body, &record); err != nil || len(record.Bytes) != secretSize {
+	if err := json.Unmarshal(body, &record); err != nil || record.V != subjects.Version || len(record.Bytes) != secretSize {
 		return nil, fmt.Errorf("secret %s in bucket %s is damaged: remove the key, and a new one is made", key, subjects.StateBucket)
 	}
 	return record.Bytes, nil

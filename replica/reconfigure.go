@@ -41,13 +41,13 @@ func (r *Replica) Reconfigure(ctx context.Context, config Config) (Reconfigured,
 	for _, key := range result.Restart {
 		r.log.Warn("a setting has changed that applies only after a restart", "key", key)
 	}
-	r.longest.Store(max(r.longest.Load(), int64(config.Runtime.LongestTimeout())))
-	r.config.Store(&config)
 	if r.artwork.address() != "" {
 		if err := r.artwork.covers.use(&config); err != nil {
 			return result, err
 		}
 	}
+	r.longest.Store(max(r.longest.Load(), int64(config.Runtime.LongestTimeout())))
+	r.config.Store(&config)
 	if !config.Plugins.Enabled {
 		return result, nil
 	}

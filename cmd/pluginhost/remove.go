@@ -57,15 +57,20 @@ func pluginRemove(cmd *cobra.Command, args []string) error {
 	purge, _ := cmd.Flags().GetBool("purge")
 	done := removeDocument{V: subjects.Version, ID: args[0], Replicas: []subjects.Refreshed{}}
 	done.Symlink, err = plugin.Remove(config.PluginsFolder, done.ID)
-	done.Removed = err == nil
-	if err != nil && (!purge || !errors.Is(err, plugin.ErrNotFound)) {
+	left := errors.Is(err, plugin.ErrLeftBehind)
+	done.Removed = err == nil || left
+	if !done.Removed && (!purge || !errors.Is(err, plugin.ErrNotFound)) {
 		return err
 	}
-	if err := done.tell(cmd, purge); err != nil {
+	told := done.tell(cmd, purge)
+	if left {
+		told = errors.Join(err, told)
+	}
+	if told != nil {
 		if done.Removed {
-			return fmt.Errorf("the plugin is removed, but %w", err)
+			return fmt.Errorf("the plugin is removed, but %w", told)
 		}
-		return err
+		return told
 	}
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), done)
@@ -88,14 +93,18 @@ func (d *removeDocument) tell(cmd *cobra.Command, purge bool) error {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(cmd.Context(), tellTimeout)
 	defer cancel()
-	if d.Replicas, err = caller.Refresh(ctx, d.ID); err != nil {
+	d.Replicas, err = caller.Refresh(ctx, d.ID)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		d.Replicas, d.Unreachable = []subjects.Refreshed{}, "they are still finishing its calls"
+	case err != nil:
 		d.Replicas, d.Unreachable = []subjects.Refreshed{}, err.Error()
 	}
 	if !purge {
-		return nil
+		return cmd.Context().Err()
 	}
-	if err := caller.PurgeCache(ctx, d.ID); err != nil {
-		return err
+	if err := caller.PurgeCache(cmd.Context(), d.ID); err != nil {
+		return fmt.Errorf("its cache is not dropped, run it again with --purge: %w", err)
 	}
 	d.Purged = true
 	return nil
@@ -113,7 +122,7 @@ func (d *removeDocument) text() string {
 		text += "What it had cached is dropped\n"
 	}
 	if d.Unreachable != "" {
-		return text + "No replica was told: " + d.Unreachable + "\n"
+		return text + "No replica has confirmed it: " + d.Unreachable + "\n"
 	}
 	for _, r := range d.Replicas {
 		if r.Plugin != nil {

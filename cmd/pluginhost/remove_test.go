@@ -85,7 +85,7 @@ func TestRemoveWithoutAHostWorksAndSaysSo(t *testing.T) {
 	folder := probeFolder(t)
 	const nowhere = "nats://127.0.0.1:1"
 	got := pluginhost(t.Context(), "", "plugin", "remove", "echo", "--plugins", folder, "--nats", nowhere)
-	if got.code != exitDone || !strings.Contains(got.out, "removed successfully\nNo replica was told: no NATS server at "+nowhere) {
+	if got.code != exitDone || !strings.Contains(got.out, "removed successfully\nNo replica has confirmed it: no NATS server at "+nowhere) {
 		t.Errorf("got %+v", got)
 	}
 	if _, err := os.Stat(filepath.Join(folder, "echo")); !os.IsNotExist(err) {
