@@ -21,6 +21,14 @@ import (
 // Binary builds the pluginhost command and returns the file.
 func Binary(t testing.TB) string { return build(t, "pluginhost", "./cmd/pluginhost") }
 
+// Soak runs the program of make soak with args, in a process without the race
+// detector, and returns its report. Its error says that the report is not good.
+func Soak(t testing.TB, args ...string) (report string, err error) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), build(t, "soak", "./testenv/soak"), args...).CombinedOutput()
+	return string(out), err
+}
+
 // build builds a command of the repository and returns the file.
 func build(t testing.TB, name, dir string) string {
 	t.Helper()

@@ -11,15 +11,12 @@ import (
 // heap. The least that one lost call costs is an instance of 64 KiB or a goroutine.
 func spare() usage.Usage {
 	spare := usage.Spare()
-	spare.Heap, spare.Resident, spare.Private = 16<<20, 96<<20, 96<<20
+	spare.Heap, spare.Resident, spare.Private = 16<<20, 32<<20, 32<<20
 	// Instances that a call has grown stay in the pools, and their memory is in
 	// several parts.
 	spare.Mappings = 64
 	return spare
 }
-
-// Measure is usage.Measure.
-func Measure() usage.Usage { return usage.Measure() }
 
 // Settle is usage.Settle, with what may be used more of after abuse.
 func Settle(ctx context.Context, before usage.Usage) (now usage.Usage, grown []string) {
