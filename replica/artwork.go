@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
@@ -41,7 +40,7 @@ func (r *Replica) startArtwork(ctx context.Context, config *Config) (*artworkPro
 	handler := artwork.NewProxy(artwork.ProxyConfig{Signer: p.signer, Source: &p.covers, Logger: r.log})
 	if p.server, err = artwork.Listen(config.Navidrome.ArtworkListen, handler, r.log); err != nil {
 		p.covers.close()
-		return nil, fmt.Errorf("[Navidrome] ArtworkListen: %w: choose another address, or leave it empty where another replica serves artwork", err)
+		return nil, err
 	}
 	r.log.Info("artwork is served", "http", p.server.Address(), "public", config.Navidrome.ShareURL)
 	return p, nil

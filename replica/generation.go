@@ -67,7 +67,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		methods:   make(map[string]bus.Method),
 		callbacks: make(map[string]bus.Method),
 	}
-	if g.services, err = r.grant(s.config, s.entry, g.log); err != nil {
+	if g.services, err = r.grant(s.config, s.entry); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"slices"
 
@@ -34,8 +33,8 @@ type services struct {
 }
 
 // grant makes the services that a manifest asks for.
-func (r *Replica) grant(config *Config, entry plugin.Entry, log *slog.Logger) (services, error) {
-	g := granting{replica: r, config: config, entry: entry, log: log}
+func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
+	g := granting{replica: r, config: config, entry: entry}
 	offers := map[string]func() ([]host.Function, error){
 		"http":        g.http,
 		"config":      g.settings,
@@ -64,7 +63,6 @@ type granting struct {
 	replica *Replica
 	config  *Config
 	entry   plugin.Entry
-	log     *slog.Logger
 }
 
 func (g *granting) http() ([]host.Function, error) {
@@ -80,7 +78,7 @@ func (g *granting) http() ([]host.Function, error) {
 		Navidrome:         navidrome,
 		UserHeader:        g.config.Navidrome.UserHeader,
 		MaxTimeout:        g.config.Runtime.For(g.entry.ID).MaxTimeout,
-		Logger:            g.log,
+		Logger:            g.replica.log,
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +97,7 @@ func (g *granting) cache() ([]host.Function, error) {
 		PluginID: g.entry.ID,
 		Store:    g.replica.cache.Of(g.entry.ID, bus.CacheLimits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
 		MaxValue: limits.MaxValue,
-		Logger:   g.log,
+		Logger:   g.replica.log,
 	})), nil
 }
 
@@ -125,7 +123,7 @@ func (g *granting) subsonicAPI() ([]host.Function, error) {
 		AllowAdmins:      permission.AllowAdmins,
 		Via:              bus.Via,
 		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
-		Logger:           g.log,
+		Logger:           g.replica.log,
 	}
 	if g.config.Navidrome.Subsonic == SubsonicBus {
 		config.Navidrome = busSubsonic{g.replica.bus}
