@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -69,6 +70,7 @@ type TLS struct {
 func (c Config) options() []nats.Option {
 	options := []nats.Option{
 		nats.Name("pluginhost " + c.Name),
+		nats.CustomInboxPrefix(subjects.InboxPrefix),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
 		// A server that refuses us for a while, as while its users change, must
@@ -100,6 +102,7 @@ type Bus struct {
 	// converting holds a token for each call whose JSON is being converted.
 	converting chan struct{}
 	closed     chan struct{} // closed with the connection
+	closeOnce  sync.Once
 }
 
 // Open connects to the server, or starts one, and checks that it has JetStream.
@@ -265,8 +268,10 @@ func (b *Bus) Publish(subject string, body []byte) error { return b.conn.Publish
 func (b *Bus) Closed() <-chan struct{} { return b.closed }
 
 // Close waits a little for calls that still run, sends what is still to be sent,
-// and closes the connection and the embedded server.
-func (b *Bus) Close() {
+// and closes the connection and the embedded server. Further calls do nothing.
+func (b *Bus) Close() { b.closeOnce.Do(b.close) }
+
+func (b *Bus) close() {
 	b.stopWorkers()
 	if b.conn != nil {
 		if b.conn.IsConnected() {

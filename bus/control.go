@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 // ControlHandler answers a control request with what is to be sent as JSON.
@@ -67,7 +69,7 @@ func (c *Control) begin() bool {
 
 func (c *Control) answer(msg *nats.Msg, handle ControlHandler) {
 	answer := handle(lastToken(msg.Subject))
-	if answer == nil || msg.Reply == "" {
+	if answer == nil || !subjects.MayReply(msg.Reply) {
 		return
 	}
 	body, err := json.Marshal(answer)

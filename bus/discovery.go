@@ -93,6 +93,9 @@ func unsubscribeAll(subscriptions []*nats.Subscription) error {
 
 // discover answers one request for each endpoint that it means.
 func (b *Bus) discover(msg *nats.Msg, document func(*Endpoint) any) {
+	if !subjects.MayReply(msg.Reply) {
+		return
+	}
 	tokens := strings.Split(msg.Subject, ".")
 	for _, e := range b.services.all() {
 		if len(tokens) > 2 && tokens[2] != serviceName(e.config.ID) || len(tokens) > 3 && tokens[3] != e.instance {

@@ -242,8 +242,8 @@ func headerText(text string, limit int) string {
 }
 
 func (e *Endpoint) send(reply *nats.Msg) {
-	if reply.Subject == "" {
-		return // the caller wants no answer
+	if !subjects.MayReply(reply.Subject) {
+		return // the caller wants no answer, or one that it must not get
 	}
 	if err := e.bus.conn.PublishMsg(reply); err != nil {
 		e.bus.config.Logger.Warn("reply could not be sent", "plugin", e.config.ID, "error", err)

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
@@ -54,13 +55,17 @@ func (p *artworkProxy) address() string {
 	return p.server.Address()
 }
 
-func (p *artworkProxy) stop(ctx context.Context) error {
+// artworkGrace is how long strangers may still read when a replica leaves.
+const artworkGrace = 2 * time.Second
+
+func (p *artworkProxy) stop(ctx context.Context) {
 	if p == nil || p.server == nil {
-		return nil
+		return
 	}
-	err := p.server.Stop(ctx)
+	ctx, cancel := context.WithTimeout(ctx, artworkGrace)
+	defer cancel()
+	p.server.Stop(ctx)
 	p.covers.close()
-	return err
 }
 
 // covers fetches images from Navidrome as the configuration of the moment says.

@@ -312,6 +312,10 @@ func (r *Replica) drain(ctx context.Context) error {
 	for _, h := range r.known() {
 		group.Go(func() error { return h.unload(ctx) })
 	}
+	group.Go(func() error {
+		r.artwork.stop(ctx)
+		return nil
+	})
 	errs := []error{group.Wait()}
 	r.background.end(ctx)
 	// What outlives a cut-off must still be put away.
@@ -323,7 +327,6 @@ func (r *Replica) drain(ctx context.Context) error {
 	if r.discovery != nil {
 		errs = append(errs, r.discovery.Stop())
 	}
-	errs = append(errs, r.artwork.stop(ctx))
 	if r.cache != nil {
 		r.cache.Stop()
 	}

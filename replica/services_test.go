@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -232,6 +233,26 @@ func TestArtworkIsFetchedFromWhereTheConfigurationSays(t *testing.T) {
 	asked := next.Requests()
 	if len(former.Requests()) != 1 || len(asked) != 2 || asked[0].User != "bob" {
 		t.Errorf("the former was asked %d times, the next %+v", len(former.Requests()), asked)
+	}
+}
+
+// A stranger who keeps a connection open must not keep a replica from leaving.
+func TestConnectionsOfStrangersDoNotHoldUpADrain(t *testing.T) {
+	fake := navidrome.Start(t)
+	s := startServices(t, testenv.NATS(t), "p", nil, func(c *replica.Config) {
+		c.Navidrome.URL, c.Navidrome.User = fake.URL, "joe"
+		c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "https://music.example.com", "127.0.0.1:0"
+	})
+	conn, err := net.Dial("tcp", s.ArtworkAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "GET /artwork/"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Drain(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -142,6 +142,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	image, contentType, err := p.image(r.Context(), token, artwork)
 	size := int64(len(image))
+	if r.Method == http.MethodHead {
+		size = 0
+	}
 	if err == nil && !p.sending.TryAcquire(size) {
 		err = errBusy
 	}

@@ -56,9 +56,7 @@ func serve(t *testing.T, source artwork.Source, changes ...func(*artwork.ProxyCo
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		if err := server.Stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
+		server.Stop(context.WithoutCancel(t.Context()))
 	})
 	return public{"http://" + server.Address(), proxy, signer, &http.Client{Transport: transport}}
 }

@@ -15,15 +15,27 @@ var (
 
 // unavailable is an ErrUnavailable whose text is all its own.
 type unavailable struct {
-	text  string
-	cause error // may be nil
+	address string
+	what    string // it did or did not do
+	cause   error  // may be nil
+}
+
+// Brief is the text of an error without what only an operator should know: where
+// Navidrome is, and what the network says of it.
+func Brief(err error) string {
+	var gone *unavailable
+	if errors.As(err, &gone) {
+		return "navidrome " + gone.what
+	}
+	return err.Error()
 }
 
 func (u *unavailable) Error() string {
+	text := "navidrome at " + u.address + " " + u.what
 	if u.cause == nil {
-		return u.text
+		return text
 	}
-	return u.text + ": " + u.cause.Error()
+	return text + ": " + u.cause.Error()
 }
 
 func (u *unavailable) Is(target error) bool { return target == ErrUnavailable }

@@ -200,7 +200,7 @@ func (s *Server) failed(err error) error {
 }
 
 func (s *Server) unavailable(cause error, format string, arguments ...any) error {
-	return &unavailable{"navidrome at " + s.name + " " + fmt.Sprintf(format, arguments...), cause}
+	return &unavailable{s.name, fmt.Sprintf(format, arguments...), cause}
 }
 
 // shortened bounds a foreign text in an error.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+
+	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 )
 
 // A plugin that asks again and again must not fill the log.
@@ -25,4 +27,11 @@ func (s *Service) refuse(ctx context.Context, user, hint, format string, argumen
 		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin blocked", attrs...)
 	}
 	return errors.New(reason)
+}
+
+// report logs why Navidrome did not answer.
+func (s *Service) report(ctx context.Context, err error) {
+	if errors.Is(err, navidrome.ErrUnavailable) && s.warnings.Allow() {
+		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin failed", slog.String("plugin", s.config.PluginID), slog.Any("error", err))
+	}
 }

@@ -43,13 +43,8 @@ func parseURL(rawURL string) (*url.URL, error) {
 	if errors.As(err, &fault) {
 		fault.URL = shown
 	}
-	return nil, fmt.Errorf("invalid URL format: %w", &invalidURL{err})
+	return nil, fmt.Errorf("invalid URL format: %w", err)
 }
-
-// invalidURL keeps a url.Error from being taken for one of a request to Navidrome.
-type invalidURL struct{ fault error }
-
-func (e *invalidURL) Error() string { return e.fault.Error() }
 
 // userIn returns the user as whom a call is made.
 func userIn(query url.Values) (string, error) {

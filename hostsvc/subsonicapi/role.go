@@ -63,7 +63,7 @@ type userAnswer struct {
 		Status string `json:"status"`
 		User   *struct {
 			Username string `json:"username"`
-			Admin    bool   `json:"adminRole"`
+			Admin    *bool  `json:"adminRole"`
 		} `json:"user"`
 		Error *struct {
 			Code    int    `json:"code"`
@@ -84,7 +84,10 @@ func roleIn(answer []byte, user string) (admin bool, err error) {
 		if foldName(response.User.Username) != foldName(user) {
 			return false, errors.New("the role of the user is unknown: the answer to getUser is about somebody else")
 		}
-		return response.User.Admin, nil
+		if response.User.Admin == nil {
+			return false, errors.New("the role of the user is unknown: the answer to getUser does not tell it")
+		}
+		return *response.User.Admin, nil
 	case response.Status == "failed" && response.Error != nil:
 		switch fault := response.Error; {
 		case fault.Code == codeWrongLogin, fault.Code == codeNotFound:

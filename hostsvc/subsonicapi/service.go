@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
 	"time"
 
@@ -91,7 +90,7 @@ func New(config Config) *Service {
 		warnings: rate.NewLimiter(warningsPerSecond, warningsAtOnce),
 	}
 	for _, name := range config.AllowedUsernames {
-		s.allowed[strings.ToLower(name)] = true
+		s.allowed[foldName(name)] = true
 	}
 	return s
 }
@@ -104,6 +103,7 @@ var errNoNavidrome = errors.New("SubsonicAPI router not available")
 func (s *Service) Call(ctx context.Context, request *api.CallRequest) (*api.CallResponse, error) {
 	body, err := s.call(ctx, request.GetUrl())
 	if err != nil {
+		s.report(ctx, err)
 		return &api.CallResponse{Error: errorText(err)}, nil
 	}
 	return &api.CallResponse{Json: string(body)}, nil
@@ -123,7 +123,7 @@ func (s *Service) call(ctx context.Context, rawURL string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(s.allowed) > 0 && !s.allowed[strings.ToLower(user)] {
+	if len(s.allowed) > 0 && !s.allowed[foldName(user)] {
 		return nil, s.refuse(ctx, user, "", "username %s is not allowed", user)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
@@ -171,14 +171,10 @@ func (s *Service) ask(ctx context.Context, request navidrome.SubsonicRequest, li
 	}
 }
 
-// errorText is what the plugin sees of an error: never the address of Navidrome with
-// what may be secret in it.
+// errorText is what the plugin sees of an error. Where Navidrome is, is told to
+// the operator alone.
 func errorText(err error) string {
-	text := err.Error()
-	var request *url.Error
-	if errors.As(err, &request) {
-		text = strings.ReplaceAll(text, request.Error(), request.Err.Error())
-	}
+	text := navidrome.Brief(err)
 	if len(text) > maxError {
 		text = text[:maxError] + "…"
 	}

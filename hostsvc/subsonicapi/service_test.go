@@ -73,7 +73,7 @@ func TestRoleAnswersThatAreNotClearAreErrors(t *testing.T) {
 	}{
 		"a user":                       {userNamed("joe", false), ""},
 		"a user in another case":       {userNamed("JOE", false), ""},
-		"a user without a role":        {`{"subsonic-response":{"status":"ok","user":{"username":"joe"}}}`, ""},
+		"a user without a role":        {`{"subsonic-response":{"status":"ok","user":{"username":"joe"}}}`, unknown + "the answer to getUser does not tell it"},
 		"somebody else":                {userNamed("bob", false), unknown + "the answer to getUser is about somebody else"},
 		"a name that only looks alike": {userNamed("j\u00d3e", false), unknown + "the answer to getUser is about somebody else"},
 		"a user without a name":        {`{"subsonic-response":{"status":"ok","user":{"adminRole":false}}}`, unknown + "the answer to getUser is about somebody else"},
@@ -167,18 +167,15 @@ func TestRememberedRolesAreBounded(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheProviderKeepItsSecrets(t *testing.T) {
-	inner := &url.Error{Op: "Get", URL: "http://me:s3cret@navidrome.internal/rest/ping?x=private", Err: errors.New("connection refused")}
+func TestErrorsOfTheProviderArePassedOn(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		want string
 	}{
-		"of net/http":         {inner, "connection refused"},
-		"of net/http, within": {fmt.Errorf("ask Navidrome: %w", inner), "ask Navidrome: connection refused"},
-		"another":             {errors.New("503 unavailable"), "503 unavailable"},
-		"of any length":       {errors.New(strings.Repeat("x", 1<<20)), strings.Repeat("x", 2048) + "…"},
-		"not UTF-8":           {errors.New("a\xffb"), "a\uFFFDb"},
-		"a deadline":          {context.DeadlineExceeded, "no answer of Navidrome to ping in time: a call may take 10s, or what is left to the plugin"},
+		"another":       {errors.New("503 unavailable"), "503 unavailable"},
+		"of any length": {errors.New(strings.Repeat("x", 1<<20)), strings.Repeat("x", 2048) + "…"},
+		"not UTF-8":     {errors.New("a\xffb"), "a\uFFFDb"},
+		"a deadline":    {context.DeadlineExceeded, "no answer of Navidrome to ping in time: a call may take 10s, or what is left to the plugin"},
 	} {
 		service := newService(subsonicapi.Config{AllowAdmins: true, Navidrome: provider(func(context.Context, navidrome.SubsonicRequest) ([]byte, error) {
 			return []byte("not this"), c.err
@@ -393,4 +390,36 @@ func FuzzCall(f *testing.F) {
 			t.Errorf("answer %q and error %q", got.Json, got.Error)
 		}
 	})
+}
+
+// Where Navidrome is, is the operator's to know.
+func TestWhereNavidromeIsGoesToTheLogAlone(t *testing.T) {
+	address, err := url.Parse("http://127.0.0.1:1/inner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := navidrome.New(navidrome.Config{URL: address})
+	defer server.Close()
+	var log bytes.Buffer
+	service := newService(subsonicapi.Config{AllowAdmins: true, Navidrome: server, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if got := call(t, service, "/ping?u=joe"); got.Error != "navidrome cannot be reached" {
+		t.Errorf("error %q", got.Error)
+	}
+	if !strings.Contains(log.String(), "127.0.0.1:1/inner cannot be reached") {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+// To Navidrome É and é are two users, and so is a Kelvin sign no k.
+func TestAllowedUsernamesFoldAsNavidromeDoes(t *testing.T) {
+	service := newService(subsonicapi.Config{
+		AllowAdmins: true, AllowedUsernames: []string{"Kate", "Éric"},
+		Navidrome: provider(func(context.Context, navidrome.SubsonicRequest) ([]byte, error) { return []byte("ok"), nil }),
+	})
+	for user, allowed := range map[string]bool{"kate": true, "KATE": true, "\u212aate": false, "Éric": true, "Éric ": false, "éric": false} {
+		got := call(t, service, "/ping?u="+url.QueryEscape(user))
+		if (got.Error == "") != allowed {
+			t.Errorf("%q: error %q", user, got.Error)
+		}
+	}
 }

@@ -1,0 +1,20 @@
+package subjects
+
+import "strings"
+
+// InboxPrefix begins the subjects on which hosts get the answers to their own
+// requests, so that permissions can keep them from others.
+const InboxPrefix = "_INBOX_pluginhost"
+
+// MayReply says whether a request may be answered on its reply subject. A server
+// does not check whether who sends a request may publish there, and hosts may
+// publish nearly everywhere: on subjects of JetStream, of hosts or of Navidrome
+// an answer would do what the sender may not.
+func MayReply(subject string) bool {
+	for _, reserved := range []string{"$", "plugins.", "pluginhost.", "scrobbles.", "fires.", "navidrome.", InboxPrefix + "."} {
+		if strings.HasPrefix(subject, reserved) {
+			return false
+		}
+	}
+	return subject != ""
+}
