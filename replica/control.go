@@ -74,6 +74,7 @@ func (r *Replica) Status() subjects.Status {
 		NATS:     r.URL(),
 		Ready:    r.ready.Load(),
 		Draining: r.draining.Load(),
+		Leader:   r.leadership.leader(),
 		Plugins:  r.pluginStatuses(),
 	}
 }

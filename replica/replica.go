@@ -38,15 +38,16 @@ type Replica struct {
 	id      string
 	started time.Time
 
-	lock      *flock.Flock
-	bus       *bus.Bus
-	runtime   *wasmrt.Runtime
-	heartbeat *bus.Heartbeat
-	cache     *bus.Cache
-	artwork   *artworkProxy // nil where Navidrome makes the addresses of images
-	control   *bus.Control
-	discovery *bus.Discovery
-	health    *health
+	lock       *flock.Flock
+	bus        *bus.Bus
+	runtime    *wasmrt.Runtime
+	heartbeat  *bus.Heartbeat
+	leadership *leadership
+	cache      *bus.Cache
+	artwork    *artworkProxy // nil where Navidrome makes the addresses of images
+	control    *bus.Control
+	discovery  *bus.Discovery
+	health     *health
 
 	mu sync.Mutex
 	// plugins are never removed: a refresh may be waiting for one that is gone.
@@ -151,6 +152,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		return err
 	}
 	if r.heartbeat, err = r.bus.StartHeartbeat(ctx, r.id, func() any { return r.record() }); err != nil {
+		return err
+	}
+	if r.leadership, err = r.startLeadership(ctx); err != nil {
 		return err
 	}
 	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
@@ -309,6 +313,10 @@ func (r *Replica) drain(ctx context.Context) error {
 		watcher.Stop()
 	}
 	var group errgroup.Group
+	group.Go(func() error {
+		r.leadership.stop(ctx)
+		return nil
+	})
 	for _, h := range r.known() {
 		group.Go(func() error { return h.unload(ctx) })
 	}

@@ -62,13 +62,16 @@ type CallStats struct {
 // Status answers ControlStatus.
 type Status struct {
 	Header
-	Name     string         `json:"name"`
-	Version  string         `json:"version"`
-	Started  time.Time      `json:"started"`
-	NATS     string         `json:"nats"`
-	Ready    bool           `json:"ready"`
-	Draining bool           `json:"draining,omitempty"`
-	Plugins  []PluginStatus `json:"plugins"`
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Started  time.Time `json:"started"`
+	NATS     string    `json:"nats"`
+	Ready    bool      `json:"ready"`
+	Draining bool      `json:"draining,omitempty"`
+	// Leader is the identity of the replica that leads, as this one sees it; empty
+	// is nobody.
+	Leader  string         `json:"leader,omitempty"`
+	Plugins []PluginStatus `json:"plugins"`
 }
 
 // PluginList answers ControlList.
@@ -124,6 +127,15 @@ type PluginEvent struct {
 	Error      string    `json:"error,omitempty"`
 }
 
+// LeaderEvent is published when a replica gains or loses the lead.
+type LeaderEvent struct {
+	V       int       `json:"v"`
+	Replica string    `json:"replica"`
+	Time    time.Time `json:"time"`
+	// Term is the number of the term that has begun or ended.
+	Term uint64 `json:"term"`
+}
+
 // Heartbeat is the record of a live replica in StateBucket.
 type Heartbeat struct {
 	V       int       `json:"v"`
@@ -132,4 +144,15 @@ type Heartbeat struct {
 	Started time.Time `json:"started"`
 	// Generations are those it serves, by plugin id.
 	Generations map[string]string `json:"generations"`
+}
+
+// LeaderRecord is the record of the leader in StateBucket.
+type LeaderRecord struct {
+	V int `json:"v"`
+	// Replica leads; empty is one that has resigned.
+	Replica string `json:"replica"`
+	// Term is a number that grows with every leader.
+	Term uint64 `json:"term"`
+	// Beat moves the record.
+	Beat uint64 `json:"beat"`
 }

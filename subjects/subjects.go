@@ -59,6 +59,9 @@ const (
 	EventLoaded   EventKind = "loaded"
 	EventFailed   EventKind = "failed"
 	EventUnloaded EventKind = "unloaded"
+	// Of a replica.
+	EventLeaderGained EventKind = "leader_gained"
+	EventLeaderLost   EventKind = "leader_lost"
 )
 
 // JetStream assets.
@@ -91,6 +94,9 @@ func HeartbeatKey(replica string) string { return "replica." + Token(replica) }
 
 // HeartbeatKeys matches the keys of all heartbeats.
 const HeartbeatKeys = "replica.*"
+
+// LeaderKey is the key of the leader's record in StateBucket.
+const LeaderKey = "leader"
 
 // Headers of requests and replies.
 const (

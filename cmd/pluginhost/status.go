@@ -44,7 +44,7 @@ func status(cmd *cobra.Command, _ []string) error {
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), statusDocument{V: subjects.Version, Replicas: replicas})
 	}
-	table := newTable(cmd.OutOrStdout(), "REPLICA", "UP", "STATE", "NATS", "PLUGINS", "FAILED")
+	table := newTable(cmd.OutOrStdout(), "REPLICA", "UP", "STATE", "LEADS", "NATS", "PLUGINS", "FAILED")
 	for _, r := range replicas {
 		ready, failed := 0, 0
 		for _, p := range r.Plugins {
@@ -56,7 +56,7 @@ func status(cmd *cobra.Command, _ []string) error {
 			case subjects.StateInitialising:
 			}
 		}
-		table.row(r.Replica, time.Since(r.Started).Round(time.Second).String(), replicaState(r), r.NATS, strconv.Itoa(ready), strconv.Itoa(failed))
+		table.row(r.Replica, time.Since(r.Started).Round(time.Second).String(), replicaState(r), leads(r), r.NATS, strconv.Itoa(ready), strconv.Itoa(failed))
 	}
 	table.gap()
 	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING")
@@ -89,6 +89,14 @@ func printReasons(out io.Writer, replicas []subjects.Status) error {
 		}
 	}
 	return nil
+}
+
+// leads says whether a replica leads, as itself sees it.
+func leads(r subjects.Status) string {
+	if r.Leader == r.Replica {
+		return "yes"
+	}
+	return "-"
 }
 
 func replicaState(r subjects.Status) string {

@@ -1,0 +1,96 @@
+package replica
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// leadership is this replica's part in the election of a leader.
+type leadership struct {
+	replica  *Replica
+	election *bus.Election
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// startLeadership takes part in the election and announces when this replica
+// gains or loses the lead. The caller stops it.
+func (r *Replica) startLeadership(ctx context.Context) (*leadership, error) {
+	election, err := r.bus.StartElection(ctx, r.id)
+	if err != nil {
+		return nil, err
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l := &leadership{replica: r, election: election, cancel: cancel}
+	l.done.Go(func() { l.run(running) })
+	return l, nil
+}
+
+func (l *leadership) run(ctx context.Context) {
+	led := false
+	for {
+		changed := l.election.Changed()
+		term, ends, leads := l.election.Term()
+		if leads != led {
+			led = leads
+			l.announce(term, leads)
+		}
+		over := time.NewTimer(time.Until(ends))
+		if !leads {
+			over.Stop()
+		}
+		select {
+		case <-changed:
+		case <-over.C:
+		case <-ctx.Done():
+			over.Stop()
+			return
+		}
+		over.Stop()
+	}
+}
+
+func (l *leadership) announce(term uint64, leads bool) {
+	r := l.replica
+	kind, message := subjects.EventLeaderGained, "this replica leads"
+	if !leads {
+		kind, message = subjects.EventLeaderLost, "this replica no longer leads"
+	}
+	r.log.Info(message, "term", term)
+	body, err := json.Marshal(subjects.LeaderEvent{V: subjects.Version, Replica: r.id, Time: time.Now().UTC(), Term: term})
+	if err == nil {
+		err = r.bus.Publish(subjects.Event(kind, r.id), body)
+	}
+	if err != nil {
+		r.log.Warn("event could not be published", "kind", string(kind), "error", err)
+	}
+}
+
+// leader is the identity of the replica that leads; empty is nobody, or not known.
+func (l *leadership) leader() string {
+	if l == nil {
+		return ""
+	}
+	return l.election.Leader()
+}
+
+// stop resigns, so that another replica takes over at once.
+func (l *leadership) stop(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	term, _, led := l.election.Term()
+	l.cancel()
+	l.done.Wait()
+	if err := l.election.Stop(ctx); err != nil {
+		l.replica.log.Warn("another replica can lead only after a lease", "error", err)
+	}
+	if led {
+		l.announce(term, false)
+	}
+}
