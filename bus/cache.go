@@ -26,9 +26,6 @@ const (
 	// cacheCounting is how old the count of what others wrote may be while a
 	// replica writes.
 	cacheCounting = time.Second
-
-	headerOperation = "KV-Operation"
-	operationPurge  = "PURGE"
 )
 
 // cacheBucket has no markers for values whose time is over: on a cluster, that of
@@ -98,7 +95,7 @@ type PluginCache struct {
 // Of returns the cache of one plugin.
 func (c *Cache) Of(id string, limits CacheLimits) *PluginCache {
 	token := subjects.Token(id)
-	return &PluginCache{cache: c, id: id, token: token, prefix: "$KV." + subjects.CacheBucket + "." + strings.TrimSuffix(subjects.CacheKeys(id), "*"), limits: limits}
+	return &PluginCache{cache: c, id: id, token: token, prefix: subjects.CacheSubject + strings.TrimSuffix(subjects.CacheKeys(id), "*"), limits: limits}
 }
 
 // Set stores a value for ttl, in whole seconds from 1 second to 100 years. A
@@ -117,7 +114,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	asked := index.now()
 	// The message stays longer than the value, for others to see what became of
 	// the one before.
-	ack, err := p.cache.publish(ctx, msg, ttl+cacheMarkerTTL)
+	ack, err := p.cache.publish(ctx, msg, ttl+subjects.CacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
@@ -196,7 +193,7 @@ func (p *PluginCache) fetch(ctx context.Context, hash cacheKey) ([]byte, error) 
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case msg.Header.Get(headerOperation) != "":
+	case msg.Header.Get(subjects.CacheOperation) != "":
 		return nil, nil
 	}
 	expires := index.expiry(msg.Time, cacheTTL(msg.Header))
@@ -221,9 +218,9 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 		}
 	}
 	msg := nats.NewMsg(p.subject(hash))
-	msg.Header.Set(headerOperation, operationPurge)
+	msg.Header.Set(subjects.CacheOperation, subjects.CachePurge)
 	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	ack, err := p.cache.publish(ctx, msg, cacheMarkerTTL)
+	ack, err := p.cache.publish(ctx, msg, subjects.CacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
@@ -291,8 +288,8 @@ func cacheTTL(header nats.Header) time.Duration {
 		text = values[0]
 	}
 	ttl, err := time.ParseDuration(text)
-	if err != nil || ttl > cacheMaxTTL+cacheMarkerTTL {
+	if err != nil || ttl > cacheMaxTTL+subjects.CacheMarkerTTL {
 		return cacheMaxTTL
 	}
-	return ttl - cacheMarkerTTL
+	return ttl - subjects.CacheMarkerTTL
 }

@@ -54,7 +54,7 @@ func TestABucketThatIsGoneIsMadeAnew(t *testing.T) {
 			set(t, p, "k", "old")
 			wantValue(t, p, "k", "old")
 			wantValue(t, other, "k", "old")
-			if err := js.DeleteStream(t.Context(), "KV_"+subjects.CacheBucket); err != nil {
+			if err := js.DeleteStream(t.Context(), subjects.CacheStream); err != nil {
 				t.Fatal(err)
 			}
 			set(t, p, "k2", "new")
@@ -75,7 +75,7 @@ func TestAPurgeOfTheBucketReachesCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), "KV_"+subjects.CacheBucket)
+	stream, err := js.Stream(t.Context(), subjects.CacheStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestForeignMessagesInTheBucketAreIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prefix := "$KV." + subjects.CacheBucket + "."
+	prefix := subjects.CacheSubject
 	for _, subject := range []string{"x", "p.x", "p.x.y", "p." + strings.Repeat("0", 63), "p." + strings.Repeat("g", 64), "p." + strings.Repeat("0", 66), subjects.CachePurged("p"), subjects.CacheKey("p", "k")} {
 		for _, body := range []string{"", "garbage", "\x01", "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
 			if _, err := js.Publish(t.Context(), prefix+subject, []byte(body)); err != nil {
@@ -140,7 +140,7 @@ func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
 	if failed := write("before"); failed > 0 {
 		t.Fatal("not stored")
 	}
-	stream, err := js.Stream(t.Context(), "KV_"+subjects.CacheBucket)
+	stream, err := js.Stream(t.Context(), subjects.CacheStream)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 const (
@@ -201,7 +203,7 @@ func TestAfterAGapTheWatchBeginsAnew(t *testing.T) {
 	for i := range byte(5) { // nobody has these
 		c.index.put("p", cacheKey{i}, 1, 1, soon)
 	}
-	c.index.asOf -= moment(cacheMarkerTTL)
+	c.index.asOf -= moment(subjects.CacheMarkerTTL)
 	c.index.mu.Unlock()
 	if err := p.Set(t.Context(), "k2", []byte("v"), time.Hour); err == nil {
 		t.Fatal("the limit is not counted")

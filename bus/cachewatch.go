@@ -18,9 +18,6 @@ import (
 )
 
 const (
-	// cacheMarkerTTL is how long the server keeps telling what has become of a
-	// value: that it was removed, or that it was there.
-	cacheMarkerTTL = time.Minute
 	// cachePatience is how long a server that keeps a copy of the stream may lag
 	// behind its leader before the watch begins anew.
 	cachePatience = time.Second
@@ -117,7 +114,7 @@ func (w *cacheWatch) watch(ctx context.Context) error {
 	}
 	w.created = info.Created
 	defer w.forgetConsumer(ctx)
-	often := time.NewTicker(cacheMarkerTTL / 4)
+	often := time.NewTicker(subjects.CacheMarkerTTL / 4)
 	defer often.Stop()
 	for w.ask(); ; {
 		select {
@@ -179,7 +176,7 @@ func (w *cacheWatch) confirm(ctx context.Context) error {
 		}
 		return nil
 	}
-	if index.gap() > cacheMarkerTTL/2 {
+	if index.gap() > subjects.CacheMarkerTTL/2 {
 		return errCacheGap
 	}
 	for begun := time.Now(); index.progress() < last; {
@@ -250,7 +247,7 @@ func (w *cacheWatch) fetch(ctx context.Context) (n int, err error) {
 		w.fetched = 0
 		w.consumer, err = w.cache.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 			DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
-			Replicas: 1, MemoryStorage: true, InactiveThreshold: cacheMarkerTTL,
+			Replicas: 1, MemoryStorage: true, InactiveThreshold: subjects.CacheMarkerTTL,
 		})
 		if err != nil {
 			return 0, fmt.Errorf("watch: %w", err)
@@ -278,7 +275,7 @@ func (w *cacheWatch) fetch(ctx context.Context) (n int, err error) {
 func (w *cacheWatch) newest(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 	defer cancel()
-	msg, err := w.cache.stream.GetLastMsgForSubject(ctx, "$KV."+subjects.CacheBucket+".>")
+	msg, err := w.cache.stream.GetLastMsgForSubject(ctx, subjects.CacheSubject+">")
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return 0, nil
@@ -314,7 +311,7 @@ func parseCacheUpdate(subject string, header map[string][]string) (u cacheUpdate
 		return u, false
 	}
 	u.token = tokens[2]
-	u.removed = first(headerOperation) != ""
+	u.removed = first(subjects.CacheOperation) != ""
 	if tokens[3] == subjects.PurgedToken {
 		u.purged = true
 		return u, u.removed

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
-
-// purgeTTL is how long the marker stays that tells replicas of a purge.
-const purgeTTL = time.Minute
 
 // PurgeCache removes everything that a plugin has cached. It asks JetStream
 // itself, so no replica need be running; the user needs the rights of an
@@ -36,17 +32,16 @@ func (c *Client) purgeCache(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	stream, err := js.Stream(ctx, "KV_"+subjects.CacheBucket)
+	stream, err := js.Stream(ctx, subjects.CacheStream)
 	if err != nil {
 		return err
 	}
-	prefix := "$KV." + subjects.CacheBucket + "."
 	// The marker first, so that what is written after it stays.
-	marker := nats.NewMsg(prefix + subjects.CachePurged(id))
-	marker.Header.Set("KV-Operation", "PURGE")
-	ack, err := js.PublishMsg(ctx, marker, jetstream.WithMsgTTL(purgeTTL))
+	marker := nats.NewMsg(subjects.CacheSubject + subjects.CachePurged(id))
+	marker.Header.Set(subjects.CacheOperation, subjects.CachePurge)
+	ack, err := js.PublishMsg(ctx, marker, jetstream.WithMsgTTL(subjects.CacheMarkerTTL))
 	if err != nil {
 		return err
 	}
-	return stream.Purge(ctx, jetstream.WithPurgeSubject(prefix+subjects.CacheKeys(id)), jetstream.WithPurgeSequence(ack.Sequence))
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(subjects.CacheSubject+subjects.CacheKeys(id)), jetstream.WithPurgeSequence(ack.Sequence))
 }

@@ -64,30 +64,11 @@ const (
 	EventLeaderLost   EventKind = "leader_lost"
 )
 
-// JetStream assets.
-const (
-	// StateBucket is the KV bucket of heartbeats and other records of the
-	// cluster.
-	StateBucket = "pluginhost-state"
-	// CacheBucket is the KV bucket of what plugins cache.
-	CacheBucket = "pluginhost-cache"
-)
+// StateBucket is the KV bucket of heartbeats and other records of the cluster.
+const StateBucket = "pluginhost-state"
 
 // ArtworkKey is the key in StateBucket of what signs artwork addresses.
 const ArtworkKey = "artwork.key"
-
-// CacheKey is the key of a plugin's value in CacheBucket.
-func CacheKey(id, key string) string { return Token(id) + "." + Hash(key) }
-
-// CacheKeys matches the keys of all values of a plugin.
-func CacheKeys(id string) string { return Token(id) + ".*" }
-
-// CachePurged is the key in CacheBucket of a marker that all earlier values of a
-// plugin are gone. Its last token is no hash.
-func CachePurged(id string) string { return Token(id) + "." + PurgedToken }
-
-// PurgedToken is the last token of CachePurged.
-const PurgedToken = "="
 
 // HeartbeatKey is the key of a replica's heartbeat in StateBucket.
 func HeartbeatKey(replica string) string { return "replica." + Token(replica) }

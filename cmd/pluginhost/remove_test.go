@@ -21,16 +21,16 @@ func cached(t *testing.T, url string) (count func() int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.Publish(t.Context(), "$KV."+subjects.CacheBucket+"."+subjects.CacheKey("echo", "k"), []byte("\x01\x01ksv")); err != nil {
+	if _, err := js.Publish(t.Context(), subjects.CacheSubject+subjects.CacheKey("echo", "k"), []byte("\x01\x01ksv")); err != nil {
 		t.Fatal(err)
 	}
 	return func() int {
 		t.Helper()
-		stream, err := js.Stream(t.Context(), "KV_"+subjects.CacheBucket)
+		stream, err := js.Stream(t.Context(), subjects.CacheStream)
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter("$KV."+subjects.CacheBucket+"."+subjects.CacheKey("echo", "k")))
+		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(subjects.CacheSubject+subjects.CacheKey("echo", "k")))
 		if err != nil {
 			t.Fatal(err)
 		}
