@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,6 +104,9 @@ type Bus struct {
 	converting chan struct{}
 	closed     chan struct{} // closed with the connection
 	closeOnce  sync.Once
+
+	stateMu sync.Mutex
+	state   *state // nil until it is first asked for
 }
 
 // Open connects to the server, or starts one, and checks that it has JetStream.
@@ -242,6 +246,31 @@ func (b *Bus) awaitConnected(ctx context.Context) error {
 	return nil
 }
 
+// insistPause is between two attempts of an operation.
+const insistPause = 100 * time.Millisecond
+
+// insist repeats an operation until ctx is over, while nobody is there to carry it
+// out, or it ends with one of again: a stream has no leader for a while when that
+// dies, and a bucket in memory goes with its server. missed is called between the
+// attempts. It does not begin without a connection: what nats.go keeps to send
+// later would overwrite what others have written until then.
+func (b *Bus) insist(ctx context.Context, missed func(), operation func() error, again ...error) error {
+	again = append(again, jetstream.ErrNoStreamResponse, nats.ErrNoResponders, jetstream.ErrStreamNotFound)
+	for {
+		if err := b.awaitConnected(ctx); err != nil {
+			return err
+		}
+		err := operation()
+		if !slices.ContainsFunc(again, func(other error) bool { return errors.Is(err, other) }) {
+			return err
+		}
+		missed()
+		if pause(ctx, insistPause) != nil {
+			return err
+		}
+	}
+}
+
 // copies is how many copies JetStream keeps of everything.
 func (b *Bus) copies() int {
 	switch {
@@ -273,6 +302,9 @@ func (b *Bus) Close() { b.closeOnce.Do(b.close) }
 
 func (b *Bus) close() {
 	b.stopWorkers()
+	if b.state != nil {
+		b.state.follower.stop()
+	}
 	if b.conn != nil {
 		if b.conn.IsConnected() {
 			if err := b.conn.FlushTimeout(closeTimeout); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,15 +21,10 @@ const (
 	cacheTimeout = 5 * time.Second
 	// cacheMaxTTL is the longest life of a value.
 	cacheMaxTTL = 100 * 365 * 24 * time.Hour
-	cacheRetry  = 100 * time.Millisecond
 	// cacheCounting is how old the count of what others wrote may be while a
 	// replica writes.
 	cacheCounting = time.Second
 )
-
-// cacheBucket has no markers for values whose time is over: on a cluster, that of
-// a former value can remove the one that has just taken its place.
-var cacheBucket = bucket{name: subjects.CacheBucket}
 
 // ErrCacheLimit says that a value is not stored because a limit of its plugin, or
 // of the NATS server, is reached.
@@ -258,26 +252,9 @@ func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (
 	return ack, err
 }
 
-// insist repeats an operation until ctx is over, while nobody is there to carry it
-// out, or it ends with one of again: a stream has no leader for a while when that
-// dies, and a bucket in memory goes with its server. It does not begin without a
-// connection: what nats.go keeps to send later would overwrite what others have
-// written until then.
+// insist is Bus.insist; a bucket that is gone is made anew meanwhile.
 func (c *Cache) insist(ctx context.Context, operation func() error, again ...error) error {
-	again = append(again, jetstream.ErrNoStreamResponse, nats.ErrNoResponders, jetstream.ErrStreamNotFound)
-	for {
-		if err := c.bus.awaitConnected(ctx); err != nil {
-			return err
-		}
-		err := operation()
-		if !slices.ContainsFunc(again, func(other error) bool { return errors.Is(err, other) }) {
-			return err
-		}
-		c.watch.ask() // which makes the bucket anew if it is gone
-		if pause(ctx, cacheRetry) != nil {
-			return err
-		}
-	}
+	return c.bus.insist(ctx, c.watch.ask, operation, again...)
 }
 
 // cacheTTL is how long a value lives, by the headers of its message: a minute less

@@ -29,6 +29,7 @@ type Election struct {
 	bus     *Bus
 	kv      jetstream.KeyValue
 	replica string
+	unhear  func() // stops listening to the state
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
@@ -44,20 +45,18 @@ type Election struct {
 // StartElection takes part in the election of a leader under this identity. The
 // caller stops it.
 func (b *Bus) StartElection(ctx context.Context, replica string) (*Election, error) {
-	kv, err := b.ensureBucket(ctx, stateBucket)
+	state, err := b.followState(ctx)
 	if err != nil {
 		return nil, err
 	}
+	kv, err := b.js.KeyValue(ctx, subjects.StateBucket)
+	if err != nil {
+		return nil, fmt.Errorf("kv bucket %s: %w", subjects.StateBucket, err)
+	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	e := &Election{bus: b, kv: kv, replica: replica, cancel: cancel, moved: time.Now(), changed: make(chan struct{})}
-	watcher, err := kv.Watch(running, subjects.LeaderKey)
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("watch the leader: %w", err)
-	}
-	known := make(chan struct{})
-	e.done.Go(func() { e.watch(running, watcher, known) })
-	e.done.Go(func() { e.run(running, known) })
+	e.unhear = state.listen(subjects.LeaderKey, e.see)
+	e.done.Go(func() { e.run(running) })
 	return e, nil
 }
 
@@ -76,6 +75,13 @@ func (e *Election) Leader() string {
 	return e.record.Replica
 }
 
+// CurrentTerm is the number of the newest term that is known, whoever leads.
+func (e *Election) CurrentTerm() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.record.Term
+}
+
 // Changed returns a channel that is closed when the leader or the term changes.
 func (e *Election) Changed() <-chan struct{} {
 	e.mu.Lock()
@@ -84,12 +90,15 @@ func (e *Election) Changed() <-chan struct{} {
 }
 
 // leads says whether our term lasts; mu is held.
-func (e *Election) leads() bool { return e.record.Replica == e.replica && time.Now().Before(e.ends) }
+func (e *Election) leads() bool {
+	return e.record.Replica == e.replica && (!fencing || time.Now().Before(e.ends))
+}
 
 // Stop resigns, so that another replica takes over at once.
 func (e *Election) Stop(ctx context.Context) error {
 	e.cancel()
 	e.done.Wait()
+	e.unhear()
 	e.mu.Lock()
 	record, revision, leads := e.record, e.revision, e.leads()
 	e.ends = time.Time{}
@@ -106,51 +115,40 @@ func (e *Election) Stop(ctx context.Context) error {
 	return nil
 }
 
-// watch notes what others write.
-func (e *Election) watch(ctx context.Context, watcher jetstream.KeyWatcher, known chan<- struct{}) {
-	defer func() { _ = watcher.Stop() }()
-	for first := true; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case entry, open := <-watcher.Updates():
-			switch {
-			case !open:
-				return
-			case entry != nil:
-				e.see(entry)
-			case first: // all that was there has come
-				first = false
-				close(known)
-			}
-		}
-	}
-}
-
-// see notes a record of the bucket.
-func (e *Election) see(entry jetstream.KeyValueEntry) {
-	var record subjects.LeaderRecord
-	if entry.Operation() == jetstream.KeyValuePut {
-		if err := json.Unmarshal(entry.Value(), &record); err != nil {
+// see notes a record of the bucket, if it is newer than what is known.
+func (e *Election) see(c change) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	record := subjects.LeaderRecord{Term: e.record.Term} // where it is gone, the next term is still a greater one
+	if !c.gone {
+		if err := json.Unmarshal(c.value, &record); err != nil {
 			e.bus.config.Logger.Warn("the leader's record cannot be read", "error", err)
 		}
 	}
-	e.note(record, entry.Revision(), time.Time{})
-}
-
-// note takes a record that is newer than what is known. ends is when our own term
-// does, for a record that we have written.
-func (e *Election) note(record subjects.LeaderRecord, revision uint64, ends time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if revision <= e.revision && ends.IsZero() {
+	switch {
+	case c.revision == 0: // in a bucket made anew, revisions are smaller than before
+		e.revision = 0
+	case c.revision <= e.revision:
 		return
 	}
+	e.take(record, c.revision, time.Time{})
+}
+
+// wrote notes a record that we have written, and when our term ends by it.
+func (e *Election) wrote(record subjects.LeaderRecord, revision uint64, ends time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.take(record, max(revision, e.revision), ends)
+}
+
+// take makes a record the known one; ends is when our own term does, where we have
+// written it. mu is held.
+func (e *Election) take(record subjects.LeaderRecord, revision uint64, ends time.Time) {
 	led, another := e.leads(), record.Replica != e.record.Replica || record.Term != e.record.Term
 	if !ends.IsZero() || another {
 		e.ends = ends
 	}
-	e.record, e.revision, e.moved = record, max(revision, e.revision), time.Now()
+	e.record, e.revision, e.moved = record, revision, time.Now()
 	if another || led != e.leads() {
 		close(e.changed)
 		e.changed = make(chan struct{})
@@ -158,12 +156,7 @@ func (e *Election) note(record subjects.LeaderRecord, revision uint64, ends time
 }
 
 // run renews our term, or waits for that of another to be over.
-func (e *Election) run(ctx context.Context, known <-chan struct{}) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-known:
-	}
+func (e *Election) run(ctx context.Context) {
 	for {
 		e.mu.Lock()
 		record, revision, wait := e.record, e.revision, e.wait()
@@ -222,7 +215,7 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 	defer cancel()
 	written, err := e.write(ctx, record, revision)
 	if err == nil {
-		e.note(record, written, begun.Add(trust))
+		e.wrote(record, written, begun.Add(trust))
 		return
 	}
 	if ctx.Err() == nil && !errors.Is(err, jetstream.ErrKeyExists) {
@@ -230,7 +223,7 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 	}
 	// It may have been written and the answer lost, or somebody was faster.
 	if entry, err := e.kv.Get(ctx, subjects.LeaderKey); err == nil {
-		e.see(entry)
+		e.see(change{revision: entry.Revision(), value: entry.Value()})
 	}
 	_ = pause(ctx, electionPause)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,12 +29,18 @@ type Heartbeat struct {
 	key     string
 	content func() any
 	kv      jetstream.KeyValue
+	unhear  func() // stops listening to the state
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
 	mu      sync.Mutex
 	seen    map[string]sighting // by key
 	changed chan struct{}       // closed at the next sighting
+	begun   bool                // all that was there when we began to look was seen
+	// trusted is until when others must count us as alive, and lapses how often
+	// that was over before the next beat was written.
+	trusted time.Time
+	lapses  uint64
 }
 
 // sighting is the last time a record moved, by our own monotonic clock: clocks
@@ -41,14 +48,21 @@ type Heartbeat struct {
 type sighting struct {
 	revision uint64
 	at       time.Time
+	// first is a record that was there before we looked, and has not moved since.
+	first  bool
+	record subjects.Heartbeat
 }
 
 // StartHeartbeat writes the record of a replica three times a lease: a JSON
 // document of what content returns. The caller stops it.
 func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func() any) (*Heartbeat, error) {
-	kv, err := b.ensureBucket(ctx, stateBucket)
+	state, err := b.followState(ctx)
 	if err != nil {
 		return nil, err
+	}
+	kv, err := b.js.KeyValue(ctx, subjects.StateBucket)
+	if err != nil {
+		return nil, fmt.Errorf("kv bucket %s: %w", subjects.StateBucket, err)
 	}
 	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, seen: make(map[string]sighting), changed: make(chan struct{})}
 	if err := h.beat(ctx); err != nil {
@@ -56,12 +70,10 @@ func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func()
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h.cancel = cancel
-	watcher, err := kv.Watch(running, subjects.HeartbeatKeys)
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("watch heartbeats: %w", err)
-	}
-	h.done.Go(func() { h.watch(running, watcher) })
+	h.unhear = state.listen(strings.TrimSuffix(subjects.HeartbeatKeys, "*"), h.note)
+	h.mu.Lock()
+	h.begun = true
+	h.mu.Unlock()
 	h.done.Go(func() { h.run(running) })
 	return h, nil
 }
@@ -92,49 +104,50 @@ func (h *Heartbeat) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Lease)
 	defer cancel()
 	// Put of nats.go has no TTL; what it publishes is this message.
-	msg := nats.NewMsg("$KV." + subjects.StateBucket + "." + h.key)
+	msg := nats.NewMsg(stateBucket.subject(h.key))
 	msg.Data = body
-	_, err = h.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(recordTTL))
-	return err
-}
-
-func (h *Heartbeat) watch(ctx context.Context, watcher jetstream.KeyWatcher) {
-	defer func() { _ = watcher.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case entry, open := <-watcher.Updates():
-			if !open {
-				return
-			}
-			if entry != nil {
-				h.note(entry)
-			}
-		}
+	begun := time.Now()
+	if _, err = h.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(recordTTL)); err != nil {
+		return err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Now().After(h.trusted) {
+		h.lapses++
+	}
+	if until := begun.Add(trust); until.After(h.trusted) {
+		h.trusted = until
+	}
+	return nil
 }
 
-func (h *Heartbeat) note(entry jetstream.KeyValueEntry) {
+// note notes that a record has moved.
+func (h *Heartbeat) note(c change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.changed)
 	h.changed = make(chan struct{})
-	if entry.Operation() != jetstream.KeyValuePut {
-		delete(h.seen, entry.Key())
+	if c.gone {
+		delete(h.seen, c.key)
 		return
 	}
-	last, now := h.seen[entry.Key()], time.Now()
-	if last.revision >= entry.Revision() {
+	last, known := h.seen[c.key]
+	now := time.Now()
+	if known && last.revision >= c.revision {
 		return
 	}
-	if entry.Key() == h.key && now.Sub(last.at) >= Lease {
+	if c.key == h.key && now.Sub(last.at) >= Lease {
 		// We have seen nothing for a while: it says nothing about the others.
 		for key, other := range h.seen {
-			h.seen[key] = sighting{other.revision, now}
+			other.at = now
+			h.seen[key] = other
 		}
 	}
-	h.seen[entry.Key()] = sighting{entry.Revision(), now}
+	next := sighting{revision: c.revision, at: now, first: !known && !h.begun}
+	if err := json.Unmarshal(c.value, &next.record); err != nil {
+		h.bus.config.Logger.Warn("a heartbeat cannot be read", "key", c.key, "error", err)
+	}
+	h.seen[c.key] = next
 }
 
 // Live is how many replicas are alive, this one included. While it does not see
@@ -142,14 +155,59 @@ func (h *Heartbeat) note(entry jetstream.KeyValueEntry) {
 func (h *Heartbeat) Live() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	blind := time.Since(h.seen[h.key].at) >= Lease
 	live := 1
-	for key, last := range h.seen {
-		if key != h.key && (blind || time.Since(last.at) < Lease) {
+	for key := range h.seen {
+		if key != h.key && h.alive(key) {
 			live++
 		}
 	}
 	return live
+}
+
+// Alive says whether a replica may still be alive: its record moved within the
+// last lease, or this replica sees nothing itself.
+func (h *Heartbeat) Alive(replica string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.alive(subjects.HeartbeatKey(replica))
+}
+
+// alive is Alive; mu is held.
+func (h *Heartbeat) alive(key string) bool {
+	if key == h.key {
+		return true
+	}
+	last, known := h.seen[key]
+	blind := time.Since(h.seen[h.key].at) >= Lease
+	return blind || known && time.Since(last.at) < Lease
+}
+
+// Others looks at what the other replicas tell that may be alive. The answer is
+// certain unless it rests on a record that was there before we looked, and has not
+// moved since: whose replica may be gone. It changes when Changed says so, or a
+// lease is over.
+func (h *Heartbeat) Others(is func(subjects.Heartbeat) bool) (found, certain bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, last := range h.seen {
+		if key == h.key || !h.alive(key) || !is(last.record) {
+			continue
+		}
+		found = true
+		if !last.first {
+			return true, true
+		}
+	}
+	return found, !found
+}
+
+// Trust is until when all others must count this replica as alive, by its own
+// clock, and how often that was over before it wrote another record: what is ours
+// while we live may have been taken then.
+func (h *Heartbeat) Trust() (until time.Time, lapses uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trusted, h.lapses
 }
 
 // Changed returns a channel that is closed when a record is next seen to move.
@@ -163,6 +221,7 @@ func (h *Heartbeat) Changed() <-chan struct{} {
 func (h *Heartbeat) Stop(ctx context.Context) error {
 	h.cancel()
 	h.done.Wait()
+	h.unhear()
 	if err := h.kv.Purge(ctx, h.key, jetstream.PurgeTTL(recordTTL)); err != nil {
 		return fmt.Errorf("remove heartbeat: %w", err)
 	}

@@ -1,54 +1,31 @@
 package bus_test
 
 import (
-	"os"
-	"path/filepath"
-	"regexp"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
-	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-// documented starts a server with the users of docs/operations.md, and returns
-// the URL of each.
-func documented(t *testing.T) (host, caller, navidrome string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(guests.Root(), "docs", "operations.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	users := regexp.MustCompile(`(?s)\nauthorization \{.*?\n\}\n`).Find(text)
-	file := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(file, users, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := server.ProcessConfigFile(file)
-	if err != nil || len(parsed.Users) != 4 {
-		t.Fatalf("the users of the document: %d, %v", len(parsed.Users), err)
-	}
-	url := testenv.NATS(t, func(o *server.Options) { o.Users = parsed.Users })
-	as := func(user string) string { return "nats://" + user + ":" + user + "-secret@" + url[len("nats://"):] }
-	return as("host"), as("caller"), as("navidrome")
-}
+// inboxes are the prefixes of the inboxes of those who are no hosts.
+var inboxes = map[string]string{"navidrome": "_INBOX_navidrome", "operator": "_INBOX"}
 
 // A server does not check whether who asks may publish on the reply subject: the
 // host, who may, must not do it for others.
 func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
-	hostURL, callerURL, _ := documented(t)
-	b := open(t, hostURL)
+	as := testenv.DeployedNATS(t)
+	b := open(t, as("host"))
 	secret, err := b.Secret(t.Context(), subjects.ArtworkKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serve(t, b, "p", echo())
-	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: func(string) any { return "answer" }})
+	answer := func(string) any { return "answer" }
+	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: answer, subjects.ControlInfos: answer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,17 +35,26 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = discovery.Stop() }()
-	conn := testenv.Connect(t, callerURL)
-	for _, reply := range []string{"$KV." + subjects.StateBucket + "." + subjects.ArtworkKey, "$JS.API.STREAM.DELETE.KV_" + subjects.StateBucket} {
-		for _, subject := range []string{subjects.Call("p", "get"), subjects.ControlStatus, "$SRV.PING"} {
-			if err := conn.PublishRequest(subject, reply, []byte(`{"v":1}`)); err != nil {
-				t.Fatal(err)
+	for user, asked := range map[string][]string{
+		"navidrome": {subjects.Call("p", "get"), subjects.ControlInfo("p")},
+		"operator":  {subjects.Call("p", "get"), subjects.ControlStatus, "$SRV.PING"},
+	} {
+		conn, err := nats.Connect(as(user), nats.CustomInboxPrefix(inboxes[user]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for _, reply := range []string{"$KV." + subjects.StateBucket + "." + subjects.ArtworkKey, "$JS.API.STREAM.DELETE.KV_" + subjects.StateBucket} {
+			for _, subject := range asked {
+				if err := conn.PublishRequest(subject, reply, []byte(`{"v":1}`)); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	// Answered after those before it.
-	if reply := request(t, conn, subjects.Call("p", "get"), "x"); string(reply.Data) != "x" {
-		t.Errorf("got %q", reply.Data)
+		// Answered after those before it.
+		if reply := request(t, conn, subjects.Call("p", "get"), "x"); string(reply.Data) != "x" {
+			t.Errorf("got %q", reply.Data)
+		}
 	}
 	if again, err := b.Secret(t.Context(), subjects.ArtworkKey); err != nil || string(again) != string(secret) {
 		t.Errorf("the key has changed: %v", err)
@@ -76,13 +62,13 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 }
 
 func TestNobodyReadsTheAnswersToAHost(t *testing.T) {
-	hostURL, callerURL, navidromeURL := documented(t)
-	if _, err := open(t, hostURL).Secret(t.Context(), subjects.ArtworkKey); err != nil {
+	as := testenv.DeployedNATS(t)
+	if _, err := open(t, as("host")).Secret(t.Context(), subjects.ArtworkKey); err != nil {
 		t.Fatal(err)
 	}
-	for _, url := range []string{callerURL, navidromeURL} {
+	for user := range inboxes {
 		refused := make(chan struct{}, 10)
-		conn, err := nats.Connect(url, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { refused <- struct{}{} }))
+		conn, err := nats.Connect(as(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { refused <- struct{}{} }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +79,7 @@ func TestNobodyReadsTheAnswersToAHost(t *testing.T) {
 		select {
 		case <-refused:
 		case <-time.After(wait):
-			t.Error("it may subscribe to what hosts are answered")
+			t.Errorf("%s may subscribe to what hosts are answered", user)
 		}
 	}
 }

@@ -37,6 +37,9 @@ const (
 	configMaxQueue  = 1 << 20  // calls
 	configMaxWorker = 256      // compilers
 	configMaxValues = 1 << 20  // cached values of a plugin
+	configMaxPlans  = 100_000  // schedules of a plugin
+	configMaxPlan   = 500_000  // bytes of a schedule's payload; encoded, it fits a message of 1 MB
+	configMaxSocket = 10_000   // connections of a plugin
 	configMaxShown  = 120      // bytes of a foreign text that a fault quotes
 )
 
@@ -62,6 +65,8 @@ type Config struct {
 	Cache CacheConfig
 	// Scheduler is about plugins' schedules.
 	Scheduler SchedulerConfig
+	// WebSocket bounds plugins' WebSocket connections.
+	WebSocket WebSocketConfig
 	// Navidrome says how to reach Navidrome for the host services that need it.
 	Navidrome NavidromeConfig
 	// HTTP is the replica's own HTTP server.
@@ -177,6 +182,22 @@ type CacheConfig struct {
 type SchedulerConfig struct {
 	// TimeZone is the IANA zone of schedules that name none. "Local" is refused. Defaults to "UTC".
 	TimeZone string
+	// MaxSchedules is how many schedules a plugin may have, 1 to 100,000. Defaults to 1,000.
+	MaxSchedules int
+	// MaxPayload is how many bytes the payload of a schedule may have, up to 500,000. Defaults to 64,000 ("64kB").
+	MaxPayload int64
+}
+
+// WebSocketConfig is section [WebSocket].
+type WebSocketConfig struct {
+	// MaxConnections is how many connections a plugin may have, on all replicas together, 1 to 10,000. Defaults to 50.
+	MaxConnections int
+	// MaxMessage is how many bytes one message may have, in either direction; no more than fits the NATS server's
+	// max_payload is ever sent. Defaults to 1,000,000 ("1MB").
+	MaxMessage int64
+	// Ping is how often a connection is pinged; it counts as dead after three times as long without a word. Defaults to
+	// 20 seconds.
+	Ping time.Duration
 }
 
 // NavidromeConfig is section [Navidrome].
@@ -234,7 +255,8 @@ func DefaultConfig() Config {
 			Copy:       32_000_000,
 			Staleness:  100 * time.Millisecond,
 		},
-		Scheduler: SchedulerConfig{TimeZone: "UTC"},
+		Scheduler: SchedulerConfig{TimeZone: "UTC", MaxSchedules: 1_000, MaxPayload: 64_000},
+		WebSocket: WebSocketConfig{MaxConnections: 50, MaxMessage: 1_000_000, Ping: 20 * time.Second},
 		Navidrome: NavidromeConfig{UserHeader: "Remote-User", ArtworkListen: "127.0.0.1:8070", Artwork: ArtworkProxy, Subsonic: SubsonicHTTP},
 		HTTP:      HTTPConfig{Listen: "127.0.0.1:8080"},
 	}

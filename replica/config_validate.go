@@ -29,7 +29,8 @@ func (c Config) Validate() error {
 	f.nats(c.NATS)
 	f.runtime(c.Runtime)
 	f.cache(c.Cache)
-	f.timeZone(ConfigKey("Scheduler", "TimeZone"), c.Scheduler.TimeZone)
+	f.scheduler(c.Scheduler)
+	f.webSocket(c.WebSocket)
 	f.navidrome(c.Navidrome)
 	if c.HTTP.Listen != "" {
 		f.listen(ConfigKey("HTTP", "Listen"), c.HTTP.Listen)
@@ -185,6 +186,20 @@ func (f *configFaults) cache(c CacheConfig) {
 		f.add(ConfigKey("Cache", "Copy"), "%d bytes is not allowed; it takes a size such as \"32MB\", or 0 to turn it off", c.Copy)
 	}
 	f.duration(ConfigKey("Cache", "Staleness"), &c.Staleness)
+}
+
+func (f *configFaults) scheduler(s SchedulerConfig) {
+	f.timeZone(ConfigKey("Scheduler", "TimeZone"), s.TimeZone)
+	f.count(ConfigKey("Scheduler", "MaxSchedules"), &s.MaxSchedules, 1, configMaxPlans)
+	if s.MaxPayload < 0 || s.MaxPayload > configMaxPlan {
+		f.add(ConfigKey("Scheduler", "MaxPayload"), "%d bytes is not allowed; it takes 0 to %d", s.MaxPayload, configMaxPlan)
+	}
+}
+
+func (f *configFaults) webSocket(w WebSocketConfig) {
+	f.count(ConfigKey("WebSocket", "MaxConnections"), &w.MaxConnections, 1, configMaxSocket)
+	f.size(ConfigKey("WebSocket", "MaxMessage"), w.MaxMessage, "1MB")
+	f.duration(ConfigKey("WebSocket", "Ping"), &w.Ping)
 }
 
 func (f *configFaults) navidrome(n NavidromeConfig) {

@@ -115,15 +115,23 @@ func effectiveSettings(config *Config, id string, manifest *plugin.Manifest) ([]
 	settings := struct {
 		Config    map[string]string
 		Runtime   RuntimeConfig
-		Navidrome *reach  `json:",omitempty"`
-		Subsonic  string  `json:",omitempty"`
-		Cache     []int64 `json:",omitempty"`
+		Navidrome *reach           `json:",omitempty"`
+		Subsonic  string           `json:",omitempty"`
+		Cache     []int64          `json:",omitempty"`
+		Scheduler *SchedulerConfig `json:",omitempty"`
+		WebSocket *WebSocketConfig `json:",omitempty"`
 	}{Config: config.PluginConfigFor(id), Runtime: config.Runtime.For(id)}
 	var permissions *plugin.Permissions
 	if manifest != nil {
 		permissions = &manifest.Permissions
 	}
-	if permissions == nil || permissions.HTTP != nil || permissions.SubsonicAPI != nil {
+	if permissions == nil || permissions.Scheduler != nil {
+		settings.Scheduler = &config.Scheduler
+	}
+	if permissions == nil || permissions.WebSocket != nil {
+		settings.WebSocket = &config.WebSocket
+	}
+	if permissions == nil || permissions.HTTP != nil || permissions.SubsonicAPI != nil || permissions.WebSocket != nil {
 		settings.Navidrome = &reach{config.Navidrome.URL, config.Navidrome.UserHeader}
 	}
 	if permissions == nil || permissions.SubsonicAPI != nil {

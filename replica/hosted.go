@@ -33,6 +33,9 @@ type hosted struct {
 
 	// changing is held while a generation is made or unmade.
 	changing sync.Mutex
+	// runner runs the fires of the plugin's schedules; nil while none can be run. It
+	// changes under changing.
+	runner *bus.Runner
 	// retiring holds a token for each former generation that has calls.
 	retiring chan struct{}
 
@@ -106,6 +109,7 @@ func (h *hosted) serve(next *generation) error {
 		endpoint.SetLimits(limits)
 		h.retire(h.current.Swap(next))
 	}
+	h.setRunner(next)
 	for _, warning := range next.entry.Warnings[:min(len(next.entry.Warnings), maxList)] {
 		h.replica.log.Warn("manifest", "plugin", h.id, "warning", cut(warning.String(), maxText))
 	}
@@ -127,6 +131,7 @@ func (h *hosted) remove(ctx context.Context) error {
 	if endpoint == nil {
 		return nil
 	}
+	h.stopRunner(ctx)
 	err := endpoint.Drain(ctx)
 	h.endpoint.Store(nil)
 	old := h.current.Swap(nil)

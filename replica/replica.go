@@ -43,6 +43,7 @@ type Replica struct {
 	runtime    *wasmrt.Runtime
 	heartbeat  *bus.Heartbeat
 	leadership *leadership
+	planner    *planner
 	cache      *bus.Cache
 	artwork    *artworkProxy // nil where Navidrome makes the addresses of images
 	control    *bus.Control
@@ -155,6 +156,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		return err
 	}
 	if r.leadership, err = r.startLeadership(ctx); err != nil {
+		return err
+	}
+	if r.planner, err = r.startPlanner(ctx); err != nil {
 		return err
 	}
 	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
@@ -338,6 +342,7 @@ func (r *Replica) drain(ctx context.Context) error {
 	if r.cache != nil {
 		r.cache.Stop()
 	}
+	r.planner.stop()
 	if r.heartbeat != nil {
 		if err := r.heartbeat.Stop(ctx); err != nil {
 			r.log.Warn("others will see this replica gone only after a lease", "error", err)

@@ -12,6 +12,7 @@ import (
 	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
 	apihttp "github.com/pluginhost/pluginhost/api/host/http"
+	apischeduler "github.com/pluginhost/pluginhost/api/host/scheduler"
 	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
@@ -19,6 +20,7 @@ import (
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
 	hosthttp "github.com/pluginhost/pluginhost/hostsvc/http"
+	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -41,6 +43,7 @@ func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 		"cache":       g.cache,
 		"artwork":     g.artwork,
 		"subsonicapi": g.subsonicAPI,
+		"scheduler":   g.scheduler,
 	}
 	for _, permission := range entry.Manifest.Permissions.Granted() {
 		offer, offered := offers[permission]
@@ -99,6 +102,21 @@ func (g *granting) cache() ([]host.Function, error) {
 		MaxValue: limits.MaxValue,
 		Logger:   g.replica.log,
 	})), nil
+}
+
+func (g *granting) scheduler() ([]host.Function, error) {
+	settings := g.config.Scheduler
+	service, err := scheduler.New(scheduler.Config{
+		PluginID:   g.entry.ID,
+		Store:      busSchedules{schedules: g.replica.planner.schedules, id: g.entry.ID, limit: settings.MaxSchedules},
+		Zone:       settings.TimeZone,
+		MaxPayload: settings.MaxPayload,
+		Logger:     g.replica.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return apischeduler.Functions(service), nil
 }
 
 func (g *granting) artwork() ([]host.Function, error) {

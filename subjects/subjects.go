@@ -62,6 +62,9 @@ const (
 	// Of a replica.
 	EventLeaderGained EventKind = "leader_gained"
 	EventLeaderLost   EventKind = "leader_lost"
+	// Of a schedule: fires were late or left out; a fire runs once more.
+	EventScheduleMissed EventKind = "schedule_missed"
+	EventScheduleRerun  EventKind = "schedule_rerun"
 )
 
 // StateBucket is the KV bucket of heartbeats and other records of the cluster.

@@ -22,6 +22,9 @@ const (
 	// Services calls the host services cache, artwork and subsonicapi as the name
 	// in the request says; see its source.
 	Services = "services"
+	// Stateful schedules, holds WebSockets and has an OnInit, and tells all of it to
+	// a journal; see package testenv/journal.
+	Stateful = "stateful"
 )
 
 // Path compiles one of the guests below src and returns the file. The work is

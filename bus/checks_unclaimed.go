@@ -1,0 +1,8 @@
+//go:build unclaimed && !unfenced
+
+package bus
+
+const (
+	claims  = false
+	fencing = true
+)

@@ -1,0 +1,8 @@
+//go:build unfenced
+
+package bus
+
+const (
+	claims  = true
+	fencing = false
+)

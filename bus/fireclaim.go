@@ -1,0 +1,149 @@
+package bus
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// claimed is a fire that this replica runs: nobody else does while it is alive.
+type claimed struct {
+	key      string
+	record   subjects.ScheduleRecord
+	revision uint64
+	lost     string // the replica that ran it before and is gone
+}
+
+// verdict is what becomes of a fire.
+type verdict int
+
+const (
+	run   verdict = iota // it is ours
+	drop                 // it was cancelled, replaced, has run, or is of a former term
+	later                // another replica runs it, or nobody knows
+)
+
+// claim decides what becomes of a fire, and claims what is to be run.
+func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessage) (*claimed, verdict) {
+	for ctx.Err() == nil {
+		if fencing && fire.Term < r.config.Term() {
+			return nil, drop
+		}
+		c := &claimed{key: key}
+		var err error
+		c.revision, err = r.schedules.records.get(ctx, key, &c.record)
+		switch {
+		case errors.Is(err, errNoRecord):
+			return nil, drop
+		case err != nil:
+			return nil, later
+		case c.record.Set != fire.Set:
+			return nil, drop
+		}
+		if verdict := r.prepare(c, fire); verdict != run {
+			return nil, verdict
+		}
+		err = r.write(ctx, c)
+		if err == nil || errors.Is(err, errMoved) && r.holds(ctx, c) {
+			return c, run
+		}
+	}
+	return nil, later
+}
+
+// prepare puts the claim into the record, unless the fire is not to be run.
+func (r *Runner) prepare(c *claimed, fire subjects.FireMessage) verdict {
+	record := &c.record
+	next := subjects.FireClaim{Replica: r.config.Replica, Planned: fire.Planned, Term: fire.Term, Attempt: 1, Before: record.Last}
+	if running := record.Running; running != nil && claims {
+		if running.Replica != r.config.Replica && r.config.Alive(running.Replica) {
+			return later
+		}
+		// Its replica is gone: the fire is run again, whichever this one is.
+		next.Planned, next.Attempt, next.Before = running.Planned, running.Attempt+1, running.Before
+		c.lost = running.Replica
+	} else if claims && !fire.Planned.After(record.Last) {
+		return drop
+	}
+	if c.lost == "" {
+		record.Missed += fire.Skipped
+	}
+	record.Running, record.Last = &next, next.Planned
+	return run
+}
+
+// write writes the record of a claim in the place of the one that was read.
+func (r *Runner) write(ctx context.Context, c *claimed) error {
+	if !claims {
+		return r.schedules.records.put(ctx, c.key, c.record)
+	}
+	revision, err := r.schedules.records.update(ctx, c.key, c.record, c.revision)
+	if err == nil {
+		c.revision = revision
+		return nil
+	}
+	if !errors.Is(err, errMoved) && r.holds(ctx, c) {
+		return nil
+	}
+	return err
+}
+
+// holds says whether the record has our claim after all, where nobody knows
+// what became of an attempt to write it.
+func (r *Runner) holds(ctx context.Context, c *claimed) bool {
+	var record subjects.ScheduleRecord
+	revision, err := r.schedules.records.get(ctx, c.key, &record)
+	if err != nil || record.Set != c.record.Set || record.Running == nil || c.record.Running == nil {
+		return false
+	}
+	is, want := *record.Running, *c.record.Running
+	if is.Replica != want.Replica || is.Attempt != want.Attempt || !is.Planned.Equal(want.Planned) {
+		return false
+	}
+	c.revision = revision
+	return true
+}
+
+// finish records that a fire has run, until that is certain: a one-time schedule
+// goes, a recurring one waits for its next time. It ends where the schedule was
+// cancelled or replaced meanwhile, or another replica took the fire over.
+func (r *Runner) finish(ctx context.Context, c *claimed) {
+	r.settle(ctx, c, func(ctx context.Context) error {
+		if !c.record.IsRecurring() {
+			return r.schedules.records.remove(ctx, c.key, c.revision)
+		}
+		after := c.record
+		after.Running = nil
+		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
+		return err
+	})
+}
+
+// release gives back a fire of which nothing was run.
+func (r *Runner) release(ctx context.Context, c *claimed) {
+	r.settle(ctx, c, func(ctx context.Context) error {
+		after := c.record
+		after.Last, after.Running = c.record.Running.Before, nil
+		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
+		return err
+	})
+}
+
+// settle repeats a write that ends a claim until it is carried out, or the claim
+// is not ours any more.
+func (r *Runner) settle(ctx context.Context, c *claimed, write func(context.Context) error) {
+	for ctx.Err() == nil {
+		err := write(ctx)
+		if err == nil || errors.Is(err, errMoved) && !r.holds(ctx, c) {
+			return
+		}
+		if !errors.Is(err, errMoved) {
+			r.schedules.bus.config.Logger.Warn("a fire that has run cannot be recorded yet", "plugin", r.config.ID, "error", err)
+			r.holds(ctx, c) // it may have been written
+		}
+		if pause(ctx, insistPause) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// ErrFireQueued says that the fire before has not run yet, so that there is no
+// place for another.
+var ErrFireQueued = errors.New("the fire before is still queued")
+
+// The server's code for a message that a subject has no place for.
+const codeSubjectFull jetstream.ErrorCode = 10077
+
+// ensureFires makes the stream of fires if it is missing. One that was made
+// otherwise is ErrForeignBucket.
+func (b *Bus) ensureFires(ctx context.Context) error {
+	stream, err := b.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:                 subjects.FireStream,
+		Subjects:             []string{subjects.FireSubjects},
+		Retention:            jetstream.WorkQueuePolicy,
+		Discard:              jetstream.DiscardNew,
+		DiscardNewPerSubject: true,
+		MaxMsgsPerSubject:    1,
+		Replicas:             b.copies(),
+		Storage:              b.storage(),
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		stream, err = b.js.Stream(ctx, subjects.FireStream)
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", subjects.FireStream, err)
+	}
+	if c := stream.CachedInfo().Config; c.Retention != jetstream.WorkQueuePolicy || !c.DiscardNewPerSubject || c.MaxMsgsPerSubject != 1 {
+		return fmt.Errorf("%w: %s needs to be a work queue with one message for a subject, discarding new ones: remove it (nats stream rm %s), and it is made anew",
+			ErrForeignBucket, subjects.FireStream, subjects.FireStream)
+	}
+	return nil
+}
+
+// fires returns the consumer from which all replicas pull the fires of a plugin,
+// made if it is missing.
+func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) {
+	if err := b.ensureFires(ctx); err != nil {
+		return nil, err
+	}
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, subjects.FireStream, jetstream.ConsumerConfig{
+		Durable:       subjects.FireConsumer(id),
+		Description:   "fires of plugin " + subjects.Token(id),
+		FilterSubject: subjects.Fires(id),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		// Who holds a fire says so more often than that.
+		AckWait:       Lease,
+		MaxAckPending: maxFiresHeld,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)
+	}
+	return consumer, nil
+}
+
+// maxFiresHeld is how many fires of a plugin all replicas together hold.
+const maxFiresHeld = 10_000
+
+// dropFires removes the consumer and the fires of a plugin.
+func (b *Bus) dropFires(ctx context.Context, id string) error {
+	err := b.js.DeleteConsumer(ctx, subjects.FireStream, subjects.FireConsumer(id))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)
+	}
+	stream, err := b.js.Stream(ctx, subjects.FireStream)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subjects.Fires(id)))
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", subjects.FireStream, err)
+	}
+	return nil
+}
+
+// Fire publishes a fire of a schedule, by its key, and returns once that is safe.
+// It is ErrFireQueued while another is there; after any other error nobody knows
+// whether it is. It tries once.
+func (s *Schedules) Fire(ctx context.Context, key string, fire subjects.FireMessage) error {
+	fire.V = subjects.Version
+	body, err := json.Marshal(fire)
+	if err != nil {
+		return err
+	}
+	if !s.bus.Connected() {
+		return errors.New("fire: no connection to NATS")
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+	defer cancel()
+	_, err = s.bus.js.Publish(ctx, subjects.Fire(key), body, jetstream.WithRetryAttempts(0))
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == codeSubjectFull {
+		return ErrFireQueued
+	}
+	if err != nil {
+		return fmt.Errorf("fire: %w", err)
+	}
+	return nil
+}

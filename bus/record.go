@@ -1,0 +1,136 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+var (
+	// errNoRecord says that there is no record under a key.
+	errNoRecord = errors.New("no such record")
+	// errMoved says that a record is not, or no longer, at the revision that was to
+	// be replaced.
+	errMoved = errors.New("the record has changed meanwhile")
+)
+
+const (
+	// recordAttempt is how long a stream's leader is given to answer before it is
+	// asked again: without a leader a question gets no answer at all.
+	recordAttempt = time.Second
+	// removedTTL is how long it is told that a record was removed.
+	removedTTL = time.Minute
+)
+
+// records are the JSON records of a bucket. Operations last until they are
+// carried out, refused, or ctx is over; after another error than those named, a
+// write may have been carried out.
+type records struct {
+	bus *Bus
+	kv  jetstream.KeyValue
+}
+
+func (b *Bus) records(ctx context.Context, of bucket) (records, error) {
+	kv, err := b.js.KeyValue(ctx, string(of))
+	if err != nil {
+		return records{}, fmt.Errorf("kv bucket %s: %w", of, err)
+	}
+	return records{bus: b, kv: kv}, nil
+}
+
+// attempt carries out one operation, again while nobody answers.
+func (r records) attempt(ctx context.Context, operation func(context.Context) error) error {
+	return r.bus.insist(ctx, func() {}, func() error {
+		ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+		defer cancel()
+		return operation(ctx)
+	}, context.DeadlineExceeded, nats.ErrTimeout)
+}
+
+// get reads a record into one of its type and returns its revision; none is
+// errNoRecord.
+func (r records) get(ctx context.Context, key string, into any) (revision uint64, err error) {
+	err = r.attempt(ctx, func(ctx context.Context) error {
+		entry, err := r.kv.Get(ctx, key)
+		switch {
+		case errors.Is(err, jetstream.ErrKeyNotFound): // or deleted
+			return errNoRecord
+		case err != nil:
+			return err
+		}
+		revision = entry.Revision()
+		return json.Unmarshal(entry.Value(), into)
+	})
+	return revision, err
+}
+
+// put writes a record whatever is there.
+func (r records) put(ctx context.Context, key string, record any) error {
+	body, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return r.attempt(ctx, func(ctx context.Context) error {
+		_, err := r.kv.Put(ctx, key, body)
+		return err
+	})
+}
+
+// update writes a record in the place of the one at a revision, 0 where there is
+// none, and returns its own; errMoved is that there is another. It tries once: what
+// became of an attempt without an answer, only the record tells.
+func (r records) update(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
+	body, err := json.Marshal(record)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.bus.awaitConnected(ctx); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+	defer cancel()
+	if revision == 0 {
+		revision, err = r.kv.Create(ctx, key, body)
+	} else {
+		revision, err = r.kv.Update(ctx, key, body, revision)
+	}
+	return revision, movedOr(err)
+}
+
+// remove removes the record at a revision; errMoved is that there is another. It
+// tries once.
+func (r records) remove(ctx context.Context, key string, revision uint64) error {
+	if err := r.bus.awaitConnected(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+	defer cancel()
+	return movedOr(r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(removedTTL)))
+}
+
+// movedOr tells errMoved by the server's codes for it.
+func movedOr(err error) error {
+	var refused *jetstream.APIError
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &refused) &&
+		(refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return errMoved
+	}
+	return err
+}
+
+// decode reads a record of a follower's change.
+func (c change) decode(into any) error {
+	if err := json.Unmarshal(c.value, into); err != nil {
+		return fmt.Errorf("record %s: %w", c.key, err)
+	}
+	return nil
+}
+
+// newNonce makes a text that is not made again.
+func newNonce() string { return nuid.Next() }

@@ -1,0 +1,175 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// scheduleTimeout bounds an operation on a schedule, beside the call's own
+// deadline. It is longer than most elections of a JetStream leader.
+const scheduleTimeout = 15 * time.Second
+
+// ErrScheduleLimit says that a plugin has as many schedules as it may have.
+var ErrScheduleLimit = errors.New("limit of schedules")
+
+// ScheduleWatch is told of a schedule that was set or has changed, and of one that
+// is gone, which is nil. The record has no payload. It must not block.
+type ScheduleWatch func(key string, record *subjects.ScheduleRecord)
+
+// Schedules is the KV bucket of the schedules of all plugins, and the stream of
+// their fires. It is safe for concurrent use.
+type Schedules struct {
+	bus      *Bus
+	records  records
+	follower *follower
+	watch    ScheduleWatch
+
+	mu     sync.Mutex
+	plugin map[string]string // of each schedule, by key
+	counts map[string]int    // schedules of each plugin
+}
+
+// OpenSchedules makes the bucket and the stream where they are missing, and returns
+// once watch was told of all schedules. The caller stops the Schedules.
+func (b *Bus) OpenSchedules(ctx context.Context, watch ScheduleWatch) (*Schedules, error) {
+	if err := b.ensureFires(ctx); err != nil {
+		return nil, err
+	}
+	s := &Schedules{bus: b, watch: watch, plugin: make(map[string]string), counts: make(map[string]int)}
+	var err error
+	if s.follower, err = b.follow(ctx, scheduleBucket, s.note); err != nil {
+		return nil, err
+	}
+	if s.records, err = b.records(ctx, scheduleBucket); err != nil {
+		s.follower.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Stop stops watching.
+func (s *Schedules) Stop() { s.follower.stop() }
+
+func (s *Schedules) note(c change) {
+	var record *subjects.ScheduleRecord
+	if !c.gone {
+		record = new(subjects.ScheduleRecord)
+		if err := c.decode(record); err != nil {
+			s.bus.config.Logger.Warn("a schedule cannot be read: cancel it", "error", err)
+			record = nil
+		}
+	}
+	if record != nil {
+		record.Payload = nil
+	}
+	s.count(c.key, record)
+	s.watch(c.key, record)
+}
+
+func (s *Schedules) count(key string, record *subjects.ScheduleRecord) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.plugin[key]
+	if known {
+		delete(s.plugin, key)
+		if s.counts[before]--; s.counts[before] == 0 {
+			delete(s.counts, before)
+		}
+	}
+	if record != nil {
+		s.plugin[key] = record.Plugin
+		s.counts[record.Plugin]++
+	}
+}
+
+// Count is how many schedules a plugin has.
+func (s *Schedules) Count(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[id]
+}
+
+// Set sets a schedule, in the place of what is set under its id. One more than
+// limit is ErrScheduleLimit; replicas that set at the same moment can pass it by
+// what they set. After another error it may be set or not.
+func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, limit int) error {
+	key := subjects.ScheduleKey(record.Plugin, string(record.Schedule))
+	if err := s.admit(key, record.Plugin, limit); err != nil {
+		return err
+	}
+	record.V, record.Set = subjects.Version, newNonce()
+	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
+	defer cancel()
+	if err := s.records.put(ctx, key, record); err != nil {
+		return fmt.Errorf("schedule: %w", err)
+	}
+	return nil
+}
+
+func (s *Schedules) admit(key, id string, limit int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, replaces := s.plugin[key]; !replaces && s.counts[id] >= limit {
+		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, s.counts[id], limit)
+	}
+	return nil
+}
+
+// Cancel removes a schedule and says whether there was one. A one-time schedule
+// that runs is none any more. After an error it may be removed or not.
+func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
+	defer cancel()
+	for tried := false; ; tried = true {
+		key := subjects.ScheduleKey(id, schedule)
+		var record subjects.ScheduleRecord
+		revision, err := s.records.get(ctx, key, &record)
+		switch {
+		case errors.Is(err, errNoRecord):
+			return tried, nil
+		case err != nil:
+			return false, fmt.Errorf("schedule: %w", err)
+		case record.Running != nil && !record.IsRecurring():
+			return false, nil
+		}
+		err = s.records.remove(ctx, key, revision)
+		if err == nil {
+			return true, nil
+		}
+		// It has changed, or nobody knows what became of it.
+		if ctx.Err() != nil {
+			return false, fmt.Errorf("schedule: %w", err)
+		}
+	}
+}
+
+// Drop removes all schedules and fires of a plugin.
+func (s *Schedules) Drop(ctx context.Context, id string) error {
+	// Whoever follows the bucket must be told of each.
+	for _, key := range s.keys(id) {
+		if err := s.records.kv.Purge(ctx, key, jetstream.PurgeTTL(removedTTL)); err != nil {
+			return fmt.Errorf("schedule: %w", err)
+		}
+	}
+	return s.bus.dropFires(ctx, id)
+}
+
+// keys are the keys of a plugin's schedules.
+func (s *Schedules) keys(id string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []string
+	for key, plugin := range s.plugin {
+		if plugin == id {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

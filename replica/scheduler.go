@@ -1,0 +1,138 @@
+package replica
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// schedulerCallback is the capability whose plugins' schedules fire.
+const schedulerCallback = "SchedulerCallback"
+
+// busSchedules keeps the schedules of one plugin in the bucket of all.
+type busSchedules struct {
+	schedules *bus.Schedules
+	id        string
+	limit     int
+}
+
+// Set implements scheduler.Store.
+func (s busSchedules) Set(ctx context.Context, schedule scheduler.Schedule) error {
+	return s.schedules.Set(ctx, subjects.ScheduleRecord{
+		Plugin:     s.id,
+		Schedule:   []byte(schedule.ID),
+		Created:    schedule.Created.UTC(),
+		Due:        schedule.Due.UTC(),
+		Expression: schedule.Expression,
+		Zone:       schedule.Zone,
+		Payload:    schedule.Payload,
+	}, s.limit)
+}
+
+// Cancel implements scheduler.Store.
+func (s busSchedules) Cancel(ctx context.Context, id string) (bool, error) {
+	return s.schedules.Cancel(ctx, s.id, id)
+}
+
+// setRunner begins to run the fires of a plugin, or ends it, as its generation has
+// it; changing is held.
+func (h *hosted) setRunner(next *generation) {
+	if !next.entry.Manifest.Has(schedulerCallback) {
+		h.stopRunner(context.Background())
+		return
+	}
+	// Callbacks leave some instances to calls.
+	slots := max(next.limits.MaxConcurrent/2, 1)
+	if h.runner != nil {
+		h.runner.SetSlots(slots)
+		return
+	}
+	r := h.replica
+	h.runner = r.planner.schedules.StartRunner(bus.RunnerConfig{
+		ID:      h.id,
+		Replica: r.id,
+		Slots:   slots,
+		Term:    r.leadership.election.CurrentTerm,
+		Alive:   r.heartbeat.Alive,
+		Run:     h.runFire,
+		Rerun:   h.announceRerun,
+	})
+}
+
+// stopRunner waits for the fires that run, until ctx is over; changing is held.
+func (h *hosted) stopRunner(ctx context.Context) {
+	if h.runner != nil {
+		h.runner.Stop(ctx)
+		h.runner = nil
+	}
+}
+
+// runFire calls back a plugin whose schedule fires. What the plugin makes of it is
+// logged and nothing else, as in Navidrome.
+func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) error {
+	request, err := (&api.SchedulerCallbackRequest{
+		ScheduleId:  string(record.Schedule),
+		Payload:     record.Payload,
+		IsRecurring: record.IsRecurring(),
+	}).MarshalVT()
+	if err != nil {
+		return err
+	}
+	answer, err := h.callBack(ctx, "on_scheduler_callback", request)
+	if errors.Is(err, errNotCalled) {
+		return bus.ErrNotRun
+	}
+	var response api.SchedulerCallbackResponse
+	if err == nil {
+		err = response.UnmarshalVT(answer)
+	}
+	if err == nil && response.Error != "" {
+		err = errors.New(response.Error)
+	}
+	if err != nil {
+		h.replica.log.Warn("schedule callback failed", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText), "error", cut(err.Error(), maxErrorText))
+	}
+	return err
+}
+
+func (h *hosted) announceRerun(record *subjects.ScheduleRecord, lost string) {
+	h.replica.log.Warn("a fire runs once more: its replica died or stalled while it ran", "plugin", h.id,
+		"schedule", cut(string(record.Schedule), maxText), "planned", record.Running.Planned, "attempt", record.Running.Attempt, "lost", lost)
+	h.replica.announceSchedule(subjects.EventScheduleRerun, record, subjects.ScheduleEvent{
+		Planned: record.Running.Planned, Attempt: record.Running.Attempt, Lost: lost,
+	})
+}
+
+func (r *Replica) announceMissed(due *dueFire) {
+	r.log.Warn("a schedule fires late", "plugin", due.record.Plugin, "schedule", cut(string(due.record.Schedule), maxText),
+		"planned", due.Planned, "late", due.late.Round(time.Millisecond), "skipped", due.Skipped)
+	r.announceSchedule(subjects.EventScheduleMissed, due.record, subjects.ScheduleEvent{
+		Planned: due.Planned, Late: due.late.Round(time.Millisecond).String(), Skipped: due.Skipped,
+	})
+}
+
+func (r *Replica) announceSchedule(kind subjects.EventKind, record *subjects.ScheduleRecord, event subjects.ScheduleEvent) {
+	event.V, event.Replica, event.ID, event.Schedule, event.Time = subjects.Version, r.id, record.Plugin, record.Schedule, time.Now().UTC()
+	body, err := json.Marshal(event)
+	if err == nil {
+		err = r.bus.Publish(subjects.Event(kind, record.Plugin), body)
+	}
+	if err != nil {
+		r.log.Warn("event could not be published", "plugin", record.Plugin, "kind", string(kind), "error", err)
+	}
+}
+
+// isServed says whether a replica that may be alive serves a plugin.
+func (r *Replica) isServed(id string) bool {
+	if h := r.find(id); h != nil && h.current.Load() != nil {
+		return true
+	}
+	found, _ := r.heartbeat.Others(func(other subjects.Heartbeat) bool { return other.Generations[id] != "" })
+	return found
+}

@@ -1,0 +1,111 @@
+package subjects
+
+import "time"
+
+const (
+	// ScheduleBucket is the KV bucket of schedules.
+	ScheduleBucket = "pluginhost-schedules"
+	// FireStream is the work-queue stream of fires: it keeps one for each schedule,
+	// until that has run.
+	FireStream = "PLUGINHOST_FIRES"
+	// FireSubjects matches the subjects of all fires.
+	FireSubjects = firePrefix + ">"
+
+	firePrefix = "fires."
+)
+
+// ScheduleKey is the key of a schedule in ScheduleBucket.
+func ScheduleKey(id, schedule string) string { return Token(id) + "." + Hash(schedule) }
+
+// ScheduleKeys matches the keys of all schedules of a plugin.
+func ScheduleKeys(id string) string { return Token(id) + ".*" }
+
+// Fire is the subject of the fires of a schedule, by its key.
+func Fire(key string) string { return firePrefix + key }
+
+// FireKey is the inverse of Fire.
+func FireKey(subject string) string { return subject[min(len(firePrefix), len(subject)):] }
+
+// Fires matches the subjects of all fires of a plugin.
+func Fires(id string) string { return firePrefix + ScheduleKeys(id) }
+
+// FireConsumer is the name of the consumer of FireStream from which all replicas
+// pull the fires of a plugin.
+func FireConsumer(id string) string {
+	if name := Token(id); len(name) <= 128 {
+		return name
+	}
+	return Hash(id)
+}
+
+// ScheduleRecord is a schedule of a plugin, in ScheduleBucket.
+type ScheduleRecord struct {
+	V      int    `json:"v"`
+	Plugin string `json:"plugin"`
+	// Schedule is the id that the plugin knows it by: any bytes.
+	Schedule []byte `json:"schedule"`
+	// Set tells apart what was set under one id, one after the other.
+	Set string `json:"set"`
+	// Created is when it was set.
+	Created time.Time `json:"created"`
+	// Due is when a one-time schedule fires; zero for a recurring one.
+	Due time.Time `json:"due,omitzero"`
+	// Expression says when a recurring schedule fires, in the time zone Zone.
+	Expression string `json:"expression,omitempty"`
+	Zone       string `json:"zone,omitempty"`
+	Payload    []byte `json:"payload,omitempty"`
+	// Last is the planned time of the newest fire that was claimed.
+	Last time.Time `json:"last,omitzero"`
+	// Running is the fire that runs now.
+	Running *FireClaim `json:"running,omitempty"`
+	// Missed counts planned times at which it did not fire.
+	Missed uint64 `json:"missed,omitempty"`
+}
+
+// IsRecurring says whether it fires more than once.
+func (r *ScheduleRecord) IsRecurring() bool { return r.Expression != "" }
+
+// FireClaim says who runs a fire.
+type FireClaim struct {
+	// Replica is the identity of the replica.
+	Replica string    `json:"replica"`
+	Planned time.Time `json:"planned"`
+	// Term is that of the leader that published the fire.
+	Term uint64 `json:"term"`
+	// Attempt counts from 1; a second one follows when the replica of the first
+	// died or stalled.
+	Attempt int `json:"attempt"`
+	// Before is ScheduleRecord.Last before the claim.
+	Before time.Time `json:"before,omitzero"`
+}
+
+// FireMessage is what the leader publishes when a schedule is due.
+type FireMessage struct {
+	V int `json:"v"`
+	// Set is that of the schedule; a fire of another is not run.
+	Set     string    `json:"set"`
+	Planned time.Time `json:"planned"`
+	// Term is the leader's. A fire of a former term is not run: the leader
+	// publishes it anew.
+	Term uint64 `json:"term"`
+	// Skipped counts the planned times before this one that did not fire.
+	Skipped uint64 `json:"skipped,omitempty"`
+}
+
+// ScheduleEvent is published when fires of a schedule were late or left out, and
+// when one runs once more.
+type ScheduleEvent struct {
+	V        int       `json:"v"`
+	Replica  string    `json:"replica"`
+	ID       string    `json:"id"`
+	Schedule []byte    `json:"schedule"`
+	Time     time.Time `json:"time"`
+	Planned  time.Time `json:"planned"`
+	// Late is how long after its planned time the fire was published: a Go duration.
+	Late string `json:"late,omitempty"`
+	// Skipped counts the planned times before that did not fire.
+	Skipped uint64 `json:"skipped,omitempty"`
+	// Attempt counts the runs of one fire; Lost is the replica of the one before.
+	Attempt int    `json:"attempt,omitempty"`
+	Lost    string `json:"lost,omitempty"`
+}

@@ -1,0 +1,171 @@
+// Stateful schedules, holds WebSockets and has an OnInit. What happens to it, it
+// tells the journal: the address in its entry "journal", which gets a POST for each
+// callback and may answer with commands. A command can also be the name in
+// GetArtistBiography.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/api/host/scheduler"
+	"github.com/pluginhost/pluginhost/api/host/websocket"
+)
+
+// event is what the journal is told.
+type event struct {
+	Event     string `json:"event"`
+	ID        []byte `json:"id,omitempty"`
+	Payload   []byte `json:"payload,omitempty"`
+	Recurring bool   `json:"recurring,omitempty"`
+	Code      int32  `json:"code,omitempty"`
+	Text      string `json:"text,omitempty"`
+}
+
+// command is something to do.
+type command struct {
+	Do         string            `json:"do"`
+	ID         []byte            `json:"id,omitempty"`
+	Payload    []byte            `json:"payload,omitempty"`
+	Delay      int32             `json:"delay,omitempty"`
+	Expression string            `json:"expression,omitempty"`
+	URL        string            `json:"url,omitempty"`
+	Headers    map[string]string `json:"headers,omitempty"`
+	Code       int32             `json:"code,omitempty"`
+	Text       string            `json:"text,omitempty"`
+}
+
+// result is what came of a command.
+type result struct {
+	ID    []byte `json:"id,omitempty"`
+	OK    bool   `json:"ok"`
+	Text  string `json:"text,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+type plugin struct{ api.UnimplementedMetadataAgent }
+
+func main() {}
+
+func init() {
+	api.RegisterMetadataAgent(plugin{})
+	api.RegisterSchedulerCallback(plugin{})
+	api.RegisterWebSocketCallback(plugin{})
+	api.RegisterLifecycleManagement(plugin{})
+}
+
+func (plugin) GetArtistBiography(ctx context.Context, r *api.ArtistBiographyRequest) (*api.ArtistBiographyResponse, error) {
+	var c command
+	if err := json.Unmarshal([]byte(r.Name), &c); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(do(ctx, c))
+	return &api.ArtistBiographyResponse{Biography: string(body)}, err
+}
+
+func do(ctx context.Context, c command) result {
+	schedules, sockets := scheduler.NewSchedulerService(), websocket.NewWebSocketService()
+	switch c.Do {
+	case "once":
+		r, err := schedules.ScheduleOneTime(ctx, &scheduler.ScheduleOneTimeRequest{DelaySeconds: c.Delay, Payload: c.Payload, ScheduleId: string(c.ID)})
+		return result{ID: []byte(r.GetScheduleId()), OK: err == nil, Error: text(err)}
+	case "every":
+		r, err := schedules.ScheduleRecurring(ctx, &scheduler.ScheduleRecurringRequest{CronExpression: c.Expression, Payload: c.Payload, ScheduleId: string(c.ID)})
+		return result{ID: []byte(r.GetScheduleId()), OK: err == nil, Error: text(err)}
+	case "cancel":
+		r, err := schedules.CancelSchedule(ctx, &scheduler.CancelRequest{ScheduleId: string(c.ID)})
+		return result{OK: r.GetSuccess(), Error: r.GetError() + text(err)}
+	case "now":
+		r, err := schedules.TimeNow(ctx, &scheduler.TimeNowRequest{})
+		return result{OK: err == nil, Text: fmt.Sprint(r.GetRfc3339Nano(), " ", r.GetUnixMilli(), " ", r.GetLocalTimeZone()), Error: text(err)}
+	case "connect":
+		r, err := sockets.Connect(ctx, &websocket.ConnectRequest{Url: c.URL, Headers: c.Headers, ConnectionId: string(c.ID)})
+		return result{ID: []byte(r.GetConnectionId()), OK: err == nil && r.GetError() == "", Error: r.GetError() + text(err)}
+	case "text":
+		r, err := sockets.SendText(ctx, &websocket.SendTextRequest{ConnectionId: string(c.ID), Message: c.Text})
+		return result{OK: err == nil && r.GetError() == "", Error: r.GetError() + text(err)}
+	case "binary":
+		r, err := sockets.SendBinary(ctx, &websocket.SendBinaryRequest{ConnectionId: string(c.ID), Data: c.Payload})
+		return result{OK: err == nil && r.GetError() == "", Error: r.GetError() + text(err)}
+	case "close":
+		r, err := sockets.Close(ctx, &websocket.CloseRequest{ConnectionId: string(c.ID), Code: c.Code, Reason: c.Text})
+		return result{OK: err == nil && r.GetError() == "", Error: r.GetError() + text(err)}
+	default:
+		return result{Error: "unknown command " + c.Do}
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// tell tells the journal and does what it answers. An answer other than 200 is an
+// error.
+func tell(ctx context.Context, e event) error {
+	settings, err := config.NewConfigService().GetPluginConfig(ctx, &config.GetPluginConfigRequest{})
+	if err != nil {
+		return err
+	}
+	journal := settings.Config["journal"]
+	if journal == "" {
+		return nil
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	answer, err := http.NewHttpService().Post(ctx, &http.HttpRequest{Url: journal, Body: body, TimeoutMs: 50_000})
+	switch {
+	case err != nil:
+		return err
+	case answer.Error != "":
+		return errors.New(answer.Error)
+	case answer.Status != 200:
+		return errors.New(string(answer.Body))
+	case len(answer.Body) == 0:
+		return nil
+	}
+	var commands []command
+	if err := json.Unmarshal(answer.Body, &commands); err != nil {
+		return err
+	}
+	for _, c := range commands {
+		if r := do(ctx, c); !r.OK {
+			return errors.New(r.Error)
+		}
+	}
+	return nil
+}
+
+func (plugin) OnInit(ctx context.Context, _ *api.InitRequest) (*api.InitResponse, error) {
+	return &api.InitResponse{Error: text(tell(ctx, event{Event: "init"}))}, nil
+}
+
+func (plugin) OnSchedulerCallback(ctx context.Context, r *api.SchedulerCallbackRequest) (*api.SchedulerCallbackResponse, error) {
+	err := tell(ctx, event{Event: "fire", ID: []byte(r.ScheduleId), Payload: r.Payload, Recurring: r.IsRecurring})
+	return &api.SchedulerCallbackResponse{Error: text(err)}, nil
+}
+
+func (plugin) OnTextMessage(ctx context.Context, r *api.OnTextMessageRequest) (*api.OnTextMessageResponse, error) {
+	return &api.OnTextMessageResponse{}, tell(ctx, event{Event: "text", ID: []byte(r.ConnectionId), Payload: []byte(r.Message)})
+}
+
+func (plugin) OnBinaryMessage(ctx context.Context, r *api.OnBinaryMessageRequest) (*api.OnBinaryMessageResponse, error) {
+	return &api.OnBinaryMessageResponse{}, tell(ctx, event{Event: "binary", ID: []byte(r.ConnectionId), Payload: r.Data})
+}
+
+func (plugin) OnError(ctx context.Context, r *api.OnErrorRequest) (*api.OnErrorResponse, error) {
+	return &api.OnErrorResponse{}, tell(ctx, event{Event: "error", ID: []byte(r.ConnectionId), Text: r.Error})
+}
+
+func (plugin) OnClose(ctx context.Context, r *api.OnCloseRequest) (*api.OnCloseResponse, error) {
+	return &api.OnCloseResponse{}, tell(ctx, event{Event: "close", ID: []byte(r.ConnectionId), Code: r.Code, Text: r.Reason})
+}
