@@ -69,6 +69,11 @@ func startServer(t testing.TB, options ...func(*server.Options)) *server.Server 
 	for _, option := range options {
 		option(config)
 	}
+	return runServer(t, config)
+}
+
+func runServer(t testing.TB, config *server.Options) *server.Server {
+	t.Helper()
 	s, err := server.NewServer(config)
 	if err != nil {
 		t.Fatal(err)
@@ -106,10 +111,19 @@ func Cluster(t testing.TB) []string {
 			o.Routes = routes
 		}))
 	}
+	awaitCluster(t, servers)
 	var urls []string
 	for _, s := range servers {
-		awaitReady(t, s)
 		urls = append(urls, s.ClientURL())
+	}
+	return urls
+}
+
+// awaitCluster waits until servers have a leader and are current.
+func awaitCluster(t testing.TB, servers []*server.Server) {
+	t.Helper()
+	for _, s := range servers {
+		awaitReady(t, s)
 	}
 	leader := func(s *server.Server) bool {
 		return s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(servers)
@@ -118,7 +132,6 @@ func Cluster(t testing.TB) []string {
 	for _, s := range servers {
 		await(t, "the JetStream cluster is not current", s.JetStreamIsCurrent)
 	}
-	return urls
 }
 
 // await polls what the server has no event for.

@@ -1,0 +1,244 @@
+package deploy_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
+)
+
+var users = []string{"host", "navidrome", "operator"}
+
+// connectAs returns a connection whose violations are in LastError.
+func connectAs(t *testing.T, url string, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	conn, err := nats.Connect(url, append(options, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+// refused says whether the server refused what the connection has done.
+func refused(t *testing.T, conn *nats.Conn) bool {
+	t.Helper()
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	err := conn.LastError()
+	if err != nil && !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Fatal(err)
+	}
+	return err != nil
+}
+
+func TestPermissionToPublish(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	const state, cache, schedules = "KV_pluginhost-state", "KV_pluginhost-cache", "KV_pluginhost-schedules"
+	for subject, who := range map[string]string{
+		"plugins.p.get":                                "navidrome operator",
+		"plugins.p.callback.on_close":                  "operator",
+		"plugins.p.a.b.c":                              "",
+		"plugins":                                      "",
+		"pluginhost.ctl.info.p":                        "navidrome operator",
+		"pluginhost.ctl.info":                          "operator",
+		"pluginhost.ctl.status":                        "operator",
+		"pluginhost.ctl.list":                          "operator",
+		"pluginhost.ctl.refresh.p":                     "operator",
+		"pluginhost.ctl.drain":                         "operator",
+		"pluginhost.ctl.drain.r":                       "operator",
+		"pluginhost.event.loaded.p":                    "host",
+		"pluginhost.socket.p.c":                        "host",
+		"pluginhost.socket.p":                          "",
+		"pluginhost.other":                             "",
+		"$SRV.PING":                                    "operator",
+		"$SRV.INFO.p.i":                                "operator",
+		"fires.p.s":                                    "host",
+		"fires.p.s.more":                               "",
+		"scrobbles.p":                                  "host",
+		"navidrome.subsonic":                           "host",
+		"navidrome.artwork":                            "host",
+		"navidrome.other":                              "",
+		"_INBOX.of.somebody":                           "host",
+		"_INBOX_navidrome.of.somebody":                 "host",
+		"_INBOX_pluginhost.of.somebody":                "host",
+		"_INBOX_operator.of.somebody":                  "",
+		"somewhere":                                    "",
+		"$KV.pluginhost-state.leader":                  "host",
+		"$KV.pluginhost-state.replica.r":               "host",
+		"$KV.pluginhost-state.artwork.key":             "host operator",
+		"$KV.pluginhost-cache.p.k":                     "host operator",
+		"$KV.pluginhost-schedules.p.k":                 "host operator",
+		"$KV.other.k":                                  "",
+		"$O.pluginhost-plugins.C.x":                    "host",
+		"$O.other.C.x":                                 "",
+		"$JS.API.INFO":                                 "host operator",
+		"$JS.API.STREAM.NAMES":                         "operator",
+		"$JS.API.STREAM.LIST":                          "operator",
+		"$JS.API.STREAM.CREATE." + state:               "host",
+		"$JS.API.STREAM.UPDATE." + state:               "host operator",
+		"$JS.API.STREAM.INFO." + state:                 "host operator",
+		"$JS.API.STREAM.PURGE." + cache:                "host operator",
+		"$JS.API.STREAM.DELETE." + state:               "operator",
+		"$JS.API.STREAM.DELETE." + cache:               "operator",
+		"$JS.API.STREAM.MSG.GET." + state:              "host operator",
+		"$JS.API.STREAM.MSG.DELETE." + state:           "host",
+		"$JS.API.STREAM.SNAPSHOT." + state:             "",
+		"$JS.API.STREAM.RESTORE." + state:              "",
+		"$JS.API.STREAM.PEER.REMOVE." + state:          "",
+		"$JS.API.STREAM.LEADER.STEPDOWN." + state:      "",
+		"$JS.API.META.LEADER.STEPDOWN":                 "",
+		"$JS.API.SERVER.REMOVE":                        "",
+		"$JS.API.ACCOUNT.PURGE.PLUGINHOST":             "",
+		"$JS.API.DIRECT.GET." + state + ".$KV.x":       "host",
+		"$JS.API.DIRECT.GET." + schedules + ".$KV.x":   "host operator",
+		"$JS.API.CONSUMER.CREATE." + state + ".c.x":    "host",
+		"$JS.API.CONSUMER.CREATE." + cache + ".c.x":    "host operator",
+		"$JS.API.CONSUMER.DELETE." + schedules + ".c":  "host operator",
+		"$JS.API.CONSUMER.CREATE.PLUGINHOST_FIRES.c":   "host",
+		"$JS.API.CONSUMER.MSG.NEXT.PLUGINHOST_FIRES.c": "host",
+		"$JS.ACK.PLUGINHOST_FIRES.c.1.2.3.4.5":         "host",
+		"$JS.FC." + state + ".c.x":                     "host",
+		"$JS.FC." + cache + ".c.x":                     "host operator",
+		"$SYS.REQ.SERVER.PING":                         "",
+	} {
+		for _, user := range users {
+			conn := connectAs(t, as(user))
+			if err := conn.Publish(subject, nil); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := !refused(t, conn), slices.Contains(strings.Fields(who), user); got != want {
+				t.Errorf("%s publishes on %s: allowed %t, want %t", user, subject, got, want)
+			}
+			conn.Close()
+		}
+	}
+}
+
+func TestPermissionToSubscribe(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	for _, c := range []struct{ subject, queue, who string }{
+		{">", "", ""},
+		{"*.>", "", ""},
+		{"plugins.p.*", subjects.QueueGroup, "host"},
+		{"plugins.p.callback.*", subjects.QueueGroup, "host"},
+		{"plugins.p.*", "", ""},
+		{"plugins.>", "another", ""},
+		{"pluginhost.>", "", ""},
+		{"pluginhost.ctl.status", "", "host"},
+		{"pluginhost.ctl.info.*", "", "host"},
+		{"pluginhost.event.>", "", "operator"},
+		{"pluginhost.socket.p.c", "", "host"},
+		{"$SRV.PING", "", "host"},
+		{"navidrome.subsonic", subjects.NavidromeGroup, "navidrome"},
+		{"navidrome.artwork", subjects.NavidromeGroup, "navidrome"},
+		{"navidrome.subsonic", "", ""},
+		{"navidrome.subsonic", "another", ""},
+		{"navidrome.>", subjects.NavidromeGroup, ""},
+		{"fires.>", "", ""},
+		{"scrobbles.>", "", ""},
+		{"_INBOX.>", "", "operator"},
+		{"_INBOX_navidrome.>", "", "navidrome"},
+		{subjects.InboxPrefix + ".>", "", "host"},
+		{"*.of.somebody", "", ""},
+		{"$KV.pluginhost-state.>", "", ""},
+		{"$KV.pluginhost-cache.>", "", ""},
+		{"$KV.pluginhost-schedules.>", "", ""},
+		{"$O.>", "", ""},
+		{"$JS.API.>", "", ""},
+		{"$JS.ACK.>", "", ""},
+		{"$JS.EVENT.>", "", ""},
+		{"$SYS.>", "", ""},
+	} {
+		for _, user := range users {
+			conn := connectAs(t, as(user))
+			if _, err := conn.QueueSubscribeSync(c.subject, c.queue); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := !refused(t, conn), slices.Contains(strings.Fields(c.who), user); got != want {
+				t.Errorf("%s subscribes %s %s: allowed %t, want %t", user, c.subject, c.queue, got, want)
+			}
+			conn.Close()
+		}
+	}
+}
+
+// A request from a host may be answered once, on its own reply subject.
+func TestPermissionOfNavidromeToReply(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	host := connectAs(t, as("host"), nats.CustomInboxPrefix(subjects.InboxPrefix))
+	navidrome := connectAs(t, as("navidrome"))
+	requests, err := navidrome.QueueSubscribeSync(subjects.NavidromeSubsonic, subjects.NavidromeGroup)
+	if err != nil || refused(t, navidrome) {
+		t.Fatal(err, navidrome.LastError())
+	}
+	inbox := host.NewInbox()
+	answers, err := host.SubscribeSync(inbox)
+	if err == nil {
+		err = host.PublishRequest(subjects.NavidromeSubsonic, inbox, nil)
+	}
+	if err != nil || refused(t, host) {
+		t.Fatal(err, host.LastError())
+	}
+	request, err := requests.NextMsg(wait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := request.Respond([]byte("answer")); err != nil || refused(t, navidrome) {
+		t.Fatal(err, navidrome.LastError())
+	}
+	if answer, err := answers.NextMsg(wait); err != nil || string(answer.Data) != "answer" {
+		t.Fatal(answer, err)
+	}
+	if err := request.Respond([]byte("another")); err != nil || !refused(t, navidrome) {
+		t.Error("it may answer again", err)
+	}
+}
+
+// A server that traces a message publishes on a subject that the message names.
+func TestPermissionToPublishIsThatToHaveTracesPublished(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	host := connectAs(t, as("host"))
+	victim, err := host.SubscribeSync("pluginhost.ctl.drain")
+	if err != nil || refused(t, host) {
+		t.Fatal(err, host.LastError())
+	}
+	navidrome := connectAs(t, as("navidrome"))
+	for _, msg := range []*nats.Msg{
+		{Subject: "plugins.p.get", Header: nats.Header{"Nats-Trace-Dest": {"pluginhost.ctl.drain"}}},
+		{Subject: "pluginhost.ctl.info.p"},
+	} {
+		if err := navidrome.PublishMsg(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !refused(t, navidrome) {
+		t.Error("it may name any subject for traces")
+	}
+	if err := host.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := victim.Pending(); n != 0 || err != nil {
+		t.Error("a trace was published", n, err)
+	}
+}
+
+func TestNobodyGetsInWithoutAPassword(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	_, address, _ := strings.Cut(as("host"), "@")
+	for _, login := range []string{"", "host@", "host:@", "host:host@", "operator:@", "navidrome:@", "system:@", "host:secret-of-operator@"} {
+		conn, err := nats.Connect("nats://" + login + address)
+		if err == nil {
+			conn.Close()
+		}
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%q: %v", login, err)
+		}
+	}
+}
