@@ -175,8 +175,10 @@ func (x *runnerTest) ran() fired {
 
 func atOnce(context.Context) error { return nil }
 
-func isGone(r *subjects.ScheduleRecord) bool   { return r == nil }
-func hasEnded(r *subjects.ScheduleRecord) bool { return r != nil && r.Running == nil && !r.Last.IsZero() }
+func isGone(r *subjects.ScheduleRecord) bool { return r == nil }
+func hasEnded(r *subjects.ScheduleRecord) bool {
+	return r != nil && r.Running == nil && !r.Last.IsZero()
+}
 
 func TestAOneTimeScheduleRunsOnceAndIsGone(t *testing.T) {
 	x := newRunnerTest(t)

@@ -41,6 +41,10 @@ type source struct {
 	entry  plugin.Entry
 	config *Config
 	wasm   []byte
+	// served says that a generation of this id serves already, retry which failure
+	// of its OnInit is to be tried again.
+	served bool
+	retry  uint64
 }
 
 // readSource reads the files of a plugin.
@@ -84,7 +88,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	if err != nil {
 		return nil, g.services.explain(err)
 	}
-	if err := g.initialise(ctx, s.config.PluginConfigFor(s.entry.ID)); err != nil {
+	if err := r.initialise(ctx, g, s); err != nil {
 		return nil, errors.Join(err, g.module.Close(context.WithoutCancel(ctx)))
 	}
 	return g, nil
@@ -192,11 +196,27 @@ func (g *generation) method(m *schema.Method) bus.Method {
 	}
 }
 
-// initialise calls OnInit, where the plugin has it.
-func (g *generation) initialise(ctx context.Context, config map[string]string) error {
+// initialise has the OnInit of a generation run, where the plugin has it: once in
+// the whole cluster.
+func (r *Replica) initialise(ctx context.Context, g *generation, s source) error {
 	if !g.entry.Manifest.Has(lifecycle) {
 		return nil
 	}
+	err := r.heartbeat.Initialise(ctx, bus.InitConfig{
+		ID: s.entry.ID, Generation: g.id, Replica: r.id, Served: s.served, Retry: s.retry,
+		Run: func(ctx context.Context) error {
+			return g.onInit(ctx, s.config.PluginConfigFor(s.entry.ID))
+		},
+	})
+	var failed *bus.InitError
+	if errors.As(err, &failed) && failed.Replica != r.id {
+		return fmt.Errorf("%w (on replica %s)", err, failed.Replica)
+	}
+	return err
+}
+
+// onInit calls OnInit.
+func (g *generation) onInit(ctx context.Context, config map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, g.limits.MaxTimeout)
 	defer cancel()
 	request, err := (&api.InitRequest{Config: config}).MarshalVT()

@@ -31,6 +31,9 @@ type hosted struct {
 	// endpoint is nil while nothing is served; it changes under changing.
 	endpoint atomic.Pointer[bus.Endpoint]
 
+	// initFailure is nil unless the newest OnInit has failed.
+	initFailure atomic.Pointer[initFailure]
+
 	// changing is held while a generation is made or unmade.
 	changing sync.Mutex
 	// runner runs the fires of the plugin's schedules; nil while none can be run. It

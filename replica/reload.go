@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -124,6 +125,7 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 	if err != nil {
 		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
 		h.announce(subjects.EventFailed, "", err)
+		h.replica.beat(ctx)
 		return err
 	}
 	h.replica.beat(ctx)
@@ -140,14 +142,37 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 	if err != nil {
 		return nil, err
 	}
-	if current := h.current.Load(); !always && current != nil && current.id == s.id {
+	current := h.current.Load()
+	if s.served = current != nil && current.id == s.id; s.served && !always {
 		return nil, errUnchanged
 	}
+	if failed := h.initFailure.Load(); always && failed != nil && failed.generation == s.id {
+		s.retry = failed.revision
+	}
 	g, err := h.replica.newGeneration(ctx, s)
+	h.noteInit(s.id, err)
 	if err != nil && moved() {
 		return nil, errMoved
 	}
 	return g, err
+}
+
+// initFailure is an OnInit that has failed.
+type initFailure struct {
+	generation string
+	revision   uint64 // which tells it apart from others
+}
+
+// noteInit notes how the making of a generation ended, for the heartbeat and for a
+// refresh.
+func (h *hosted) noteInit(generation string, err error) {
+	var failed *bus.InitError
+	switch {
+	case errors.As(err, &failed):
+		h.initFailure.Store(&initFailure{generation, failed.Revision})
+	case err == nil:
+		h.initFailure.Store(nil)
+	}
 }
 
 // recovered tells that what is on disk serves, after a version that did not.
@@ -160,6 +185,7 @@ func (h *hosted) recovered() {
 // vanish unloads a plugin whose folder is gone; changing is held.
 func (h *hosted) vanish(ctx context.Context) error {
 	h.show(view{gone: true}, "")
+	h.initFailure.Store(nil)
 	// Its calls are finished also if the replica is told to leave meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
 	defer cancel()

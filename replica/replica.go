@@ -368,11 +368,14 @@ const leaveTimeout = 5 * time.Second
 
 // record is what the heartbeat tells.
 func (r *Replica) record() subjects.Heartbeat {
-	generations := make(map[string]string)
+	generations, failed := make(map[string]string), make(map[string]string)
 	for _, h := range r.all() {
 		if current := h.current.Load(); current != nil {
 			generations[h.id] = current.id
 		}
+		if failure := h.initFailure.Load(); failure != nil {
+			failed[h.id] = failure.generation
+		}
 	}
-	return subjects.Heartbeat{V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started, Generations: generations}
+	return subjects.Heartbeat{V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started, Generations: generations, Failed: failed}
 }

@@ -144,6 +144,8 @@ type Heartbeat struct {
 	Started time.Time `json:"started"`
 	// Generations are those it serves, by plugin id.
 	Generations map[string]string `json:"generations"`
+	// Failed are the newest generations whose OnInit failed, by plugin id.
+	Failed map[string]string `json:"failed,omitempty"`
 }
 
 // LeaderRecord is the record of the leader in StateBucket.
@@ -155,4 +157,29 @@ type LeaderRecord struct {
 	Term uint64 `json:"term"`
 	// Beat moves the record.
 	Beat uint64 `json:"beat"`
+}
+
+// InitState is what has become of the OnInit of a generation.
+type InitState string
+
+// The states of an OnInit.
+const (
+	InitRunning InitState = "running"
+	InitDone    InitState = "done"
+	InitFailed  InitState = "failed"
+)
+
+// InitRecord says what has become of the OnInit of one generation of a plugin, in
+// StateBucket.
+type InitRecord struct {
+	V          int       `json:"v"`
+	Plugin     string    `json:"plugin"`
+	Generation string    `json:"generation"`
+	State      InitState `json:"state"`
+	// Replica is the identity of the replica that runs it, or has.
+	Replica string `json:"replica"`
+	// Attempt counts from 1.
+	Attempt int `json:"attempt"`
+	// Error says why it failed.
+	Error string `json:"error,omitempty"`
 }

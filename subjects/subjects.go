@@ -79,6 +79,13 @@ func HeartbeatKey(replica string) string { return "replica." + Token(replica) }
 // HeartbeatKeys matches the keys of all heartbeats.
 const HeartbeatKeys = "replica.*"
 
+// InitKey is the key in StateBucket of what has become of the OnInit of a
+// generation of a plugin.
+func InitKey(id, generation string) string { return InitKeys(id) + Token(generation) }
+
+// InitKeys begins the keys of all generations of a plugin.
+func InitKeys(id string) string { return "init." + Token(id) + "." }
+
 // LeaderKey is the key of the leader's record in StateBucket.
 const LeaderKey = "leader"
 

@@ -352,7 +352,7 @@ TimeZone = "Mars"
 func TestAllFaultsAreListedTogetherAndInOrder(t *testing.T) {
 	want := []string{
 		"pluginhost.toml: Nam: unknown key; did you mean Name?",
-		"pluginhost.toml: [Other]: unknown section; allowed here: Name, Data, [Plugins], [PluginConfig.<id>], [NATS], [Runtime], [Cache], [Scheduler], [Navidrome], [HTTP]",
+		"pluginhost.toml: [Other]: unknown section; allowed here: Name, Data, [Plugins], [PluginConfig.<id>], [NATS], [Runtime], [Cache], [Scheduler], [WebSocket], [Navidrome], [HTTP]",
 		"pluginhost.toml: [PluginConfig.a] day: a date or time is not allowed; it takes a string, a number, true or false",
 		"pluginhost.toml: [PluginConfig.b] list: a list is not allowed; it takes a string, a number, true or false",
 		"pluginhost.toml: [Plugins] Enabled: a string is not allowed; it takes true or false without quotes",

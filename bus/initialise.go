@@ -1,0 +1,258 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// keptInits is how many generations of a plugin are remembered to have been
+// initialised.
+const keptInits = 50
+
+// maxInitText is how many bytes are told of why an OnInit failed.
+const maxInitText = 4 << 10
+
+// InitError says that the OnInit of a generation has failed, here or on another
+// replica.
+type InitError struct {
+	// Replica is the one on which it ran.
+	Replica string
+	// Text is why it failed.
+	Text string
+	// Revision tells this failure apart from others.
+	Revision uint64
+}
+
+// Error implements error.
+func (e *InitError) Error() string { return e.Text }
+
+// InitConfig says what is to be initialised.
+type InitConfig struct {
+	ID, Generation string
+	// Replica is the identity of this replica.
+	Replica string
+	// Served says that this replica serves the generation already.
+	Served bool
+	// Retry is the revision of the failure that is to be tried again; 0 is none.
+	Retry uint64
+	// Run runs OnInit.
+	Run func(ctx context.Context) error
+}
+
+// Initialise runs the OnInit of a generation once in the whole cluster, and returns
+// on every replica how it ended: nil or an *InitError. It is run again when the
+// replica dies while it runs, when nobody is left of those that ran or served it,
+// and for a retry. Any other error, such as that of ctx, says that nobody knows how
+// it ended.
+func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
+	state, err := h.bus.followState(ctx)
+	if err != nil {
+		return err
+	}
+	records, err := h.bus.records(ctx, stateBucket)
+	if err != nil {
+		return err
+	}
+	moved := make(chan struct{}, 1)
+	key := subjects.InitKey(config.ID, config.Generation)
+	defer state.listen(key, func(change) {
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	})()
+	i := &initialising{InitConfig: config, heartbeat: h, state: state, records: records, key: key, moved: moved}
+	for {
+		settled, err := i.step(ctx)
+		if settled || ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		if err != nil {
+			h.bus.config.Logger.Warn("OnInit waits", "plugin", config.ID, "error", err)
+		}
+		if err := i.await(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// initialising is one attempt to have a generation initialised.
+type initialising struct {
+	InitConfig
+	heartbeat *Heartbeat
+	state     *state
+	records   records
+	key       string
+	moved     chan struct{}   // has a token when the record has moved
+	beats     <-chan struct{} // closed at the next heartbeat
+	waited    bool            // for a run on another replica
+}
+
+// step does what the record calls for, and says whether that settles it.
+func (i *initialising) step(ctx context.Context) (settled bool, err error) {
+	i.beats = i.heartbeat.Changed()
+	var record subjects.InitRecord
+	revision, err := i.records.get(ctx, i.key, &record)
+	if err != nil && !errors.Is(err, errNoRecord) {
+		return false, err
+	}
+	none := errors.Is(err, errNoRecord)
+	switch {
+	case record.State == subjects.InitRunning:
+		if record.Replica == i.Replica || !i.heartbeat.Alive(record.Replica) {
+			return i.take(ctx, record, revision)
+		}
+		i.waited = true
+		return false, nil
+	case record.State == subjects.InitFailed && revision == i.Retry:
+		return i.take(ctx, record, revision)
+	case i.waited, i.Served, !none && record.Replica == i.Replica:
+		return true, outcome(record, revision)
+	}
+	found, certain := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
+		return other.Generations[i.ID] == i.Generation ||
+			!none && (other.Replica == record.Replica || other.Failed[i.ID] == i.Generation)
+	})
+	switch {
+	case !certain:
+		return false, nil // whether they live, their next heartbeat tells
+	case found:
+		return true, outcome(record, revision)
+	default:
+		return i.take(ctx, record, revision)
+	}
+}
+
+func outcome(record subjects.InitRecord, revision uint64) error {
+	if record.State == subjects.InitFailed {
+		return &InitError{Replica: record.Replica, Text: record.Error, Revision: revision}
+	}
+	return nil
+}
+
+// take runs OnInit, if nobody else takes it.
+func (i *initialising) take(ctx context.Context, before subjects.InitRecord, revision uint64) (settled bool, err error) {
+	record := subjects.InitRecord{
+		V: subjects.Version, Plugin: i.ID, Generation: i.Generation,
+		State: subjects.InitRunning, Replica: i.Replica, Attempt: before.Attempt + 1,
+	}
+	if revision, err = i.records.update(ctx, i.key, record, revision); err != nil {
+		return false, ignoreMoved(err)
+	}
+	err = i.Run(ctx)
+	if ctx.Err() != nil {
+		return true, err // left to others, who see us gone
+	}
+	record.State = subjects.InitDone
+	if err != nil {
+		record.State, record.Error = subjects.InitFailed, bounded(err.Error())
+	}
+	for {
+		written, err := i.records.update(ctx, i.key, record, revision)
+		switch {
+		case err == nil:
+			i.prune(ctx)
+			return true, outcome(record, written)
+		case errors.Is(err, errMoved):
+			return i.mine(ctx, record)
+		case pause(ctx, insistPause) != nil:
+			return true, err
+		}
+	}
+}
+
+// bounded shortens a foreign text to what a record has room for.
+func bounded(text string) string {
+	if len(text) > maxInitText {
+		text = strings.ToValidUTF8(text[:maxInitText], "") + "…"
+	}
+	return text
+}
+
+// mine says whether the record is what we have written, without an answer; if
+// not, another replica took over while we stalled.
+func (i *initialising) mine(ctx context.Context, written subjects.InitRecord) (settled bool, err error) {
+	var record subjects.InitRecord
+	revision, err := i.records.get(ctx, i.key, &record)
+	if err == nil && record == written {
+		return true, outcome(record, revision)
+	}
+	return false, err
+}
+
+// await waits until the record may call for something else.
+func (i *initialising) await(ctx context.Context) error {
+	timer := time.NewTimer(Lease / 6)
+	defer timer.Stop()
+	select {
+	case <-i.moved:
+	case <-i.beats:
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// prune forgets the oldest generations of a plugin.
+func (i *initialising) prune(ctx context.Context) {
+	old := i.state.under(subjects.InitKeys(i.ID))
+	if len(old) <= keptInits {
+		return
+	}
+	slices.SortFunc(old, func(a, b change) int { return int(int64(a.revision) - int64(b.revision)) })
+	for _, record := range old[:len(old)-keptInits] {
+		// Who writes it now keeps it.
+		_ = i.records.remove(ctx, record.key, record.revision)
+	}
+}
+
+// ForgetInits forgets which generations of a plugin have been initialised: after it
+// was removed, it is a new one.
+func (h *Heartbeat) ForgetInits(ctx context.Context, id string) error {
+	return h.bus.forget(ctx, subjects.InitKeys(id))
+}
+
+// forget removes the records of the state bucket with a prefix.
+func (b *Bus) forget(ctx context.Context, prefix string) error {
+	state, err := b.followState(ctx)
+	if err != nil {
+		return err
+	}
+	records, err := b.records(ctx, stateBucket)
+	if err != nil {
+		return err
+	}
+	for _, record := range state.under(prefix) {
+		if err := records.remove(ctx, record.key, record.revision); err != nil && !errors.Is(err, errMoved) {
+			return fmt.Errorf("record %s: %w", record.key, err)
+		}
+	}
+	return nil
+}
+
+// under are the known records whose keys have a prefix.
+func (s *state) under(prefix string) []change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var records []change
+	for key, record := range s.records {
+		if strings.HasPrefix(key, prefix) {
+			records = append(records, record)
+		}
+	}
+	return records
+}
+
+func ignoreMoved(err error) error {
+	if errors.Is(err, errMoved) {
+		return nil
+	}
+	return err
+}
