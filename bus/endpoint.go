@@ -146,30 +146,36 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 	}
 }
 
-// drainSubscriptions unsubscribes and waits until what the server had already
-// delivered has been handed on.
+// drainSubscriptions is drain for all subscriptions.
 func (e *Endpoint) drainSubscriptions() error {
 	var errs []error
 	for _, s := range e.subscriptions {
-		closed := s.StatusChanged(nats.SubscriptionClosed)
-		err := s.Drain()
-		switch {
-		case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
-			continue // nothing can arrive any more
-		case err != nil:
-			errs = append(errs, err)
-			continue
-		}
-		for open := true; open; {
-			select {
-			case status := <-closed:
-				open = status != nats.SubscriptionClosed
-			case <-e.bus.closed:
-				open = false
-			}
-		}
+		errs = append(errs, e.bus.drain(s))
 	}
 	return errors.Join(errs...)
+}
+
+// drain unsubscribes and waits until what the server had already delivered has been
+// handed on.
+func (b *Bus) drain(s *nats.Subscription) error {
+	closed := s.StatusChanged(nats.SubscriptionClosed)
+	err := s.Drain()
+	switch {
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
+		return nil // nothing can arrive any more
+	case err != nil:
+		return err
+	}
+	for {
+		select {
+		case status := <-closed:
+			if status == nats.SubscriptionClosed {
+				return nil
+			}
+		case <-b.closed:
+			return nil
+		}
+	}
 }
 
 // refuse answers a call that is one too many.

@@ -88,7 +88,9 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	if err != nil {
 		return nil, g.services.explain(err)
 	}
-	if err := r.initialise(ctx, g, s); err != nil {
+	err = r.initialise(ctx, g, s)
+	g.services.sockets.settle(err == nil)
+	if err != nil {
 		return nil, errors.Join(err, g.module.Close(context.WithoutCancel(ctx)))
 	}
 	return g, nil

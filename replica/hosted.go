@@ -113,6 +113,9 @@ func (h *hosted) serve(next *generation) error {
 		h.retire(h.current.Swap(next))
 	}
 	h.setRunner(next)
+	if next.entry.Manifest.Permissions.WebSocket == nil {
+		h.replica.sockets.leave(h.replica.running, h)
+	}
 	for _, warning := range next.entry.Warnings[:min(len(next.entry.Warnings), maxList)] {
 		h.replica.log.Warn("manifest", "plugin", h.id, "warning", cut(warning.String(), maxText))
 	}
@@ -130,6 +133,7 @@ func (h *hosted) unload(ctx context.Context) error {
 
 // remove is unload; changing is held.
 func (h *hosted) remove(ctx context.Context) error {
+	h.replica.sockets.leave(ctx, h)
 	endpoint := h.endpoint.Load()
 	if endpoint == nil {
 		return nil

@@ -44,6 +44,7 @@ type Replica struct {
 	heartbeat  *bus.Heartbeat
 	leadership *leadership
 	planner    *planner
+	sockets    *sockets
 	cache      *bus.Cache
 	artwork    *artworkProxy // nil where Navidrome makes the addresses of images
 	control    *bus.Control
@@ -159,6 +160,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		return err
 	}
 	if r.planner, err = r.startPlanner(ctx); err != nil {
+		return err
+	}
+	if r.sockets, err = r.startSockets(ctx); err != nil {
 		return err
 	}
 	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
@@ -343,6 +347,7 @@ func (r *Replica) drain(ctx context.Context) error {
 		r.cache.Stop()
 	}
 	r.planner.stop()
+	r.sockets.stop()
 	if r.heartbeat != nil {
 		if err := r.heartbeat.Stop(ctx); err != nil {
 			r.log.Warn("others will see this replica gone only after a lease", "error", err)

@@ -14,6 +14,7 @@ import (
 	apihttp "github.com/pluginhost/pluginhost/api/host/http"
 	apischeduler "github.com/pluginhost/pluginhost/api/host/scheduler"
 	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
+	apiwebsocket "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
@@ -22,6 +23,7 @@ import (
 	hosthttp "github.com/pluginhost/pluginhost/hostsvc/http"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
+	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -31,7 +33,8 @@ import (
 type services struct {
 	functions []host.Function
 	closers   []io.Closer
-	missing   []string // granted, but not offered by this version
+	sockets   *pluginSockets // nil without WebSockets
+	missing   []string       // granted, but not offered by this version
 }
 
 // grant makes the services that a manifest asks for.
@@ -44,6 +47,7 @@ func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 		"artwork":     g.artwork,
 		"subsonicapi": g.subsonicAPI,
 		"scheduler":   g.scheduler,
+		"websocket":   g.webSocket,
 	}
 	for _, permission := range entry.Manifest.Permissions.Granted() {
 		offer, offered := offers[permission]
@@ -117,6 +121,30 @@ func (g *granting) scheduler() ([]host.Function, error) {
 		return nil, err
 	}
 	return apischeduler.Functions(service), nil
+}
+
+func (g *granting) webSocket() ([]host.Function, error) {
+	permission := g.entry.Manifest.Permissions.WebSocket
+	navidrome, err := navidromeURL(g.config)
+	if err != nil {
+		return nil, err
+	}
+	g.sockets = &pluginSockets{sockets: g.replica.sockets, hosted: g.replica.hosted(g.entry.ID)}
+	service, err := websocket.New(websocket.Config{
+		PluginID:          g.entry.ID,
+		AllowedURLs:       permission.AllowedURLs,
+		AllowLocalNetwork: permission.AllowLocalNetwork,
+		Navidrome:         navidrome,
+		UserHeader:        g.config.Navidrome.UserHeader,
+		MaxMessage:        min(g.config.WebSocket.MaxMessage, int64(g.replica.bus.MaxResponse())),
+		PingInterval:      g.config.WebSocket.Ping,
+		Sockets:           g.sockets,
+		Logger:            g.replica.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return apiwebsocket.Functions(service), nil
 }
 
 func (g *granting) artwork() ([]host.Function, error) {

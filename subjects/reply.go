@@ -18,3 +18,6 @@ func MayReply(subject string) bool {
 	}
 	return subject != ""
 }
+
+// IsHostReply says whether a reply subject is the inbox of a replica.
+func IsHostReply(reply string) bool { return strings.HasPrefix(reply, InboxPrefix+".") }

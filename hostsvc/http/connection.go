@@ -48,7 +48,7 @@ func (s *Service) dial(ctx context.Context, network, address string) (net.Conn, 
 		return nil, fmt.Errorf("all %d connections are in use: %w", maxConnections, context.Cause(ctx))
 	}
 	release := sync.OnceFunc(func() { <-s.slots })
-	conn, err := s.guard.DialContext(ctx, network, address)
+	conn, err := s.gate.Guard.DialContext(ctx, network, address)
 	if err != nil {
 		release()
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {

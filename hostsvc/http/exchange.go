@@ -11,7 +11,7 @@ import (
 	"time"
 
 	api "github.com/pluginhost/pluginhost/api/host/http"
-	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 )
 
 // blockedPrefix begins the error of a response when a permission stopped the request
@@ -24,7 +24,7 @@ func (s *Service) send(ctx context.Context, method string, request *api.HttpRequ
 	if s.running.Err() != nil {
 		return s.failed(nil)
 	}
-	target, err := s.check(request.GetUrl(), method)
+	target, err := s.gate.Check(request.GetUrl(), method)
 	if err != nil {
 		return s.blocked(ctx, method, request.GetUrl(), err)
 	}
@@ -40,7 +40,7 @@ func (s *Service) send(ctx context.Context, method string, request *api.HttpRequ
 	client := nethttp.Client{Transport: s.transport, CheckRedirect: hops.check}
 	incoming, err := client.Do(outgoing)
 	if err != nil {
-		if isBlocked(err) {
+		if egress.Refusal(err) != nil {
 			return hops.describe(s.blocked(ctx, method, request.GetUrl(), err))
 		}
 		return s.failed(err)
@@ -58,16 +58,6 @@ func (s *Service) failed(err error) *api.HttpResponse {
 	return &api.HttpResponse{Error: err.Error()}
 }
 
-// check returns the URL to send in place of the one asked for. It is made for every
-// hop.
-func (s *Service) check(rawURL, method string) (*url.URL, error) {
-	target, err := s.patterns.Check(rawURL, method)
-	if err != nil {
-		return nil, err
-	}
-	return target, s.guard.CheckURL(target)
-}
-
 // timeout is the time for a whole exchange: what the plugin asks for up to the
 // maximum, and the default when it asks for nothing. A negative number asks for
 // nothing, too: in Navidrome it meant for ever.
@@ -79,7 +69,7 @@ func (s *Service) timeout(milliseconds int32) time.Duration {
 }
 
 func (s *Service) newRequest(ctx context.Context, method string, target *url.URL, request *api.HttpRequest) (*nethttp.Request, error) {
-	header, err := s.requestHeader(request.GetHeaders())
+	header, err := s.gate.Header(request.GetHeaders())
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +142,4 @@ func readBody(incoming *nethttp.Response, limit int64) ([]byte, error) {
 		return nil, &bodyTooLargeError{limit}
 	}
 	return body, nil
-}
-
-func isBlocked(err error) bool {
-	var blocked *netguard.BlockedError
-	return errors.As(err, &blocked)
 }

@@ -12,21 +12,14 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	api "github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
 )
 
-// Limits that are not configurable.
-const (
-	// maxRedirects is how many redirects are followed; the next one is returned.
-	maxRedirects = 5
-	// maxHeaders is how many headers a request or a response may have.
-	maxHeaders = 256
-	// maxHeaderBytes is how large the headers of a request or a response may be.
-	maxHeaderBytes = 256 << 10
-)
+// maxRedirects is how many redirects are followed; the next one is returned. It is not
+// configurable.
+const maxRedirects = 5
 
 // Config is the configuration of a Service.
 type Config struct {
@@ -62,11 +55,9 @@ type Config struct {
 // Go error is always nil. It is safe for concurrent use.
 type Service struct {
 	config    Config
-	patterns  *netguard.Patterns
-	guard     *netguard.Guard
+	gate      *egress.Gate
 	transport *nethttp.Transport
 	slots     chan struct{} // one for each connection
-	warnings  *rate.Limiter
 
 	running context.Context // ends with Close
 	stop    context.CancelFunc
@@ -79,34 +70,25 @@ var _ api.HttpService = (*Service)(nil)
 // and negative limits, and names all of these faults at once.
 func New(config Config) (*Service, error) {
 	config, err := withDefaults(config)
-	faults := []error{err}
-	if len(config.AllowedURLs) == 0 {
-		faults = append(faults, errors.New("allowedUrls must contain at least one URL pattern"))
-	}
-	patterns, err := netguard.Parse(config.AllowedURLs)
-	faults = append(faults, err)
-	guarded := netguard.GuardConfig{AllowLocalNetwork: config.AllowLocalNetwork, Resolver: config.Resolver}
-	if config.Navidrome != nil {
-		navidrome, err := netguard.EndpointOf("Navidrome", config.Navidrome)
-		faults = append(faults, err)
-		guarded.Denied = []netguard.Endpoint{navidrome}
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("http service of plugin %q: %w", config.PluginID, err)
-	}
-	guard, err := netguard.NewGuard(guarded)
-	if err != nil {
+	gate, fault := egress.New(egress.Config{
+		PluginID:          config.PluginID,
+		Allowed:           config.AllowedURLs,
+		AllowLocalNetwork: config.AllowLocalNetwork,
+		Navidrome:         config.Navidrome,
+		UserHeader:        config.UserHeader,
+		Logger:            config.Logger,
+		Resolver:          config.Resolver,
+	})
+	if err := errors.Join(err, fault); err != nil {
 		return nil, fmt.Errorf("http service of plugin %q: %w", config.PluginID, err)
 	}
 	running, stop := context.WithCancel(context.Background())
 	s := &Service{
-		config:   config,
-		patterns: patterns,
-		guard:    guard,
-		slots:    make(chan struct{}, maxConnections),
-		warnings: rate.NewLimiter(warningsPerSecond, warningsAtOnce),
-		running:  running,
-		stop:     stop,
+		config:  config,
+		gate:    gate,
+		slots:   make(chan struct{}, maxConnections),
+		running: running,
+		stop:    stop,
 	}
 	s.transport = s.newTransport()
 	return s, nil
@@ -115,9 +97,6 @@ func New(config Config) (*Service, error) {
 func withDefaults(config Config) (Config, error) {
 	if config.MaxBody < 0 || config.DefaultTimeout < 0 || config.MaxTimeout < 0 {
 		return config, errors.New("limits must not be negative: leave them 0 for the defaults")
-	}
-	if config.UserHeader == "" {
-		config.UserHeader = "Remote-User"
 	}
 	if config.MaxBody == 0 {
 		config.MaxBody = 10 << 20
@@ -130,9 +109,6 @@ func withDefaults(config Config) (Config, error) {
 		config.DefaultTimeout = 10 * time.Second
 	}
 	config.DefaultTimeout = min(config.DefaultTimeout, config.MaxTimeout)
-	if config.Logger == nil {
-		config.Logger = slog.Default()
-	}
 	return config, nil
 }
 
@@ -147,7 +123,7 @@ func (s *Service) newTransport() *nethttp.Transport {
 		IdleConnTimeout:        time.Minute,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxResponseHeaderBytes: egress.MaxHeaderBytes,
 	}
 }
 

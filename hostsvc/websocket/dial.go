@@ -1,0 +1,84 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
+)
+
+// errExtension is an answer to a handshake that nobody gave cause to. Compression by
+// it would have messages arrive that no limit was applied to.
+var errExtension = errors.New("the server uses an extension that it was not asked for")
+
+// writeBuffer is the largest frame that is sent, in bytes; longer messages are sent in
+// several.
+const writeBuffer = 32 << 10
+
+// newDialer makes the part of the dialer that all dials share. It has no proxy and
+// asks for no compression. Connections have a write buffer while they write only.
+func newDialer() websocket.Dialer {
+	return websocket.Dialer{
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		WriteBufferPool: new(sync.Pool),
+		WriteBufferSize: writeBuffer,
+	}
+}
+
+// dial opens a connection to a URL that check returned. The caller runs or aborts it.
+// The error is a *netguard.BlockedError where the address may not be dialled, and a
+// context error where the time was over.
+func (s *Service) dial(ctx context.Context, target *url.URL, header http.Header) (*Connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.DialTimeout)
+	defer cancel()
+
+	var line handshake
+	dialer := s.dialer
+	dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return line.open(ctx, network, address, s.gate.Guard.DialContext)
+	}
+	dialer.NetDialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return line.openTLS(ctx, network, address, s.gate.Guard.DialContext, s.dialer.TLSClientConfig)
+	}
+	// The library ends by the deadline of ctx alone.
+	release := context.AfterFunc(ctx, line.abort)
+	ws, response, err := dialer.DialContext(ctx, target.String(), header)
+	if response != nil {
+		defer func() { _ = response.Body.Close() }()
+	}
+	if !release() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil && strings.Join(response.Header.Values("Sec-Websocket-Extensions"), "") != "" {
+		err = errExtension
+	}
+	if err != nil {
+		line.abort()
+		return nil, dialError(ctx, response, err)
+	}
+	return newConnection(ws, line.ready(), s.config), nil
+}
+
+func dialError(ctx context.Context, response *http.Response, err error) error {
+	switch {
+	case egress.Refusal(err) != nil:
+		return err
+	case errors.Is(err, websocket.ErrBadHandshake) && response != nil: // also when the time was over within the body
+		return fmt.Errorf("%w: the server answered %d %s", err, response.StatusCode, http.StatusText(response.StatusCode))
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded): // noticed before ctx did
+		return context.DeadlineExceeded
+	}
+	return plain(err)
+}

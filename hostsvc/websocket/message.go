@@ -1,0 +1,30 @@
+package websocket
+
+import (
+	"fmt"
+
+	"github.com/gorilla/websocket"
+)
+
+// Message is a message of either direction. The data of a text message is passed on
+// as it is, valid UTF-8 or not (spec 1.9).
+type Message struct {
+	// Binary tells a binary message from a text message.
+	Binary bool
+	// Data is the whole message.
+	Data []byte
+}
+
+func (m Message) kind() int {
+	if m.Binary {
+		return websocket.BinaryMessage
+	}
+	return websocket.TextMessage
+}
+
+func checkSize(message Message, limit int64) error {
+	if size := int64(len(message.Data)); size > limit {
+		return fmt.Errorf("message of %d bytes is over the limit of %d bytes", size, limit)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// pluginSockets are the WebSockets of one plugin, on whatever replica, as one
+// generation of it uses them.
+type pluginSockets struct {
+	sockets *sockets
+	hosted  *hosted
+
+	mu      sync.Mutex
+	settled bool      // OnInit is over
+	opened  []*socket // until then
+}
+
+var _ websocket.Sockets = (*pluginSockets)(nil)
+
+// Connect implements websocket.Sockets.
+func (p *pluginSockets) Connect(ctx context.Context, id string, dial func(context.Context) (*websocket.Connection, error)) error {
+	own, err := p.sockets.connect(ctx, p.hosted, id, dial)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.settled {
+		p.opened = append(p.opened, own)
+	}
+	return nil
+}
+
+// Send implements websocket.Sockets.
+func (p *pluginSockets) Send(ctx context.Context, id string, message websocket.Message) error {
+	if own := p.sockets.find(p.hosted.id, id); own != nil {
+		return notFoundOr(own.send(ctx, message))
+	}
+	request := subjects.SocketText
+	if message.Binary {
+		request = subjects.SocketBinary
+	}
+	return notFoundOr(p.sockets.bus.Ask(ctx, p.hosted.id, id, request, message.Data))
+}
+
+// Close implements websocket.Sockets.
+func (p *pluginSockets) Close(ctx context.Context, id string, code int, reason string) error {
+	if own := p.sockets.find(p.hosted.id, id); own != nil {
+		return notFoundOr(own.end(code, reason))
+	}
+	return notFoundOr(p.sockets.bus.AskJSON(ctx, p.hosted.id, id, subjects.SocketClose, subjects.SocketEnd{Code: code, Reason: reason}))
+}
+
+func notFoundOr(err error) error {
+	if errors.Is(err, bus.ErrNoSocket) {
+		return websocket.ErrNotFound
+	}
+	return err
+}
+
+// settle is told how OnInit has ended: where it has failed, nobody wants what it
+// opened.
+func (p *pluginSockets) settle(ready bool) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	opened := p.opened
+	p.settled, p.opened = true, nil
+	p.mu.Unlock()
+	if ready {
+		return
+	}
+	for _, own := range opened {
+		own.drop()
+	}
+}

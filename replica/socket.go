@@ -1,0 +1,215 @@
+package replica
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// errLeftToOthers says that another replica tells the plugin, or nobody.
+var errLeftToOthers = errors.New("the plugin is not told here")
+
+// servingPause is between two looks whether a plugin serves.
+const servingPause = 50 * time.Millisecond
+
+// socket is a WebSocket that this replica owns, or whose end it tells.
+type socket struct {
+	sockets    *sockets
+	hosted     *hosted
+	id         string                // of the connection
+	connection *websocket.Connection // nil where only the end is to be told
+	record     *bus.OwnedSocket      // of the goroutine that runs
+	dial       string                // tells it from others under the id
+	unserve    func()                // stops requests of other replicas
+	ended      chan struct{}         // closed when nothing of it is left but unserve
+
+	leaving atomic.Bool // another replica tells the plugin of the end
+	silent  atomic.Bool // nobody does, as it was replaced; or it is another's now
+}
+
+func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connection, record *bus.OwnedSocket) *socket {
+	return &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: record.Record().Dial, unserve: func() {}, ended: make(chan struct{})}
+}
+
+// isLost says whether a record of its key is not, or no longer, its own.
+func (s *socket) isLost(record subjects.SocketRecord) bool {
+	return record.Dial != s.dial || record.Replica != s.sockets.replica.id && !s.leaving.Load()
+}
+
+// drop closes it at once, without a word to the plugin. A callback that runs goes on:
+// it may be what has opened another connection.
+func (s *socket) drop() {
+	s.silent.Store(true)
+	if s.connection != nil {
+		s.connection.Abort()
+	}
+}
+
+// replace closes it without a word to the plugin, which opens another.
+func (s *socket) replace() error {
+	s.silent.Store(true)
+	if s.connection == nil {
+		return nil
+	}
+	return s.close(closeNormal, "replaced by another connection")
+}
+
+// leave closes it and leaves it to another replica to tell the plugin.
+func (s *socket) leave() {
+	s.leaving.Store(true)
+	if s.connection != nil {
+		_ = s.close(closeGoingAway, "the host is going away")
+	}
+}
+
+func (s *socket) close(code int, reason string) error {
+	if err := s.connection.Close(code, reason); err != nil && !errors.Is(err, websocket.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// send sends a message; bus.ErrNoSocket says that the connection has ended.
+func (s *socket) send(ctx context.Context, message websocket.Message) error {
+	if s.connection == nil {
+		return bus.ErrNoSocket
+	}
+	return endedOr(s.connection.Send(ctx, message))
+}
+
+// end is what the plugin asks for: to close it.
+func (s *socket) end(code int, reason string) error {
+	if s.connection == nil {
+		return bus.ErrNoSocket
+	}
+	return endedOr(s.connection.Close(code, reason))
+}
+
+func endedOr(err error) error {
+	if errors.Is(err, websocket.ErrClosed) {
+		return bus.ErrNoSocket
+	}
+	return err
+}
+
+// carryOut carries out a request of another replica.
+func (s *socket) carryOut(ctx context.Context, request subjects.SocketRequest, body []byte) error {
+	switch request {
+	case subjects.SocketText, subjects.SocketBinary:
+		return s.send(ctx, websocket.Message{Binary: request == subjects.SocketBinary, Data: body})
+	case subjects.SocketClose:
+		var end subjects.SocketEnd
+		if err := json.Unmarshal(body, &end); err != nil {
+			return err
+		}
+		return s.end(end.Code, end.Reason)
+	case subjects.SocketReplace:
+		return s.replace()
+	default:
+		return fmt.Errorf("unknown request %.20q for a connection", request)
+	}
+}
+
+// run delivers what the connection receives until it ends, and then tells the plugin
+// how.
+func (s *socket) run() {
+	end := s.connection.Run(s.sockets.running, s.deliver)
+	if s.silent.Load() {
+		s.finish(s.record.Remove(s.sockets.running))
+		return
+	}
+	final := subjects.SocketEnd{Code: end.Code, Reason: end.Reason}
+	if end.Err != nil {
+		final = subjects.SocketEnd{Error: end.Err.Error()}
+	}
+	leaving := s.leaving.Load()
+	if err := s.record.End(s.sockets.running, final, leaving); err != nil || leaving {
+		s.finish(err)
+		return
+	}
+	s.tellEnd()
+}
+
+// finish lets go of it.
+func (s *socket) finish(err error) {
+	if err != nil && !errors.Is(err, bus.ErrSocketLost) && s.sockets.running.Err() == nil {
+		s.sockets.replica.log.Warn("the record of a connection could not be written", "plugin", s.hosted.id, "error", err)
+	}
+	s.sockets.forget(s)
+	close(s.ended)
+	s.unserve()
+}
+
+// deliver calls the plugin back with a message.
+func (s *socket) deliver(message websocket.Message) error {
+	if err := s.record.Hold(s.sockets.running); err != nil {
+		s.silent.Store(true)
+		return err
+	}
+	name := "on_text_message"
+	request, err := (&api.OnTextMessageRequest{ConnectionId: s.id, Message: string(message.Data)}).MarshalVT()
+	if message.Binary {
+		name = "on_binary_message"
+		request, err = (&api.OnBinaryMessageRequest{ConnectionId: s.id, Data: message.Data}).MarshalVT()
+	}
+	if err != nil {
+		return err
+	}
+	return s.callBack(name, request)
+}
+
+// tellEnd calls the plugin back with the end that is recorded.
+func (s *socket) tellEnd() {
+	end := s.record.Record().Final
+	name := "on_close"
+	request, err := (&api.OnCloseRequest{ConnectionId: s.id, Code: int32(end.Code), Reason: end.Reason}).MarshalVT() // #nosec G115 -- 16 bits
+	if end.Error != "" {
+		name = "on_error"
+		request, err = (&api.OnErrorRequest{ConnectionId: s.id, Error: end.Error}).MarshalVT()
+	}
+	if err == nil {
+		err = s.record.Hold(s.sockets.running)
+	}
+	if err == nil {
+		err = s.callBack(name, request)
+	}
+	if err == nil {
+		s.finish(s.record.Remove(s.sockets.running))
+		return
+	}
+	s.leaving.Store(true)
+	s.finish(s.record.Leave(s.sockets.running))
+}
+
+// callBack calls the plugin back. What the plugin makes of it is logged and nothing
+// else, as in Navidrome. While no generation serves, as when OnInit opened the
+// connection and goes on, it waits.
+func (s *socket) callBack(name string, request []byte) error {
+	for {
+		_, err := s.hosted.callBack(s.sockets.running, name, request)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, errNotCalled):
+			s.sockets.replica.log.Warn("WebSocket callback failed", "plugin", s.hosted.id, "callback", name,
+				"connection", cut(s.id, maxText), "error", cut(err.Error(), maxErrorText))
+			return nil
+		}
+		select {
+		case <-s.sockets.running.Done():
+			return context.Cause(s.sockets.running)
+		case <-time.After(servingPause):
+		}
+		if s.leaving.Load() || s.silent.Load() {
+			return errLeftToOthers
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+const (
+	// webSocketCallback is the capability whose plugins hear of their connections.
+	webSocketCallback = "WebSocketCallback"
+	// closeGoingAway is the code with which a replica that leaves closes
+	// (RFC 6455, 7.4.1), closeNormal that for a connection which another replaces.
+	closeGoingAway, closeNormal = 1001, 1000
+	// lookPause is between two looks for connections whose replica is gone.
+	lookPause = bus.Lease / 10
+)
+
+// errOwnerGone is what plugins hear of a connection whose replica died.
+const errOwnerGone = "the replica that held the connection is gone"
+
+// sockets are the WebSockets that this replica owns, of all plugins.
+type sockets struct {
+	replica *Replica
+	bus     *bus.Sockets
+	running context.Context // ends when nothing more may be done
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu    sync.Mutex
+	owned map[string]*socket // by the keys of their records
+}
+
+// startSockets opens the records and looks for connections whose replica is gone.
+// The caller stops it.
+func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
+	s := &sockets{replica: r, owned: make(map[string]*socket)}
+	s.running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.bus, err = r.bus.OpenSockets(ctx, bus.SocketsConfig{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note})
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.done.Go(s.lookForAbandoned)
+	return s, nil
+}
+
+// stop cuts off what is still running; drain comes before it.
+func (s *sockets) stop() {
+	if s == nil {
+		return
+	}
+	s.cancel()
+	s.done.Wait()
+	s.bus.Stop()
+}
+
+// note lets go of a connection that has become another replica's, or was replaced.
+func (s *sockets) note(key string, record subjects.SocketRecord) {
+	s.mu.Lock()
+	owned := s.owned[key]
+	s.mu.Unlock()
+	if owned != nil && owned.isLost(record) {
+		owned.drop()
+	}
+}
+
+// find returns a connection that this replica owns, or nil.
+func (s *sockets) find(id, connection string) *socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owned[subjects.SocketKey(id, connection)]
+}
+
+// connect makes a connection this replica's, in the place of one under the same id,
+// wherever that is.
+func (s *sockets) connect(ctx context.Context, h *hosted, id string, dial func(context.Context) (*websocket.Connection, error)) (*socket, error) {
+	limit := h.replica.config.Load().WebSocket.MaxConnections
+	if count := s.bus.Count(h.id, id); count >= limit {
+		return nil, fmt.Errorf("the plugin has %d connections, [WebSocket] MaxConnections is %d", count, limit)
+	}
+	s.replace(ctx, h.id, id)
+	connection, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record, err := s.bus.Own(ctx, h.id, id)
+	if err != nil {
+		connection.Abort()
+		s.done.Go(func() { record.Disown(s.running) })
+		return nil, err
+	}
+	own := newSocket(s, h, id, connection, record)
+	if own.unserve, err = s.bus.Serve(h.id, id, own.carryOut); err != nil {
+		connection.Abort()
+		return nil, errors.Join(err, record.Remove(s.running))
+	}
+	s.mu.Lock()
+	before := s.owned[record.Key()]
+	s.owned[record.Key()] = own
+	s.mu.Unlock()
+	if before != nil { // of a call at the same moment, or one that tells its end
+		before.drop()
+	}
+	if newest, known := s.bus.Record(record.Key()); known && newest.Opened.After(record.Record().Opened) && own.isLost(newest) {
+		own.drop() // another replica was faster than we could look
+	}
+	s.done.Go(own.run)
+	return own, nil
+}
+
+// replace closes the connection that has an id, without a word to the plugin.
+func (s *sockets) replace(ctx context.Context, id, connection string) {
+	var err error
+	if own := s.find(id, connection); own != nil {
+		err = own.replace()
+	} else {
+		err = s.bus.Ask(ctx, id, connection, subjects.SocketReplace, nil)
+	}
+	if err != nil && !errors.Is(err, bus.ErrNoSocket) {
+		// Its replica is stalled or dead: the record becomes ours all the same.
+		s.replica.log.Warn("a connection that is replaced could not be closed", "plugin", id, "error", err)
+	}
+}
+
+// forget removes a connection that has ended from those owned.
+func (s *sockets) forget(own *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owned[own.record.Key()] == own {
+		delete(s.owned, own.record.Key())
+	}
+}
+
+// of are the connections of a plugin that this replica owns.
+func (s *sockets) of(h *hosted) []*socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var of []*socket
+	for _, own := range s.owned {
+		if own.hosted == h {
+			of = append(of, own)
+		}
+	}
+	return of
+}
+
+// leave closes the connections of a plugin that is no longer served here; another
+// replica tells the plugin. It waits for them, or for ctx.
+func (s *sockets) leave(ctx context.Context, h *hosted) {
+	if s == nil {
+		return
+	}
+	leaving := s.of(h)
+	for _, own := range leaving {
+		own.leave()
+	}
+	for _, own := range leaving {
+		select {
+		case <-own.ended:
+		case <-ctx.Done():
+			return // stop cuts off what is left
+		}
+	}
+}
+
+// lookForAbandoned tells plugins of connections whose replica is gone.
+func (s *sockets) lookForAbandoned() {
+	ticker := time.NewTicker(lookPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.running.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, abandoned := range s.bus.Abandoned(s.tells, s.owns) {
+			err := abandoned.Take(s.running, subjects.SocketEnd{Error: errOwnerGone})
+			switch {
+			case err == nil:
+				s.takeOver(abandoned)
+			case !errors.Is(err, bus.ErrSocketLost) && s.running.Err() == nil:
+				s.replica.log.Warn("a connection whose replica is gone cannot be taken over yet", "error", err)
+			}
+		}
+	}
+}
+
+// tells says whether this replica can tell a plugin of its connections.
+func (s *sockets) tells(id string) bool {
+	h := s.replica.find(id)
+	return h != nil && h.endpoint.Load() != nil && !s.replica.draining.Load()
+}
+
+// owns says whether this replica has a connection or tells its end.
+func (s *sockets) owns(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owned[key] != nil
+}
+
+// takeOver tells a plugin of the end of a connection that another replica had.
+func (s *sockets) takeOver(record *bus.OwnedSocket) {
+	is := record.Record()
+	own := newSocket(s, s.replica.hosted(is.Plugin), string(is.Connection), nil, record)
+	s.mu.Lock()
+	s.owned[record.Key()] = own
+	s.mu.Unlock()
+	s.replica.log.Warn("a connection is taken over from a replica that is gone", "plugin", is.Plugin, "connection", cut(string(is.Connection), maxText))
+	s.done.Go(own.tellEnd)
+}
