@@ -75,6 +75,15 @@ type Config struct {
 	// For tests: how often the plugins folder is looked at, and a function that runs before each look.
 	pace   watch.Pace
 	onLook func()
+	// For tests: how long a plugin may be away; 0 is removalGrace.
+	away time.Duration
+}
+
+func (c *Config) grace() time.Duration {
+	if c.away > 0 {
+		return c.away
+	}
+	return removalGrace
 }
 
 // PluginsConfig is section [Plugins].

@@ -31,3 +31,6 @@ func (r *Replica) Settled() bool {
 
 // LookAgain has the watch look at the plugins folder.
 func (r *Replica) LookAgain() { r.lookAgain() }
+
+// ForgetRemovedAfter has what removed plugins leave behind removed after a while.
+func (c *Config) ForgetRemovedAfter(away time.Duration) { c.away = away }

@@ -117,7 +117,7 @@ func (c *Config) keepFixed(running *Config) (changed []string) {
 	keep(&changed, &c.Navidrome.Artwork, running.Navidrome.Artwork, "Navidrome", "Artwork")
 	keep(&changed, &c.HTTP.Listen, running.HTTP.Listen, "HTTP", "Listen")
 	keep(&changed, &c.HTTP.Token, running.HTTP.Token, "HTTP", "Token")
-	c.pace, c.onLook = running.pace, running.onLook
+	c.pace, c.onLook, c.away = running.pace, running.onLook, running.away
 	return changed
 }
 

@@ -116,6 +116,7 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 		}
 		return nil
 	case err == nil:
+		h.replica.removals.back(ctx, h.id)
 		err = h.serve(next)
 	}
 	h.show(view{entry: entry, err: err}, seen)
@@ -184,12 +185,16 @@ func (h *hosted) recovered() {
 
 // vanish unloads a plugin whose folder is gone; changing is held.
 func (h *hosted) vanish(ctx context.Context) error {
+	wasHere := !h.isGone()
 	h.show(view{gone: true}, "")
 	h.initFailure.Store(nil)
 	// Its calls are finished also if the replica is told to leave meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
 	defer cancel()
 	err := h.remove(ctx)
+	if wasHere {
+		h.replica.removals.removed(ctx, h.id)
+	}
 	h.replica.beat(ctx)
 	return err
 }

@@ -45,6 +45,7 @@ type Replica struct {
 	leadership *leadership
 	planner    *planner
 	sockets    *sockets
+	removals   *removals
 	cache      *bus.Cache
 	artwork    *artworkProxy // nil where Navidrome makes the addresses of images
 	control    *bus.Control
@@ -163,6 +164,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		return err
 	}
 	if r.sockets, err = r.startSockets(ctx); err != nil {
+		return err
+	}
+	if r.removals, err = r.startRemovals(ctx); err != nil {
 		return err
 	}
 	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
@@ -346,6 +350,7 @@ func (r *Replica) drain(ctx context.Context) error {
 	if r.cache != nil {
 		r.cache.Stop()
 	}
+	r.removals.stop()
 	r.planner.stop()
 	r.sockets.stop()
 	if r.heartbeat != nil {

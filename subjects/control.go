@@ -183,3 +183,11 @@ type InitRecord struct {
 	// Error says why it failed.
 	Error string `json:"error,omitempty"`
 }
+
+// RemovedRecord says that a plugin was removed from a replica, in StateBucket. When
+// no replica serves it any more, what it has left behind goes, and then the record.
+type RemovedRecord struct {
+	V      int       `json:"v"`
+	Plugin string    `json:"plugin"`
+	Time   time.Time `json:"time"`
+}

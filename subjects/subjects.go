@@ -86,6 +86,12 @@ func InitKey(id, generation string) string { return InitKeys(id) + Token(generat
 // InitKeys begins the keys of all generations of a plugin.
 func InitKeys(id string) string { return "init." + Token(id) + "." }
 
+// RemovedKey is the key in StateBucket of a plugin that was removed.
+func RemovedKey(id string) string { return RemovedKeys + Token(id) }
+
+// RemovedKeys begins the keys of all plugins that were removed.
+const RemovedKeys = "removed."
+
 // LeaderKey is the key of the leader's record in StateBucket.
 const LeaderKey = "leader"
 

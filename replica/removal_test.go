@@ -1,0 +1,101 @@
+package replica_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+	"github.com/pluginhost/pluginhost/testenv/journal"
+)
+
+// keysOfBucket are the keys of a bucket that match a pattern.
+func (s *stateful) keysOfBucket(bucket, pattern string) []string {
+	s.t.Helper()
+	js, err := jetstream.New(testenv.Connect(s.t, s.url))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	kv, err := js.KeyValue(s.t.Context(), bucket)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	lister, err := kv.ListKeysFiltered(s.t.Context(), pattern)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var keys []string
+	for key := range lister.Keys() {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// awaitBeats waits for so many heartbeats.
+func (s *stateful) awaitBeats(count int) {
+	s.t.Helper()
+	js, err := jetstream.New(testenv.Connect(s.t, s.url))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	kv, err := js.KeyValue(s.t.Context(), "pluginhost-state")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	beats, err := kv.Watch(s.t.Context(), "replica.*", jetstream.UpdatesOnly())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = beats.Stop() }()
+	for range count {
+		<-beats.Updates()
+	}
+}
+
+// What a plugin has left behind goes when no replica has the plugin any more, and not
+// before.
+func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
+	s := newStateful(t, nil)
+	own := t.TempDir() // the folder of another replica
+	testenv.AddPlugin(t, own, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
+	quickly := func(c *replica.Config) { c.ForgetRemovedAfter(time.Millisecond) }
+	first := s.start(quickly)
+	second := s.start(quickly, func(c *replica.Config) { c.Plugins.Folder = own })
+	s.do(journal.Command{Do: "once", ID: []byte("later"), Delay: 1_000_000})
+	s.do(journal.Command{Do: "every", ID: []byte("often"), Expression: "@yearly"})
+
+	remove := func(r *replica.Replica, folder string) {
+		t.Helper()
+		if err := os.RemoveAll(filepath.Join(folder, "p")); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Refresh(t.Context(), "p"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := func() bool { return len(s.keysOfBucket("pluginhost-schedules", ">")) == 0 }
+	remove(first, s.folder)
+	s.awaitBeats(8) // the leader looks for removed plugins as often
+	if gone() || len(s.keysOfBucket("pluginhost-state", "init.p.*")) == 0 {
+		t.Error("its schedules are gone while another replica has it")
+	}
+	remove(second, own)
+	for deadline := time.Now().Add(patience); !gone() || len(s.keysOfBucket("pluginhost-state", "removed.*")) > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("its schedules are still there")
+		}
+	}
+	if keys := s.keysOfBucket("pluginhost-state", "init.p.*"); len(keys) > 0 {
+		t.Errorf("it counts as initialised: %q", keys)
+	}
+	testenv.AddPlugin(t, s.folder, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
+	if err := first.Refresh(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	s.journal.AwaitCount(t, "init", 2)
+}
