@@ -4,7 +4,7 @@ GO ?= go
 TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 EXAMPLES = $(notdir $(patsubst %/manifest.json,%,$(wildcard examples/*/manifest.json)))
 
-.PHONY: run examples build test lint generate bench soak clean
+.PHONY: run examples build test lint generate bench soak chaos clean
 
 run: build examples
 	@echo
@@ -49,6 +49,11 @@ bench:
 # The long proofs, in about five minutes: make soak SOAK='-only calls -calls 100000'. Ctrl-C ends it with a report.
 soak:
 	$(GO) run ./testenv/soak $(SOAK)
+
+# What survives kills and pauses, 500 times the leader's, in about an hour: make chaos CHAOS='-leaders 50 -seed 1'.
+# Ctrl-C ends it with a report.
+chaos:
+	$(GO) run ./testenv/chaos $(CHAOS)
 
 clean:
 	rm -rf bin dist

@@ -39,7 +39,7 @@ func StartNATSCluster(t testing.TB) *NATSCluster {
 	for i := range 3 {
 		s := &clusterServer{name: fmt.Sprintf("n%d", i), url: fmt.Sprintf("nats://127.0.0.1:%d", ports[3+i])}
 		s.config = filepath.Join(dir, s.name+".conf")
-		config := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\ncluster { name: test, listen: 127.0.0.1:%d, routes: [%s] }\n",
+		config := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\ncluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }\n",
 			s.name, ports[3+i], filepath.Join(dir, s.name), ports[i], strings.Join(routes, ", "))
 		if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
@@ -73,6 +73,15 @@ func (c *NATSCluster) ready() bool {
 		}
 	}
 	return true
+}
+
+// Servers are the names of the servers, in the order of URL.
+func (c *NATSCluster) Servers() []string {
+	names := make([]string, len(c.servers))
+	for i, s := range c.servers {
+		names[i] = s.name
+	}
+	return names
 }
 
 // URL names all servers, as clients should.

@@ -21,6 +21,20 @@ import (
 // Binary builds the pluginhost command and returns the file.
 func Binary(t testing.TB) string { return build(t, "pluginhost", "./cmd/pluginhost") }
 
+// BinaryWithout is Binary without one of the checks that keep fires from running
+// twice: a build tag of package bus.
+func BinaryWithout(t testing.TB, tag string) string {
+	return build(t, "pluginhost-"+tag, "./cmd/pluginhost", "-tags", tag)
+}
+
+// Chaos runs the program of make chaos with args, in a process without the race
+// detector, and returns its report. Its error says that the report is not good.
+func Chaos(t testing.TB, args ...string) (report string, err error) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), build(t, "chaos", "./testenv/chaos"), args...).CombinedOutput()
+	return string(out), err
+}
+
 // Soak runs the program of make soak with args, in a process without the race
 // detector, and returns its report. Its error says that the report is not good.
 func Soak(t testing.TB, args ...string) (report string, err error) {
@@ -30,7 +44,7 @@ func Soak(t testing.TB, args ...string) (report string, err error) {
 }
 
 // build builds a command of the repository and returns the file.
-func build(t testing.TB, name, dir string) string {
+func build(t testing.TB, name, dir string, flags ...string) string {
 	t.Helper()
 	file := filepath.Join(guests.CacheDir(t, "bin"), name)
 	lock := flock.New(file + ".lock")
@@ -38,7 +52,7 @@ func build(t testing.TB, name, dir string) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	cmd := exec.Command("go", "build", "-o", file, dir)
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", file, dir)...)
 	cmd.Dir = guests.Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
@@ -68,7 +82,13 @@ const SharedCache = "[Plugins]\nCacheSize = \"4GB\"\n"
 // The process is killed when the test ends.
 func StartProcess(t testing.TB, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, cmd: exec.Command(Binary(t), append([]string{"serve", "--json"}, args...)...), done: make(chan struct{})}
+	return StartBinary(t, Binary(t), args...)
+}
+
+// StartBinary is StartProcess for a binary of its own.
+func StartBinary(t testing.TB, binary string, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: exec.Command(binary, append([]string{"serve", "--json"}, args...)...), done: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), "PLUGINHOST_CONFIG=")
 	if err := os.WriteFile(filepath.Join(p.cmd.Dir, "pluginhost.toml"), []byte(SharedCache), 0o600); err != nil {

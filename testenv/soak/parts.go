@@ -14,18 +14,19 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/soak/overload"
 	"github.com/pluginhost/pluginhost/testenv/soak/reloads"
 	"github.com/pluginhost/pluginhost/testenv/soak/usage"
+	"github.com/pluginhost/pluginhost/testenv/standalone"
 )
 
 // part is one section of the soak, on a replica of its own.
 type part struct {
 	name, title string
-	run         func(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error)
+	run         func(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error)
 }
 
 // do runs the part; what it set up is gone afterwards.
 func (p part) do(ctx context.Context, o options, progress func(done, all int)) (result outcome, err error) {
-	e := newEnvironment(ctx)
-	defer e.end(&err)
+	e := standalone.New(ctx, "soak")
+	defer e.End(&err)
 	return p.run(ctx, e, o, progress)
 }
 
@@ -38,14 +39,14 @@ func partNames() []string {
 }
 
 // host starts a replica and its NATS server; prepare adds plugins.
-func host(e *environment, prepare func(*replica.Config)) *replica.Replica {
+func host(e *standalone.Environment, prepare func(*replica.Config)) *replica.Replica {
 	config := newConfig(e)
 	prepare(&config)
 	return testenv.Start(e, config, nil)
 }
 
 // newConfig is that of a replica whose NATS server has started.
-func newConfig(e *environment) replica.Config {
+func newConfig(e *standalone.Environment) replica.Config {
 	return testenv.Config(e, testenv.NATS(e), e.TempDir())
 }
 
@@ -61,7 +62,7 @@ func parts() []part {
 	}
 }
 
-func soakAbuse(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+func soakAbuse(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	const callers = 4
 	r := host(e, func(c *replica.Config) {
 		abuse.Install(e, c)
@@ -70,7 +71,7 @@ func soakAbuse(ctx context.Context, e *environment, o options, progress func(don
 	return abuse.Run(ctx, r, abuse.Sizes{Rounds: o.rounds, Callers: callers, Seed: o.seed, Progress: progress})
 }
 
-func soakCalls(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+func soakCalls(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	var plugins *calls.Plugins
 	r := host(e, func(c *replica.Config) { plugins = calls.Install(e, c) })
 	return plugins.Run(ctx, r, calls.Sizes{
@@ -78,17 +79,17 @@ func soakCalls(ctx context.Context, e *environment, o options, progress func(don
 	})
 }
 
-func soakReloads(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+func soakReloads(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	r := host(e, func(c *replica.Config) { reloads.Install(e, c) })
 	return reloads.Run(ctx, r, reloads.Sizes{Reloads: o.reloads, WarmUp: 24, Callers: 8, Spare: usage.Spare(), Seed: o.seed, Progress: progress})
 }
 
-func soakMany(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+func soakMany(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	r := host(e, func(c *replica.Config) { c.Plugins.Watch = false })
 	return many.Run(ctx, e, r, many.Sizes{Plugins: o.plugins, Compiled: 4, Spare: usage.Spare(), Seed: o.seed, Progress: progress})
 }
 
-func soakOverload(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+func soakOverload(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	config := newConfig(e)
 	record := overload.Install(e, &config)
 	r := testenv.Start(e, config, record)
@@ -97,7 +98,7 @@ func soakOverload(ctx context.Context, e *environment, o options, progress func(
 	}, bearElsewhere)
 }
 
-func soakCrash(ctx context.Context, e *environment, o options, progress func(done, all int)) (outcome, error) {
+func soakCrash(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	r := host(e, func(c *replica.Config) { crash.Install(e, c) })
 	return crash.Run(ctx, r, crash.Sizes{Calls: o.crashes, Callers: 4, Idle: o.nobody, Busy: 0.05, Spare: usage.Spare(), Progress: progress})
 }

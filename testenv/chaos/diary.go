@@ -1,0 +1,146 @@
+//go:build unix
+
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pluginhost/pluginhost/testenv/journal"
+)
+
+// diary is what the plugin was called back with, and the server of its connections.
+type diary struct {
+	gateway *httptest.Server
+	serving sync.WaitGroup
+
+	mu      sync.Mutex
+	inits   int
+	fires   map[string][]time.Time // by schedule
+	newest  map[string]string      // payload of the newest fire, by schedule
+	ends    map[string][]time.Time // by connection
+	last    map[string]time.Time   // newest message, by connection
+	waiting map[string]chan struct{}
+	peers   map[string]*websocket.Conn
+}
+
+func newDiary() *diary {
+	d := &diary{
+		fires: make(map[string][]time.Time), newest: make(map[string]string), ends: make(map[string][]time.Time), last: make(map[string]time.Time),
+		waiting: make(map[string]chan struct{}), peers: make(map[string]*websocket.Conn),
+	}
+	d.gateway = httptest.NewServer(http.HandlerFunc(d.serve))
+	return d
+}
+
+func (d *diary) address() string { return "ws" + strings.TrimPrefix(d.gateway.URL, "http") }
+
+func (d *diary) close() {
+	d.mu.Lock()
+	for _, peer := range d.peers {
+		_ = peer.Close()
+	}
+	d.mu.Unlock()
+	d.gateway.Close()
+	d.serving.Wait()
+}
+
+// hear writes down a callback, and lets it take as long as its payload says.
+func (d *diary) hear(event journal.Event) ([]journal.Command, error) {
+	id := string(event.ID)
+	d.mu.Lock()
+	switch event.Event {
+	case "init":
+		d.inits++
+	case "fire":
+		d.fires[id] = append(d.fires[id], event.At)
+		d.newest[id] = string(event.Payload)
+	case "text":
+		d.last[id] = event.At
+	case "close", "error":
+		d.ends[id] = append(d.ends[id], event.At)
+		if ended := d.waiting[id]; ended != nil && len(d.ends[id]) == 1 {
+			close(ended)
+		}
+	}
+	d.mu.Unlock()
+	if event.Event == "fire" {
+		text, _, _ := strings.Cut(string(event.Payload), " ")
+		if milliseconds, err := strconv.Atoi(text); err == nil {
+			<-time.After(time.Duration(milliseconds) * time.Millisecond)
+		}
+	}
+	return nil, nil
+}
+
+// ended is closed when the plugin was told of the end of a connection.
+func (d *diary) ended(id string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting[id] == nil {
+		d.waiting[id] = make(chan struct{})
+		if len(d.ends[id]) > 0 {
+			close(d.waiting[id])
+		}
+	}
+	return d.waiting[id]
+}
+
+// hangUp closes a connection at the server.
+func (d *diary) hangUp(id string) {
+	d.mu.Lock()
+	peer := d.peers[id]
+	d.mu.Unlock()
+	if peer != nil {
+		_ = peer.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, "bye"), time.Now().Add(time.Second))
+	}
+}
+
+// serve talks to a connection until it ends.
+func (d *diary) serve(w http.ResponseWriter, r *http.Request) {
+	upgrader := websocket.Upgrader{}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	id := strings.TrimPrefix(r.URL.Path, "/")
+	d.mu.Lock()
+	d.peers[id] = conn
+	d.mu.Unlock()
+	gone := make(chan struct{})
+	d.serving.Go(func() {
+		defer close(gone)
+		for {
+			if _, _, err := conn.ReadMessage(); err != nil {
+				return
+			}
+		}
+	})
+	d.serving.Go(func() {
+		ticker := time.NewTicker(200 * time.Millisecond)
+		defer ticker.Stop()
+		defer func() {
+			_ = conn.Close()
+			d.mu.Lock()
+			delete(d.peers, id)
+			d.mu.Unlock()
+		}()
+		for {
+			select {
+			case <-gone:
+				return
+			case <-ticker.C:
+				if conn.WriteMessage(websocket.TextMessage, []byte("tick")) != nil {
+					<-gone
+					return
+				}
+			}
+		}
+	})
+}

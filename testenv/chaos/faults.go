@@ -1,0 +1,219 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// fault is something that went wrong, from start to end.
+type fault struct {
+	Kind       string
+	Server     bool // a NATS server, not a replica
+	Replica    string
+	Start, End time.Time
+	// Recovery is how long JetStream took no write, of a server's fault.
+	Recovery time.Duration
+}
+
+// kinds are what goes wrong beside the leader's death and pauses.
+var kinds = []string{"kill a replica", "pause a replica", "kill an owner of connections", "cut a replica off", "kill a NATS server"}
+
+// breaker makes things go wrong, one after the other.
+type breaker struct {
+	*cluster
+	options options
+	random  *rand.Rand
+	probe   *probe
+	state   jetstream.KeyValue
+	say     func(format string, args ...any)
+	faults  []fault
+}
+
+// breakAll does everything that was asked for, in a random order.
+func (b *breaker) breakAll(ctx context.Context) error {
+	var plan []string
+	for range b.options.leaders {
+		plan = append(plan, [...]string{"kill the leader", "pause the leader"}[b.random.IntN(2)])
+	}
+	for i := range b.options.others {
+		plan = append(plan, kinds[i%len(kinds)])
+	}
+	b.random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
+	for i, kind := range plan {
+		if ctx.Err() != nil {
+			return nil
+		}
+		b.say("%d of %d: %s", i+1, len(plan), kind)
+		f, err := b.breakOne(ctx, kind)
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		b.faults = append(b.faults, f)
+		if _, err := b.leader(); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *breaker) breakOne(ctx context.Context, kind string) (f fault, err error) {
+	f = fault{Kind: kind, Start: time.Now()}
+	seat := b.seats[b.random.IntN(len(b.seats))]
+	switch kind {
+	case "kill the leader", "pause the leader":
+		if seat, err = b.leader(); err != nil {
+			return f, err
+		}
+	case "kill an owner of connections":
+		seat = b.owner(ctx, seat)
+	}
+	f.Replica, f.Start = seat.process.ReplicaID, time.Now()
+	switch kind {
+	case "kill the leader", "kill a replica", "kill an owner of connections":
+		b.kill(seat)
+		b.start(seat)
+	case "pause the leader", "pause a replica":
+		seat.process.Signal(syscall.SIGSTOP)
+		await(ctx, b.pause())
+		seat.process.Signal(syscall.SIGCONT)
+	case "cut a replica off":
+		for _, link := range seat.links {
+			link.Cut()
+		}
+		await(ctx, b.pause())
+		for _, link := range seat.links {
+			link.Mend()
+		}
+	case "kill a NATS server":
+		f.Server, f.Replica = true, ""
+		name := b.Servers()[b.random.IntN(len(b.Servers()))]
+		b.probe.reset()
+		b.Kill(name)
+		await(ctx, b.pause())
+		b.Start(name)
+		await(ctx, b.pause()) // it catches up
+		f.Recovery = b.probe.longest()
+	}
+	f.End = time.Now()
+	return f, nil
+}
+
+func (b *breaker) pause() time.Duration {
+	return b.options.pauseLeast + time.Duration(b.random.Int64N(int64(b.options.pauseMost-b.options.pauseLeast)+1))
+}
+
+// owner is a replica that has a connection, or any.
+func (b *breaker) owner(ctx context.Context, otherwise *seat) *seat {
+	keys, err := b.state.ListKeysFiltered(ctx, subjects.SocketKeys(pluginID)+"*")
+	if err != nil {
+		return otherwise
+	}
+	var owner *seat
+	for key := range keys.Keys() {
+		var record subjects.SocketRecord
+		entry, err := b.state.Get(ctx, key)
+		if err == nil && json.Unmarshal(entry.Value(), &record) == nil && owner == nil {
+			owner = b.seatOf(record.Replica)
+		}
+	}
+	if owner == nil {
+		return otherwise
+	}
+	return owner
+}
+
+// isFaulty says whether a replica had a fault before, so that it can have lost what
+// it ran. A server's fault can silence any.
+func isFaulty(faults []fault, replica string, before time.Time) bool {
+	return slices.ContainsFunc(faults, func(f fault) bool {
+		return (f.Server || f.Replica == replica) && f.Start.Before(before)
+	})
+}
+
+// probe writes to what the hosts write to, all the time, to see how long nobody can.
+type probe struct {
+	js   jetstream.JetStream
+	done sync.WaitGroup
+
+	mu   sync.Mutex
+	last map[string]time.Time // successes, by subject
+	gap  time.Duration
+}
+
+func startProbe(ctx context.Context, conn *nats.Conn) (*probe, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, err
+	}
+	p := &probe{js: js, last: make(map[string]time.Time)}
+	// A schedule of no plugin, so that whoever reads the bucket can make something
+	// of it.
+	record, err := json.Marshal(subjects.ScheduleRecord{V: subjects.Version, Plugin: "probe", Schedule: []byte("probe"), Due: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)})
+	if err != nil {
+		return nil, err
+	}
+	for subject, body := range map[string][]byte{
+		"$KV." + subjects.StateBucket + ".probe":                                        nil,
+		"$KV." + subjects.ScheduleBucket + "." + subjects.ScheduleKey("probe", "probe"): record,
+		subjects.Fire(subjects.ScheduleKey("probe", "probe")):                           nil,
+	} {
+		p.last[subject] = time.Now()
+		p.done.Go(func() { p.write(ctx, subject, body) })
+	}
+	return p, nil
+}
+
+func (p *probe) write(ctx context.Context, subject string, body []byte) {
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+		_, err := p.js.Publish(attempt, subject, body, jetstream.WithRetryAttempts(0))
+		cancel()
+		// That the queue is full is an answer, too.
+		var refused *jetstream.APIError
+		if err == nil || errors.As(err, &refused) {
+			p.answered(subject)
+		}
+		await(ctx, bus.Lease/30)
+	}
+}
+
+func (p *probe) answered(subject string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.gap = max(p.gap, now.Sub(p.last[subject]))
+	p.last[subject] = now
+}
+
+// reset begins to measure anew.
+func (p *probe) reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gap = 0
+}
+
+// longest is the longest time without an answer, of any stream.
+func (p *probe) longest() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	longest := p.gap
+	for _, at := range p.last {
+		longest = max(longest, time.Since(at))
+	}
+	return longest
+}
