@@ -234,7 +234,10 @@ func (h *hosted) describe() bus.Description {
 func (h *hosted) status() subjects.PluginStatus {
 	shown := h.shown()
 	entry := shown.entry
-	status := subjects.PluginStatus{ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink}
+	status := subjects.PluginStatus{
+		ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink,
+		Schedules: h.replica.planner.schedules.Count(h.id), Sockets: len(h.replica.sockets.of(h)),
+	}
 	if shown.loading {
 		status.State = subjects.StateInitialising
 	}

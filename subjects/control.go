@@ -47,6 +47,10 @@ type PluginStatus struct {
 	// Symlink tells a plugin under development.
 	Symlink bool       `json:"symlink,omitempty"`
 	Calls   *CallStats `json:"calls,omitempty"`
+	// Schedules are those of the plugin, on whatever replica they fire; Sockets
+	// are its WebSockets that this replica owns.
+	Schedules int `json:"schedules,omitempty"`
+	Sockets   int `json:"sockets,omitempty"`
 }
 
 // CallStats counts the calls of a plugin on one replica.

@@ -81,7 +81,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          help,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand())
+	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand())
 	return root
 }
 

@@ -23,8 +23,9 @@ func newPluginRemoveCommand() *cobra.Command {
 		Long: `Take a plugin out of the plugins folder of this machine.
 
 Running replicas that have it from this folder unload it and finish its calls. Of a
-symlink only the link goes. What the plugin has cached stays until its time is over,
-in case the plugin comes back; --purge drops it at once, for all replicas.`,
+symlink only the link goes. Its schedules go once no running replica has the plugin
+any more. What the plugin has cached stays until its time is over, in case the plugin
+comes back; --purge drops cache and schedules at once, for all replicas.`,
 		Example: `  pluginhost plugin remove wikipedia
   pluginhost plugin remove wikipedia --purge`,
 		Args: usageArgs(cobra.ExactArgs(1)),
@@ -32,7 +33,7 @@ in case the plugin comes back; --purge drops it at once, for all replicas.`,
 	}
 	addClientFlags(cmd.Flags())
 	addFolderFlags(cmd.Flags())
-	cmd.Flags().Bool("purge", false, "drop what the plugin has cached, too; also of a plugin that is gone already")
+	cmd.Flags().Bool("purge", false, "drop what the plugin has cached and scheduled, too; also of a plugin that is gone already")
 	return cmd
 }
 
@@ -102,6 +103,9 @@ func (d *removeDocument) tell(cmd *cobra.Command, purge bool) error {
 	}
 	if !purge {
 		return cmd.Context().Err()
+	}
+	if _, err := cancelAll(cmd.Context(), caller, d.ID); err != nil {
+		return err
 	}
 	if err := caller.PurgeCache(cmd.Context(), d.ID); err != nil {
 		return fmt.Errorf("its cache is not dropped, run it again with --purge: %w", err)

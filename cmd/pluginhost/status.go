@@ -59,7 +59,7 @@ func status(cmd *cobra.Command, _ []string) error {
 		table.row(r.Replica, time.Since(r.Started).Round(time.Second).String(), replicaState(r), leads(r), r.NATS, strconv.Itoa(ready), strconv.Itoa(failed))
 	}
 	table.gap()
-	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING")
+	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING", "SCHEDULES", "SOCKETS")
 	for _, r := range replicas {
 		for _, p := range r.Plugins {
 			calls := subjects.CallStats{}
@@ -67,7 +67,7 @@ func status(cmd *cobra.Command, _ []string) error {
 				calls = *p.Calls
 			}
 			table.row(r.Replica, p.ID, string(p.State), dash(p.Generation), strconv.Itoa(calls.Requests), strconv.Itoa(calls.Errors),
-				strconv.Itoa(calls.Running), strconv.Itoa(calls.Waiting))
+				strconv.Itoa(calls.Running), strconv.Itoa(calls.Waiting), strconv.Itoa(p.Schedules), strconv.Itoa(p.Sockets))
 		}
 	}
 	if err := table.flush(); err != nil {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
+)
+
+// scheduled puts schedules of a plugin that is not there into the bucket.
+func scheduled(t *testing.T, url string, ids ...string) {
+	t.Helper()
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subjects.ScheduleBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, id := range ids {
+		record := subjects.ScheduleRecord{V: subjects.Version, Plugin: "gone", Schedule: []byte(id), Set: "s", Created: time.Now()}
+		if n%2 == 0 {
+			record.Due = time.Date(3000, 1, 2, 3, 4, 5, 0, time.UTC)
+		} else {
+			record.Expression, record.Zone = "0 5 * * *", "Europe/Berlin"
+		}
+		body, err := json.Marshal(record)
+		if err == nil {
+			_, err = kv.Put(t.Context(), subjects.ScheduleKey("gone", id), body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSchedulesAreListedAndCancelled(t *testing.T) {
+	url := serveProcess(t, probeFolder(t), "--listen", "127.0.0.1:0").NATS
+	command := func(args ...string) result {
+		return pluginhost(t.Context(), "", append([]string{"schedule"}, append(args, "--nats", url)...)...)
+	}
+	if got := command("list"); got.code != exitDone || strings.Count(got.out, "\n") != 1 {
+		t.Errorf("without any: %+v", got)
+	}
+	// The second is that of a named callback.
+	scheduled(t, url, "a plain one", "clear\u200bb:c", `"quoted"`, "\xff", "last")
+	got := command("list", "gone")
+	for _, want := range []string{"a plain one", `"clear\u200bb:c"`, `"\"quoted\""`, `"\xff"`, "0 5 * * * Europe/Berlin", "3000-01-02"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("no %s in\n%s", want, got.out)
+		}
+	}
+	var document scheduleListDocument
+	if err := json.Unmarshal([]byte(command("list", "--json").out), &document); err != nil || len(document.Schedules) != 5 {
+		t.Errorf("as JSON: %+v, %v", document, err)
+	}
+	if got := command("list", "another"); strings.Count(got.out, "\n") != 1 {
+		t.Errorf("of another plugin: %+v", got)
+	}
+	for _, id := range []string{"a plain one", `"clear\u200bb:c"`, `"\"quoted\""`} {
+		if got, want := command("cancel", "gone", id), (result{exitDone, "cancelled 1 of gone\n", ""}); got != want {
+			t.Errorf("cancel %s: %+v", id, got)
+		}
+	}
+	if got := command("cancel", "gone", "a plain one"); got.code != exitFailure || !strings.Contains(got.err, "gone has no schedule a plain one") {
+		t.Errorf("cancel again: %+v", got)
+	}
+	if got, want := command("cancel", "gone", "--all", "--json"), fmt.Sprintln(`"cancelled": 2`); !strings.Contains(got.out, strings.TrimSpace(want)) {
+		t.Errorf("cancel all: %+v", got)
+	}
+	if got := command("list"); strings.Count(got.out, "\n") != 1 {
+		t.Errorf("afterwards: %+v", got)
+	}
+	for _, args := range [][]string{{"cancel", "gone"}, {"cancel", "gone", "a", "--all"}, {"list", "a", "b"}} {
+		if got := command(args...); got.code != exitUsage {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+}
