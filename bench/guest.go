@@ -15,9 +15,10 @@ import (
 
 // The packages of the guests that are compiled from Go.
 const (
-	guestNoop   = "github.com/pluginhost/pluginhost/bench/noop"
-	guestWork   = "github.com/pluginhost/pluginhost/bench/work"
-	guestExtism = "github.com/pluginhost/pluginhost/bench/extism"
+	guestNoop     = "github.com/pluginhost/pluginhost/bench/noop"
+	guestWork     = "github.com/pluginhost/pluginhost/bench/work"
+	guestStateful = "github.com/pluginhost/pluginhost/bench/stateful"
+	guestExtism   = "github.com/pluginhost/pluginhost/bench/extism"
 	// guestAgent is an example of the repository: a metadata agent of 5 MB.
 	guestAgent = "github.com/pluginhost/pluginhost/examples/wikipedia"
 )

@@ -224,7 +224,7 @@ func TestFiresThatAreNotRun(t *testing.T) {
 		what    string
 		prepare func(x *runnerTest, record subjects.ScheduleRecord)
 	}{
-		{"of a schedule that was cancelled", func(x *runnerTest, r subjects.ScheduleRecord) {
+		{"of a schedule that was cancelled", func(x *runnerTest, _ subjects.ScheduleRecord) {
 			if found, err := x.Cancel(x.t.Context(), "p", "s"); !found || err != nil {
 				x.t.Fatal(found, err)
 			}

@@ -84,6 +84,8 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	if err != nil {
 		return err
 	}
+	h.replica.log.Debug("schedule fires", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
+		"planned", record.Running.Planned, "late", time.Since(record.Running.Planned))
 	answer, err := h.callBack(ctx, "on_scheduler_callback", request)
 	if errors.Is(err, errNotCalled) {
 		return bus.ErrNotRun

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// webSocketCallback is the capability whose plugins hear of their connections.
-	webSocketCallback = "WebSocketCallback"
 	// closeGoingAway is the code with which a replica that leaves closes
 	// (RFC 6455, 7.4.1), closeNormal that for a connection which another replaces.
 	closeGoingAway, closeNormal = 1001, 1000

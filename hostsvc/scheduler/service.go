@@ -141,14 +141,17 @@ func (s *Service) refused(kind string, err error) error {
 
 // CancelSchedule removes a schedule of either kind. Its Go error is always nil.
 func (s *Service) CancelSchedule(ctx context.Context, r *api.CancelRequest) (*api.CancelResponse, error) {
+	response := &api.CancelResponse{}
 	found, err := s.config.Store.Cancel(ctx, r.GetScheduleId())
 	switch {
 	case err != nil:
-		return &api.CancelResponse{Error: err.Error()}, nil
+		response.Error = err.Error()
 	case !found:
-		return &api.CancelResponse{Error: "schedule not found"}, nil
+		response.Error = "schedule not found"
+	default:
+		response.Success = true
 	}
-	return &api.CancelResponse{Success: true}, nil
+	return response, nil
 }
 
 // TimeNow is the time of the host, in its time zone. Its Go error is always nil.

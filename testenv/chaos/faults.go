@@ -56,16 +56,16 @@ func (b *breaker) breakAll(ctx context.Context) error {
 	b.random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
 	for i, kind := range plan {
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		b.say("%d of %d: %s", i+1, len(plan), kind)
 		f, err := b.breakOne(ctx, kind)
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("%s: %w", kind, err)
-		}
 		b.faults = append(b.faults, f)
-		if _, err := b.leader(); err != nil && ctx.Err() == nil {
-			return err
+		if err == nil {
+			_, err = b.leader()
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("%s: %w", kind, err)
 		}
 	}
 	return nil
