@@ -41,10 +41,8 @@ type seat struct {
 }
 
 func startCluster(ctx context.Context, env *standalone.Environment, journalURL, without string) *cluster {
-	c := &cluster{NATSCluster: testenv.StartNATSCluster(env), env: env, ctx: ctx, command: testenv.Binary(env), ids: make(map[string]bool)}
-	if without != "" {
-		c.command = testenv.BinaryWithout(env, without)
-	}
+	c := &cluster{NATSCluster: testenv.StartNATSCluster(env), env: env, ctx: ctx, ids: make(map[string]bool)}
+	c.build(without)
 	folder := env.TempDir()
 	testenv.AddPlugin(env, folder, pluginID, journal.Manifest(), guests.Wasm(env, guests.Stateful))
 	config := testenv.SharedCache + fmt.Sprintf("Folder = %q\n[PluginConfig.%s]\njournal = %q\n[HTTP]\nListen = \"\"\n[WebSocket]\nMaxConnections = 1000\n", folder, pluginID, journalURL)
@@ -65,6 +63,23 @@ func startCluster(ctx context.Context, env *standalone.Environment, journalURL, 
 		c.start(s)
 	}
 	return c
+}
+
+// build builds the command, and copies it: it may be built anew meanwhile, of another
+// source.
+func (c *cluster) build(without string) {
+	built := testenv.Binary(c.env)
+	if without != "" {
+		built = testenv.BinaryWithout(c.env, without)
+	}
+	content, err := os.ReadFile(built)
+	if err != nil {
+		c.env.Fatal(err)
+	}
+	c.command = filepath.Join(c.env.TempDir(), "pluginhost")
+	if err := os.WriteFile(c.command, content, 0o700); err != nil { // #nosec G306 -- to be executed
+		c.env.Fatal(err)
+	}
 }
 
 // start starts the replica of a seat, and waits until it is ready.
