@@ -19,7 +19,7 @@ import (
 )
 
 // addExample puts an example into a plugins folder, with a manifest that may
-// reach the upstream of the test.
+// reach the upstream of the test, and WebSocket servers.
 func addExample(t *testing.T, folder, id string, upstream *httptest.Server) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(guests.Root(), "examples", id, "manifest.json"))
@@ -32,6 +32,10 @@ func addExample(t *testing.T, folder, id string, upstream *httptest.Server) {
 	}
 	if permission, ok := manifest["permissions"].(map[string]any)["http"].(map[string]any); ok {
 		permission["allowedUrls"] = map[string]any{upstream.URL + "/*": []string{"*"}}
+		permission["allowLocalNetwork"] = true
+	}
+	if permission, ok := manifest["permissions"].(map[string]any)["websocket"].(map[string]any); ok {
+		permission["allowedUrls"] = []string{"ws://127.0.0.1:*"}
 		permission["allowLocalNetwork"] = true
 	}
 	if content, err = json.Marshal(manifest); err != nil {
