@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -57,13 +58,13 @@ func (r *Runner) prepare(c *claimed, fire subjects.FireMessage) verdict {
 	record := &c.record
 	next := subjects.FireClaim{Replica: r.config.Replica, Planned: fire.Planned, Term: fire.Term, Attempt: 1, Before: record.Last}
 	if running := record.Running; running != nil && claims {
-		if running.Replica != r.config.Replica && r.config.Alive(running.Replica) {
+		if running.Replica != r.config.Replica && r.config.Runs(running.Replica) {
 			return later
 		}
 		// Its replica is gone: the fire is run again, whichever this one is.
 		next.Planned, next.Attempt, next.Before = running.Planned, running.Attempt+1, running.Before
 		c.lost = running.Replica
-	} else if claims && !fire.Planned.After(record.Last) {
+	} else if claims && !fire.Planned.After(record.Last) && !record.LastIsAhead(time.Now()) {
 		return drop
 	}
 	if c.lost == "" {
@@ -107,9 +108,10 @@ func (r *Runner) holds(ctx context.Context, c *claimed) bool {
 
 // finish records that a fire has run, until that is certain: a one-time schedule
 // goes, a recurring one waits for its next time. It ends where the schedule was
-// cancelled or replaced meanwhile, or another replica took the fire over.
-func (r *Runner) finish(ctx context.Context, c *claimed) {
-	r.settle(ctx, c, func(ctx context.Context) error {
+// cancelled or replaced meanwhile. It is false where the fire is another replica's by
+// now, or nobody knows.
+func (r *Runner) finish(c *claimed) bool {
+	return r.settle(c, func(ctx context.Context) error {
 		if !c.record.IsRecurring() {
 			return r.schedules.records.remove(ctx, c.key, c.revision)
 		}
@@ -121,8 +123,8 @@ func (r *Runner) finish(ctx context.Context, c *claimed) {
 }
 
 // release gives back a fire of which nothing was run.
-func (r *Runner) release(ctx context.Context, c *claimed) {
-	r.settle(ctx, c, func(ctx context.Context) error {
+func (r *Runner) release(c *claimed) {
+	r.settle(c, func(ctx context.Context) error {
 		after := c.record
 		after.Last, after.Running = c.record.Running.Before, nil
 		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
@@ -130,20 +132,41 @@ func (r *Runner) release(ctx context.Context, c *claimed) {
 	})
 }
 
-// settle repeats a write that ends a claim until it is carried out, or the claim
-// is not ours any more.
-func (r *Runner) settle(ctx context.Context, c *claimed, write func(context.Context) error) {
-	for ctx.Err() == nil {
+// settle repeats a write that ends a claim until it is carried out, or the claim is
+// not ours any more. When the runner is cut off it goes on for a little: a claim that
+// stays would keep others from the fire while this replica lives. It is false where
+// another replica has taken the claim over, or nobody knows.
+func (r *Runner) settle(c *claimed, write func(context.Context) error) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(r.running, func() {
+		timer := time.AfterFunc(settleAfter, cancel)
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})()
+	for {
 		err := write(ctx)
-		if err == nil || errors.Is(err, errMoved) && !r.holds(ctx, c) {
-			return
+		if err == nil {
+			return true
 		}
-		if !errors.Is(err, errMoved) {
+		held := r.holds(ctx, c) // an attempt without an answer may have been carried out
+		switch {
+		case errors.Is(err, errMoved) && !held:
+			return !r.isTaken(ctx, c)
+		case !errors.Is(err, errMoved):
 			r.schedules.bus.config.Logger.Warn("a fire that has run cannot be recorded yet", "plugin", r.config.ID, "error", err)
-			r.holds(ctx, c) // it may have been written
 		}
 		if pause(ctx, insistPause) != nil {
-			return
+			return false
 		}
 	}
+}
+
+// settleAfter is how long claims are ended after a runner was cut off.
+const settleAfter = 5 * time.Second
+
+// isTaken says whether another replica runs the same fire.
+func (r *Runner) isTaken(ctx context.Context, c *claimed) bool {
+	var record subjects.ScheduleRecord
+	_, err := r.schedules.records.get(ctx, c.key, &record)
+	return err == nil && record.Set == c.record.Set && record.Running != nil && record.Running.Replica != r.config.Replica
 }

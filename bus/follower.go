@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,9 +37,10 @@ type follower struct {
 	known  chan struct{} // closed once all that was there has been told
 
 	// Of the goroutine that runs:
-	keys    map[string]uint64 // known keys with their revisions
-	created time.Time         // when the bucket was
-	first   sync.Once
+	keys  map[string]uint64 // known keys with their revisions
+	first sync.Once
+
+	created atomic.Pointer[time.Time] // when the bucket was made
 }
 
 // follow begins to follow a bucket, which is made if it is missing, and waits
@@ -50,6 +52,7 @@ func (b *Bus) follow(ctx context.Context, want bucket, note func(change)) (*foll
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f := &follower{bus: b, want: want, note: note, cancel: cancel, known: make(chan struct{}), keys: make(map[string]uint64)}
+	f.created.Store(new(time.Time))
 	f.done.Go(func() { f.run(running) })
 	ctx, stop := context.WithTimeout(ctx, b.config.Patience)
 	defer stop()
@@ -83,7 +86,7 @@ func (f *follower) run(ctx context.Context) {
 
 // watch tells of changes until the watch has ended.
 func (f *follower) watch(ctx context.Context) error {
-	kv, err := f.reopen(ctx)
+	kv, last, err := f.reopen(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,6 +116,8 @@ func (f *follower) watch(ctx context.Context) error {
 					f.tell(change{key: key, gone: true})
 				}
 				missing = nil
+				// The newest message may be one that has gone with its time.
+				progress.seen = max(progress.seen, last)
 				f.first.Do(func() { close(f.known) })
 			default:
 				delete(missing, entry.Key())
@@ -123,26 +128,29 @@ func (f *follower) watch(ctx context.Context) error {
 	}
 }
 
-// reopen makes the bucket if it is missing, and forgets what was in a former one.
-func (f *follower) reopen(ctx context.Context) (jetstream.KeyValue, error) {
+// reopen makes the bucket if it is missing, and forgets what was in a former one. last
+// is the newest revision there was.
+func (f *follower) reopen(ctx context.Context) (kv jetstream.KeyValue, last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	kv, err := f.bus.ensureBucket(ctx, f.want)
-	if err != nil {
-		return nil, err
+	if kv, err = f.bus.ensureBucket(ctx, f.want); err != nil {
+		return nil, 0, err
 	}
 	info, err := f.info(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if !f.created.Equal(info.Created) {
+	if !f.made().Equal(info.Created) {
 		for _, key := range slices.Sorted(maps.Keys(f.keys)) {
 			f.tell(change{key: key, gone: true})
 		}
-		f.created = info.Created
+		f.created.Store(&info.Created)
 	}
-	return kv, nil
+	return kv, info.State.LastSeq, nil
 }
+
+// made is when the bucket was made that is followed.
+func (f *follower) made() time.Time { return *f.created.Load() }
 
 func (f *follower) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	stream, err := f.bus.js.Stream(ctx, f.want.stream())
@@ -174,7 +182,7 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 		return err
 	case err != nil:
 		return nil // nobody answers: the watch will tell, or the next check
-	case !f.created.Equal(info.Created):
+	case !f.made().Equal(info.Created):
 		return errors.New("the bucket is another one")
 	case uint64(len(f.keys)) > 2*info.State.Msgs+staleKeys:
 		return errors.New("keys have gone with their time")

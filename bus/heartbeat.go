@@ -22,6 +22,9 @@ const Lease = 3 * time.Second
 // nothing but tidiness depends on it.
 const recordTTL = 10 * Lease
 
+// beatPause is between two attempts to write the record.
+const beatPause = Lease / 30
+
 // Heartbeat keeps this replica's record in the state bucket and watches those
 // of the others.
 type Heartbeat struct {
@@ -40,6 +43,7 @@ type Heartbeat struct {
 	// trusted is until when others must count us as alive, and lapses how often
 	// that was over before the next beat was written.
 	trusted time.Time
+	begunAt time.Time // when the beat was begun that trusted goes by
 	lapses  uint64
 }
 
@@ -96,30 +100,48 @@ func (h *Heartbeat) run(ctx context.Context) {
 // Beat writes the record now, for a change that others should see at once.
 func (h *Heartbeat) Beat(ctx context.Context) error { return h.beat(ctx) }
 
+// beat writes the record, and again at once where no answer comes: one that is lost
+// must not make this replica count as gone.
 func (h *Heartbeat) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Lease)
+	defer cancel()
+	for {
+		err := h.write(ctx)
+		if err == nil || pause(ctx, beatPause) != nil {
+			return err
+		}
+	}
+}
+
+// write tries to write the record.
+func (h *Heartbeat) write(ctx context.Context) error {
 	body, err := json.Marshal(h.content())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, Lease)
+	ctx, cancel := context.WithTimeout(ctx, Lease/6)
 	defer cancel()
 	// Put of nats.go has no TTL; what it publishes is this message.
 	msg := nats.NewMsg(stateBucket.subject(h.key))
 	msg.Data = body
 	begun := time.Now()
-	if _, err = h.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(recordTTL)); err != nil {
+	if _, err = h.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0)); err != nil {
 		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Now().After(h.trusted) {
+	if time.Now().After(h.trusted) || wallPassed(h.begunAt, begun) > trust {
 		h.lapses++
 	}
 	if until := begun.Add(trust); until.After(h.trusted) {
-		h.trusted = until
+		h.trusted, h.begunAt = until, begun
 	}
 	return nil
 }
+
+// wallPassed is how much time has passed by the clock on the wall: that of a machine
+// which slept goes on, and the monotonic one may not.
+func wallPassed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
 
 // note notes that a record has moved.
 func (h *Heartbeat) note(c change) {
@@ -172,6 +194,19 @@ func (h *Heartbeat) Alive(replica string) bool {
 	return h.alive(subjects.HeartbeatKey(replica))
 }
 
+// Runs says whether a replica may be alive and serve a plugin. A replica writes its
+// record before it runs anything for a plugin.
+func (h *Heartbeat) Runs(replica, id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := subjects.HeartbeatKey(replica)
+	if !h.alive(key) {
+		return false
+	}
+	last, known := h.seen[key]
+	return !known || last.record.Generations[id] != ""
+}
+
 // alive is Alive; mu is held.
 func (h *Heartbeat) alive(key string) bool {
 	if key == h.key {
@@ -207,6 +242,9 @@ func (h *Heartbeat) Others(is func(subjects.Heartbeat) bool) (found, certain boo
 func (h *Heartbeat) Trust() (until time.Time, lapses uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if now := time.Now(); wallPassed(h.begunAt, now) > trust {
+		return time.Time{}, h.lapses
+	}
 	return h.trusted, h.lapses
 }
 

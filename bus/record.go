@@ -70,6 +70,15 @@ func (r records) get(ctx context.Context, key string, into any) (revision uint64
 	return revision, err
 }
 
+// isUnreadable tells a record that somebody else has written from a failure to read
+// it: it can be replaced.
+func isUnreadable(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var at *time.ParseError
+	return errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &at)
+}
+
 // put writes a record whatever is there.
 func (r records) put(ctx context.Context, key string, record any) error {
 	body, err := json.Marshal(record)

@@ -13,26 +13,22 @@ import (
 // connections and records are to go when no replica serves them any more. It is
 // safe for concurrent use.
 type Removals struct {
+	replica string
 	records records
 	unhear  func()
 
 	mu    sync.Mutex
-	since map[string]removal // by key
+	known map[string]string // ids of the plugins, by key
 }
 
-type removal struct {
-	id       string
-	revision uint64
-	since    time.Time // when we first knew of it
-}
-
-// OpenRemovals begins to follow the removals. The caller stops it.
-func (b *Bus) OpenRemovals(ctx context.Context) (*Removals, error) {
+// OpenRemovals begins to follow the removals, for a replica of this identity. The
+// caller stops it.
+func (b *Bus) OpenRemovals(ctx context.Context, replica string) (*Removals, error) {
 	state, err := b.followState(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &Removals{since: make(map[string]removal)}
+	r := &Removals{replica: replica, known: make(map[string]string)}
 	if r.records, err = b.records(ctx, stateBucket); err != nil {
 		return nil, err
 	}
@@ -48,10 +44,21 @@ func (r *Removals) note(c change) {
 	defer r.mu.Unlock()
 	var record subjects.RemovedRecord
 	if c.gone || c.decode(&record) != nil {
-		delete(r.since, c.key)
+		delete(r.known, c.key)
 		return
 	}
-	r.since[c.key] = removal{id: record.Plugin, revision: c.revision, since: time.Now()}
+	r.known[c.key] = record.Plugin
+}
+
+// Known are the plugins that were removed.
+func (r *Removals) Known() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []string
+	for _, id := range r.known {
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // Add notes that a plugin was removed from this replica.
@@ -61,30 +68,47 @@ func (r *Removals) Add(ctx context.Context, id string) error {
 	return r.records.put(ctx, subjects.RemovedKey(id), subjects.RemovedRecord{V: subjects.Version, Plugin: id, Time: time.Now().UTC()})
 }
 
-// Undo notes that a plugin is there again, or that all it left behind is gone.
+// Undo notes that a plugin is there again. It waits for what has begun to be removed,
+// so that nothing goes which the plugin makes from now on.
 func (r *Removals) Undo(ctx context.Context, id string) error {
 	key := subjects.RemovedKey(id)
-	r.mu.Lock()
-	known, removed := r.since[key]
-	r.mu.Unlock()
-	if !removed {
-		return nil
-	}
-	if err := r.records.remove(ctx, key, known.revision); !errors.Is(err, errMoved) {
-		return err
-	}
-	return nil
-}
-
-// Since are the plugins that have been known to be removed for so long.
-func (r *Removals) Since(age time.Duration) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var ids []string
-	for _, removal := range r.since {
-		if time.Since(removal.since) >= age {
-			ids = append(ids, removal.id)
+	for {
+		var record subjects.RemovedRecord
+		revision, err := r.records.get(ctx, key, &record)
+		switch {
+		case errors.Is(err, errNoRecord):
+			return nil
+		case err != nil && !isUnreadable(err):
+			return err
+		case record.Cleaning == "":
+			if err = r.records.remove(ctx, key, revision); err == nil {
+				return nil
+			}
+		}
+		if pause(ctx, insistPause) != nil {
+			return ctx.Err()
 		}
 	}
-	return ids
+}
+
+// Clean has what a removed plugin has left behind removed, unless the plugin is there
+// again; one that another replica has begun is gone on with.
+func (r *Removals) Clean(ctx context.Context, id string, clean func(context.Context) error) error {
+	key := subjects.RemovedKey(id)
+	var record subjects.RemovedRecord
+	revision, err := r.records.get(ctx, key, &record)
+	if errors.Is(err, errNoRecord) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	record.Cleaning = r.replica
+	if revision, err = r.records.update(ctx, key, record, revision); err != nil {
+		return ignoreMoved(err) // it is looked at again
+	}
+	if err := clean(ctx); err != nil {
+		return err
+	}
+	return ignoreMoved(r.records.remove(ctx, key, revision))
 }

@@ -36,8 +36,8 @@ type RunnerConfig struct {
 	Slots int
 	// Term is the newest term of a leader that is known here.
 	Term func() uint64
-	// Alive says whether another replica may be alive.
-	Alive func(replica string) bool
+	// Runs says whether another replica may be alive and have the plugin.
+	Runs func(replica string) bool
 	// Run runs a fire, which the record has as Running. It ends soon after ctx.
 	// ErrNotRun gives the fire back; any other error is final.
 	Run func(ctx context.Context, record *subjects.ScheduleRecord) error
@@ -170,12 +170,13 @@ func (r *Runner) run(c *claimed, msg jetstream.Msg) {
 		r.config.Rerun(&c.record, c.lost)
 	}
 	if err := r.config.Run(r.running, &c.record); errors.Is(err, ErrNotRun) {
-		r.release(r.running, c)
+		r.release(c)
 		_ = msg.NakWithDelay(heldPause)
 		return
 	}
-	r.finish(r.running, c)
-	_ = msg.Ack()
+	if r.finish(c) {
+		_ = msg.Ack()
+	}
 }
 
 // hold notes that a fire is worked on; false is that one of its schedule already

@@ -62,14 +62,20 @@ func openSchedules(t *testing.T, b *bus.Bus) *bus.Schedules {
 }
 
 // runner starts a replica's runner; run says how a fire ends.
-func (x *runnerTest) runner(replica string, run func(context.Context) error) *bus.Runner {
+func (x *runnerTest) runner(replica string, run func(context.Context) error) {
+	x.t.Helper()
+	x.runnerOf(replica, 4, run)
+}
+
+// runnerOf is runner with so many slots.
+func (x *runnerTest) runnerOf(replica string, slots int, run func(context.Context) error) {
 	x.t.Helper()
 	b := open(x.t, x.url)
 	x.buses[replica] = b
 	r := openSchedules(x.t, b).StartRunner(bus.RunnerConfig{
-		ID: "p", Replica: replica, Slots: 4,
-		Term:  func() uint64 { return locked(&x.mu, func() uint64 { return x.term }) },
-		Alive: func(replica string) bool { return !locked(&x.mu, func() bool { return x.gone[replica] }) },
+		ID: "p", Replica: replica, Slots: slots,
+		Term: func() uint64 { return locked(&x.mu, func() uint64 { return x.term }) },
+		Runs: func(replica string) bool { return !locked(&x.mu, func() bool { return x.gone[replica] }) },
 		Run: func(ctx context.Context, record *subjects.ScheduleRecord) error {
 			x.runs <- fired{replica, string(record.Schedule), *record.Running}
 			return run(ctx)
@@ -81,7 +87,6 @@ func (x *runnerTest) runner(replica string, run func(context.Context) error) *bu
 		cancel()
 		r.Stop(ctx)
 	})
-	return r
 }
 
 func locked[T any](mu *sync.Mutex, f func() T) T {
@@ -286,7 +291,7 @@ func TestAFireWhoseReplicaDiedRunsOnceMore(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	x.runner("dies", stuck)
+	x.runnerOf("dies", 1, stuck)
 	x.ran()
 	// It is alive, however long it takes: nobody else runs the fire, not even when
 	// the server hands it out again.

@@ -107,11 +107,44 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 	record.V, record.Set = subjects.Version, newNonce()
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
-	if err := s.records.put(ctx, key, record); err != nil {
+	if err := s.set(ctx, key, record); err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
+	s.count(key, &record) // not only when the watch comes to it
 	return nil
 }
+
+// set writes a record by compare-and-set, so that an attempt without an answer cannot
+// bring it back after it has fired or was cancelled.
+func (s *Schedules) set(ctx context.Context, key string, record subjects.ScheduleRecord) error {
+	unsure, before := false, ""
+	for {
+		var is subjects.ScheduleRecord
+		revision, err := s.records.get(ctx, key, &is)
+		none := errors.Is(err, errNoRecord)
+		switch {
+		case err != nil && !none && !isUnreadable(err):
+			return err
+		case unsure && is.Set == record.Set:
+			return nil // it was written
+		case unsure && is.Set != before:
+			return errUnsure
+		}
+		_, err = s.records.update(ctx, key, record, revision)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errMoved) {
+			unsure, before = true, is.Set
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// errUnsure says that nobody can tell what became of a write.
+var errUnsure = errors.New("no answer came, and it has changed since: nobody knows whether it was set")
 
 func (s *Schedules) admit(key, id string, limit int) error {
 	s.mu.Lock()
@@ -127,14 +160,14 @@ func (s *Schedules) admit(key, id string, limit int) error {
 func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
-	for tried := false; ; tried = true {
-		key := subjects.ScheduleKey(id, schedule)
+	key, unsure := subjects.ScheduleKey(id, schedule), false
+	for {
 		var record subjects.ScheduleRecord
 		revision, err := s.records.get(ctx, key, &record)
 		switch {
 		case errors.Is(err, errNoRecord):
-			return tried, nil
-		case err != nil:
+			return unsure, nil
+		case err != nil && !isUnreadable(err):
 			return false, fmt.Errorf("schedule: %w", err)
 		case record.Running != nil && !record.IsRecurring():
 			return false, nil
@@ -143,7 +176,7 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 		if err == nil {
 			return true, nil
 		}
-		// It has changed, or nobody knows what became of it.
+		unsure = unsure || !errors.Is(err, errMoved)
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("schedule: %w", err)
 		}

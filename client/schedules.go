@@ -18,7 +18,8 @@ import (
 const cancelTTL = time.Minute
 
 // Schedules returns the schedules of a plugin, or of all plugins for an empty id, in
-// the order of plugins and of the ids they gave. It asks JetStream itself, so no
+// the order of plugins and of the ids they gave. Records that cannot be read are left
+// out, and are the error. It asks JetStream itself, so no
 // replica need be running; the user needs the rights of an operator.
 func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleRecord, error) {
 	kv, err := c.schedules(ctx)
@@ -34,7 +35,10 @@ func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleR
 		return nil, fmt.Errorf("list schedules: %w", err)
 	}
 	defer func() { _ = watcher.Stop() }()
-	var records []subjects.ScheduleRecord
+	var (
+		records    []subjects.ScheduleRecord
+		unreadable []error
+	)
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,11 +48,12 @@ func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleR
 				slices.SortFunc(records, func(a, b subjects.ScheduleRecord) int {
 					return cmp.Or(cmp.Compare(a.Plugin, b.Plugin), slices.Compare(a.Schedule, b.Schedule))
 				})
-				return records, nil
+				return records, errors.Join(unreadable...)
 			}
 			var record subjects.ScheduleRecord
 			if err := json.Unmarshal(entry.Value(), &record); err != nil {
-				return nil, fmt.Errorf("schedule %s: %w", entry.Key(), err)
+				unreadable = append(unreadable, fmt.Errorf("schedule %s: %w", entry.Key(), err))
+				continue
 			}
 			records = append(records, record)
 		}
@@ -74,6 +79,30 @@ func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool,
 		return false, fmt.Errorf("cancel a schedule of %s: %w", id, err)
 	}
 	return true, nil
+}
+
+// CancelSchedules removes all schedules of a plugin, also those that cannot be read,
+// and says how many there were. The user needs the rights of an operator.
+func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int, err error) {
+	kv, err := c.schedules(ctx)
+	if err != nil || kv == nil {
+		return 0, err
+	}
+	keys, err := kv.ListKeysFiltered(ctx, subjects.ScheduleKeys(id))
+	if err != nil {
+		return 0, fmt.Errorf("list schedules: %w", err)
+	}
+	var all []string
+	for key := range keys.Keys() {
+		all = append(all, key)
+	}
+	for _, key := range all {
+		if err := kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL)); err != nil {
+			return cancelled, fmt.Errorf("cancel a schedule of %s: %w", id, err)
+		}
+		cancelled++
+	}
+	return cancelled, nil
 }
 
 // schedules is the bucket; nil where there is none yet.

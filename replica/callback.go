@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
@@ -23,15 +22,13 @@ const (
 
 // callBack calls a callback of the plugin's current generation for the host itself.
 // It waits for a place among the plugin's calls, without end but for ctx, and gives
-// the call MaxTimeout. errNotCalled says that nothing was run, any other error is
-// that of the call.
-func (h *hosted) callBack(ctx context.Context, name string, request []byte) ([]byte, error) {
+// the call MaxTimeout. before is asked just before each attempt, and its error ends
+// the waiting. errNotCalled says that nothing was run, any other error is that of the
+// call or of before.
+func (h *hosted) callBack(ctx context.Context, name string, request []byte, before func() error) ([]byte, error) {
 	for wait := callbackPause; ; wait = min(2*wait, callbackPatience) {
-		answer, err := h.callOnce(ctx, name, request)
-		switch {
-		case errors.Is(err, subjects.ErrUnavailable):
-			return nil, fmt.Errorf("%w: %w", errNotCalled, err)
-		case !errors.Is(err, subjects.ErrOverloaded) && !errors.Is(err, wasmrt.ErrDeadlineInQueue):
+		answer, err := h.callOnce(ctx, name, request, before)
+		if !isBusy(err) {
 			return answer, err
 		}
 		timer := time.NewTimer(wait)
@@ -44,16 +41,56 @@ func (h *hosted) callBack(ctx context.Context, name string, request []byte) ([]b
 	}
 }
 
-func (h *hosted) callOnce(ctx context.Context, name string, request []byte) (answer []byte, err error) {
-	method, err := h.resolve(name, true)
-	if err != nil {
-		return nil, err
+// isBusy tells a call of which nothing was run because there was no place for it.
+func isBusy(err error) bool {
+	return errors.Is(err, wasmrt.ErrOverloaded) || errors.Is(err, wasmrt.ErrHostMemory) || errors.Is(err, wasmrt.ErrDeadlineInQueue)
+}
+
+// callOnce calls the current generation, or the one after it.
+func (h *hosted) callOnce(ctx context.Context, name string, request []byte, before func() error) ([]byte, error) {
+	for {
+		current := h.current.Load()
+		if current == nil {
+			return nil, fmt.Errorf("%w: it is not served", errNotCalled)
+		}
+		method, ok := current.callbacks[name]
+		if !ok {
+			return nil, current.noSuchMethod(name, true)
+		}
+		answer, err := current.callBack(ctx, method.Call, request, before)
+		switch {
+		case errors.Is(err, wasmrt.ErrClosed) && h.current.Load() != current:
+			continue
+		case errors.Is(err, wasmrt.ErrClosed):
+			return nil, fmt.Errorf("%w: %w", errNotCalled, err)
+		case err == nil, isBusy(err), errors.Is(err, errNotCalled):
+			return answer, err
+		default:
+			return nil, current.failure(name, err)
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.replica.config.Load().Runtime.For(h.id).MaxTimeout)
+}
+
+// callBack calls a method of this generation when one of the places for callbacks is
+// free: the others are for calls.
+func (g *generation) callBack(ctx context.Context, call caller, request []byte, before func() error) (answer []byte, err error) {
+	select {
+	case g.places <- struct{}{}:
+		defer func() { <-g.places }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errNotCalled, context.Cause(ctx))
+	}
+	if err := before(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotCalled, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.limits.MaxTimeout)
 	defer cancel()
-	method.Call(ctx, request, func(response []byte, failure error) {
+	call(ctx, request, func(response []byte, failure error) {
 		// It is the guest's memory until the call is over.
 		answer, err = bytes.Clone(response), failure
 	})
 	return answer, err
 }
+
+// caller is bus.Method.Call.
+type caller = func(ctx context.Context, request []byte, reply func([]byte, error))

@@ -298,6 +298,10 @@ func (r RuntimeConfig) LongestTimeout() time.Duration {
 	return longest
 }
 
+// callbacks is how many callbacks of the host itself run at the same time: the rest is
+// left to calls.
+func (r RuntimeConfig) callbacks() int { return max(r.MaxConcurrent/2, 1) }
+
 func (r RuntimeConfig) with(o RuntimeOverride) RuntimeConfig {
 	r.Plugin = nil
 	overrideConfig(&r.Isolation, o.Isolation)

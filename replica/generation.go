@@ -32,6 +32,8 @@ type generation struct {
 	log      *slog.Logger
 	// methods and callbacks are by name on the bus.
 	methods, callbacks map[string]bus.Method
+	// places has a token for each callback that the host makes.
+	places chan struct{}
 }
 
 // source is what a generation is made of: what was on disk, and the
@@ -71,6 +73,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		methods:   make(map[string]bus.Method),
 		callbacks: make(map[string]bus.Method),
 	}
+	g.places = make(chan struct{}, g.limits.callbacks())
 	if g.services, err = r.grant(s.config, s.entry); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/time/rate"
+
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/plugin"
@@ -30,6 +32,10 @@ type hosted struct {
 
 	// endpoint is nil while nothing is served; it changes under changing.
 	endpoint atomic.Pointer[bus.Endpoint]
+
+	// unloading says that nothing of the plugin is to begin any more.
+	unloading atomic.Bool
+	warnings  *rate.Limiter
 
 	// initFailure is nil unless the newest OnInit has failed.
 	initFailure atomic.Pointer[initFailure]
@@ -59,7 +65,7 @@ type view struct {
 }
 
 func newHosted(r *Replica, id string) *hosted {
-	return &hosted{replica: r, id: id, retiring: make(chan struct{}, maxRetiring), view: view{gone: true}}
+	return &hosted{replica: r, id: id, retiring: make(chan struct{}, maxRetiring), view: view{gone: true}, warnings: rate.NewLimiter(1, 10)}
 }
 
 func (h *hosted) shown() view {
@@ -133,6 +139,9 @@ func (h *hosted) unload(ctx context.Context) error {
 
 // remove is unload; changing is held.
 func (h *hosted) remove(ctx context.Context) error {
+	h.unloading.Store(true)
+	// What still runs may have opened more; then nothing runs any more.
+	defer h.replica.sockets.leave(ctx, h)
 	h.replica.sockets.leave(ctx, h)
 	endpoint := h.endpoint.Load()
 	if endpoint == nil {
@@ -269,6 +278,13 @@ func (h *hosted) status() subjects.PluginStatus {
 		}
 	}
 	return status
+}
+
+// warn logs what a plugin can cause over and over, up to once a second.
+func (h *hosted) warn(message string, args ...any) {
+	if h.warnings.Allow() {
+		h.replica.log.Warn(message, append([]any{"plugin", h.id}, args...)...)
+	}
 }
 
 func (h *hosted) announce(kind subjects.EventKind, generation string, err error) {

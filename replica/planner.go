@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -127,7 +126,7 @@ func (p *planner) beginTerm() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, plan := range p.plans {
-		plan.begin()
+		plan.begin(time.Now())
 	}
 	heap.Init(&p.queue)
 }
@@ -149,7 +148,9 @@ func (p *planner) publishDue(ctx context.Context) time.Duration {
 			return wait
 		}
 		group.Go(func() error {
-			if !failed.Load() && !p.publish(ctx, due) {
+			switch {
+			case failed.Load():
+			case !p.publish(ctx, due):
 				failed.Store(true)
 			}
 			return nil
@@ -193,115 +194,21 @@ func (p *planner) publish(ctx context.Context, due *dueFire) bool {
 		}
 		return false
 	}
-	if due.first && (due.Skipped > 0 || due.late > lateAfter) {
+	if p.isFirst(due) && (due.Skipped > 0 || due.late > lateAfter) {
 		p.replica.announceMissed(due)
 	}
 	return true
 }
 
-// plan is when a schedule is to be looked at.
-type plan struct {
-	key       string
-	record    *subjects.ScheduleRecord
-	timetable scheduler.Timetable // of a recurring one
-	at        time.Time
-	published time.Time // when its fire was first published, in this term
-	index     int       // in the queue
-}
-
-// dueFire is a fire that is to be published.
-type dueFire struct {
-	subjects.FireMessage
-	key    string
-	record *subjects.ScheduleRecord
-	first  bool // in this term
-	late   time.Duration
-}
-
-func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
-	p := &plan{key: key, record: record}
-	if record.IsRecurring() {
-		var err error
-		if p.timetable, err = scheduler.ParseTimetable(record.Expression, record.Zone); err != nil {
-			return nil, err
-		}
+// isFirst says whether a fire was published for the first time in this term, and
+// notes that it was.
+func (p *planner) isFirst(due *dueFire) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	plan := p.plans[due.key]
+	if plan == nil || plan.record != due.record || plan.told {
+		return false
 	}
-	p.begin()
-	if record.Running != nil {
-		p.at = now.Add(bus.Lease / 3)
-	}
-	return p, nil
-}
-
-// begin plans the next time.
-func (p *plan) begin() {
-	p.published = time.Time{}
-	p.at = p.record.Due
-	if p.record.IsRecurring() {
-		p.at = p.timetable.Next(p.since())
-	}
-}
-
-// since is after when the next time of a recurring schedule is.
-func (p *plan) since() time.Time {
-	if p.record.Last.IsZero() {
-		return p.record.Created
-	}
-	return p.record.Last
-}
-
-// look says what is to be published of a schedule that is due now, and plans the
-// next look.
-func (p *plan) look(now time.Time, r *Replica) *dueFire {
-	record := p.record
-	fire := &dueFire{key: p.key, record: record}
-	fire.Set, fire.Planned = record.Set, record.Due
-	switch running := record.Running; {
-	case running != nil && r.heartbeat.Alive(running.Replica), !r.isServed(record.Plugin):
-		p.at = now.Add(bus.Lease / 3)
-		return nil
-	case running != nil: // its replica is gone
-		fire.Planned = running.Planned
-	case record.IsRecurring():
-		fire.Planned, fire.Skipped = p.timetable.Latest(p.since(), now)
-		if fire.Planned.IsZero() {
-			p.at = p.timetable.Next(p.since())
-			if p.at.IsZero() {
-				p.at = now.Add(time.Hour)
-			}
-			return nil
-		}
-	}
-	if p.published.IsZero() {
-		p.published, fire.first = now, record.Running == nil
-	}
-	p.at = now.Add(min(max(now.Sub(p.published)/8, planPause), planPatience))
-	fire.late = now.Sub(fire.Planned)
-	return fire
-}
-
-// planQueue is a heap of plans, the first to be looked at on top.
-type planQueue []*plan
-
-func (q planQueue) Len() int           { return len(q) }
-func (q planQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
-func (q planQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-// Push implements heap.Interface.
-func (q *planQueue) Push(x any) {
-	p := x.(*plan)
-	p.index = len(*q)
-	*q = append(*q, p)
-}
-
-// Pop implements heap.Interface.
-func (q *planQueue) Pop() any {
-	old := *q
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return p
+	plan.told = true
+	return due.record.Running == nil
 }

@@ -40,7 +40,9 @@ func (p *pluginSockets) Connect(ctx context.Context, id string, dial func(contex
 // Send implements websocket.Sockets.
 func (p *pluginSockets) Send(ctx context.Context, id string, message websocket.Message) error {
 	if own := p.sockets.find(p.hosted.id, id); own != nil {
-		return notFoundOr(own.send(ctx, message))
+		if err := own.send(ctx, message); err == nil || !own.silent.Load() {
+			return notFoundOr(err)
+		} // else another has its id meanwhile
 	}
 	request := subjects.SocketText
 	if message.Binary {
@@ -52,7 +54,9 @@ func (p *pluginSockets) Send(ctx context.Context, id string, message websocket.M
 // Close implements websocket.Sockets.
 func (p *pluginSockets) Close(ctx context.Context, id string, code int, reason string) error {
 	if own := p.sockets.find(p.hosted.id, id); own != nil {
-		return notFoundOr(own.end(code, reason))
+		if err := own.end(code, reason); err == nil || !own.silent.Load() {
+			return notFoundOr(err)
+		}
 	}
 	return notFoundOr(p.sockets.bus.AskJSON(ctx, p.hosted.id, id, subjects.SocketClose, subjects.SocketEnd{Code: code, Reason: reason}))
 }
@@ -64,8 +68,8 @@ func notFoundOr(err error) error {
 	return err
 }
 
-// settle is told how OnInit has ended: where it has failed, nobody wants what it
-// opened.
+// settle is told how OnInit has ended: where it has failed, what it opened is closed.
+// A generation that serves on is told, as it may have had the connection before.
 func (p *pluginSockets) settle(ready bool) {
 	if p == nil {
 		return
@@ -78,6 +82,10 @@ func (p *pluginSockets) settle(ready bool) {
 		return
 	}
 	for _, own := range opened {
-		own.drop()
+		if p.hosted.current.Load() == nil {
+			own.drop()
+		} else {
+			own.connection.Abort()
+		}
 	}
 }

@@ -116,7 +116,6 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 		}
 		return nil
 	case err == nil:
-		h.replica.removals.back(ctx, h.id)
 		err = h.serve(next)
 	}
 	h.show(view{entry: entry, err: err}, seen)
@@ -136,6 +135,8 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 // next makes a generation of entry. It is errUnchanged where the current one is
 // the same and none was asked for, and errMoved where the files are not still.
 func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, always bool, moved func() bool) (*generation, error) {
+	h.unloading.Store(false)
+	h.replica.removals.back(ctx, h.id)
 	s, err := readSource(config, entry)
 	if moved() {
 		return nil, errMoved

@@ -44,22 +44,22 @@ func (s busSchedules) Cancel(ctx context.Context, id string) (bool, error) {
 // it; changing is held.
 func (h *hosted) setRunner(next *generation) {
 	if !next.entry.Manifest.Has(schedulerCallback) {
-		h.stopRunner(context.Background())
+		h.stopRunner(h.replica.running)
 		return
 	}
-	// Callbacks leave some instances to calls.
-	slots := max(next.limits.MaxConcurrent/2, 1)
+	slots := next.limits.callbacks()
 	if h.runner != nil {
 		h.runner.SetSlots(slots)
 		return
 	}
 	r := h.replica
+	r.beat(r.running) // others must know that we have the plugin before we claim a fire
 	h.runner = r.planner.schedules.StartRunner(bus.RunnerConfig{
 		ID:      h.id,
 		Replica: r.id,
 		Slots:   slots,
 		Term:    r.leadership.election.CurrentTerm,
-		Alive:   r.heartbeat.Alive,
+		Runs:    func(replica string) bool { return r.heartbeat.Runs(replica, h.id) },
 		Run:     h.runFire,
 		Rerun:   h.announceRerun,
 	})
@@ -86,7 +86,7 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	}
 	h.replica.log.Debug("schedule fires", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
 		"planned", record.Running.Planned, "late", time.Since(record.Running.Planned))
-	answer, err := h.callBack(ctx, "on_scheduler_callback", request)
+	answer, err := h.callBack(ctx, "on_scheduler_callback", request, func() error { return nil })
 	if errors.Is(err, errNotCalled) {
 		return bus.ErrNotRun
 	}
@@ -98,7 +98,7 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 		err = errors.New(response.Error)
 	}
 	if err != nil {
-		h.replica.log.Warn("schedule callback failed", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText), "error", cut(err.Error(), maxErrorText))
+		h.warn("schedule callback failed", "schedule", cut(string(record.Schedule), maxText), "error", cut(err.Error(), maxErrorText))
 	}
 	return err
 }

@@ -28,15 +28,19 @@ type socket struct {
 	connection *websocket.Connection // nil where only the end is to be told
 	record     *bus.OwnedSocket      // of the goroutine that runs
 	dial       string                // tells it from others under the id
-	unserve    func()                // stops requests of other replicas
-	ended      chan struct{}         // closed when nothing of it is left but unserve
+	ended      chan struct{}         // closed when nothing of it is left but requests
+	since      atomic.Uint64         // the revision of the record when it became ours
+	// requests are of other replicas; nil without a connection.
+	requests atomic.Pointer[bus.SocketRequests]
 
 	leaving atomic.Bool // another replica tells the plugin of the end
 	silent  atomic.Bool // nobody does, as it was replaced; or it is another's now
 }
 
 func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connection, record *bus.OwnedSocket) *socket {
-	return &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: record.Record().Dial, unserve: func() {}, ended: make(chan struct{})}
+	own := &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: record.Record().Dial, ended: make(chan struct{})}
+	own.since.Store(record.Revision())
+	return own
 }
 
 // isLost says whether a record of its key is not, or no longer, its own.
@@ -44,10 +48,37 @@ func (s *socket) isLost(record subjects.SocketRecord) bool {
 	return record.Dial != s.dial || record.Replica != s.sockets.replica.id && !s.leaving.Load()
 }
 
+// serve takes requests of other replicas.
+func (s *socket) serve() error {
+	requests, err := s.sockets.bus.Serve(s.hosted.id, s.id, s.carryOut)
+	if err != nil {
+		return err
+	}
+	s.requests.Store(requests)
+	if s.silent.Load() { // by the first of them
+		requests.Quit()
+	}
+	return nil
+}
+
+// silence leaves the plugin and other replicas to another connection under its id,
+// also while a callback goes on.
+func (s *socket) silence() {
+	s.silent.Store(true)
+	s.quit()
+}
+
+// quit takes no more requests of other replicas.
+func (s *socket) quit() {
+	if requests := s.requests.Load(); requests != nil {
+		requests.Quit()
+	}
+}
+
 // drop closes it at once, without a word to the plugin. A callback that runs goes on:
 // it may be what has opened another connection.
 func (s *socket) drop() {
-	s.silent.Store(true)
+	s.silence()
 	if s.connection != nil {
 		s.connection.Abort()
 	}
@@ -55,7 +86,7 @@ func (s *socket) drop() {
 
 // replace closes it without a word to the plugin, which opens another.
 func (s *socket) replace() error {
-	s.silent.Store(true)
+	s.silence()
 	if s.connection == nil {
 		return nil
 	}
@@ -102,6 +133,9 @@ func endedOr(err error) error {
 
 // carryOut carries out a request of another replica.
 func (s *socket) carryOut(ctx context.Context, request subjects.SocketRequest, body []byte) error {
+	if s.silent.Load() {
+		return bus.ErrSocketLost
+	}
 	switch request {
 	case subjects.SocketText, subjects.SocketBinary:
 		return s.send(ctx, websocket.Message{Binary: request == subjects.SocketBinary, Data: body})
@@ -122,6 +156,7 @@ func (s *socket) carryOut(ctx context.Context, request subjects.SocketRequest, b
 // how.
 func (s *socket) run() {
 	end := s.connection.Run(s.sockets.running, s.deliver)
+	s.quit() // the plugin may open another one when it is told
 	if s.silent.Load() {
 		s.finish(s.record.Remove(s.sockets.running))
 		return
@@ -145,25 +180,26 @@ func (s *socket) finish(err error) {
 	}
 	s.sockets.forget(s)
 	close(s.ended)
-	s.unserve()
+	if requests := s.requests.Load(); requests != nil {
+		requests.Stop()
+	}
 }
 
 // deliver calls the plugin back with a message.
 func (s *socket) deliver(message websocket.Message) error {
-	if err := s.record.Hold(s.sockets.running); err != nil {
-		s.silent.Store(true)
-		return err
-	}
 	name := "on_text_message"
 	request, err := (&api.OnTextMessageRequest{ConnectionId: s.id, Message: string(message.Data)}).MarshalVT()
 	if message.Binary {
 		name = "on_binary_message"
 		request, err = (&api.OnBinaryMessageRequest{ConnectionId: s.id, Data: message.Data}).MarshalVT()
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.callBack(name, request)
 	}
-	return s.callBack(name, request)
+	if err != nil {
+		s.silent.Store(s.silent.Load() || errors.Is(err, bus.ErrSocketLost))
+	}
+	return err
 }
 
 // tellEnd calls the plugin back with the end that is recorded.
@@ -176,17 +212,25 @@ func (s *socket) tellEnd() {
 		request, err = (&api.OnErrorRequest{ConnectionId: s.id, Error: end.Error}).MarshalVT()
 	}
 	if err == nil {
-		err = s.record.Hold(s.sockets.running)
-	}
-	if err == nil {
 		err = s.callBack(name, request)
 	}
-	if err == nil {
+	switch {
+	case err == nil, s.silent.Load():
 		s.finish(s.record.Remove(s.sockets.running))
-		return
+	case errors.Is(err, bus.ErrSocketLost):
+		s.finish(nil)
+	default:
+		s.leaving.Store(true)
+		s.finish(s.record.Leave(s.sockets.running))
 	}
-	s.leaving.Store(true)
-	s.finish(s.record.Leave(s.sockets.running))
+}
+
+// mayTell says just before a callback whether the plugin is still to be told here.
+func (s *socket) mayTell() error {
+	if s.silent.Load() {
+		return errLeftToOthers
+	}
+	return s.record.Hold(s.sockets.running)
 }
 
 // callBack calls the plugin back. What the plugin makes of it is logged and nothing
@@ -194,13 +238,14 @@ func (s *socket) tellEnd() {
 // connection and goes on, it waits.
 func (s *socket) callBack(name string, request []byte) error {
 	for {
-		_, err := s.hosted.callBack(s.sockets.running, name, request)
+		_, err := s.hosted.callBack(s.sockets.running, name, request, s.mayTell)
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(err, errLeftToOthers), errors.Is(err, bus.ErrSocketLost):
+			return err
 		case !errors.Is(err, errNotCalled):
-			s.sockets.replica.log.Warn("WebSocket callback failed", "plugin", s.hosted.id, "callback", name,
-				"connection", cut(s.id, maxText), "error", cut(err.Error(), maxErrorText))
+			s.hosted.warn("WebSocket callback failed", "callback", name, "connection", cut(s.id, maxText), "error", cut(err.Error(), maxErrorText))
 			return nil
 		}
 		select {

@@ -59,28 +59,42 @@ func (s *sockets) stop() {
 	s.bus.Stop()
 }
 
-// note lets go of a connection that has become another replica's, or was replaced.
-func (s *sockets) note(key string, record subjects.SocketRecord) {
+// note lets go of a connection that has become another replica's, was replaced, or
+// whose record was removed. Where the bucket was made anew, its owner writes the record
+// again.
+func (s *sockets) note(key string, revision uint64, record *subjects.SocketRecord) {
 	s.mu.Lock()
-	owned := s.owned[key]
+	own := s.owned[key]
 	s.mu.Unlock()
-	if owned != nil && owned.isLost(record) {
-		owned.drop()
+	switch {
+	case own == nil:
+	case record == nil && revision == 0:
+		own.since.Store(0)
+	case revision <= own.since.Load(): // told late: of one before it
+	case record == nil || own.isLost(*record):
+		own.drop()
 	}
 }
 
-// find returns a connection that this replica owns, or nil.
+// find returns a connection that this replica owns, or nil. One that was replaced, or
+// has become another replica's, is none.
 func (s *sockets) find(id, connection string) *socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.owned[subjects.SocketKey(id, connection)]
+	if own := s.owned[subjects.SocketKey(id, connection)]; own != nil && !own.silent.Load() {
+		return own
+	}
+	return nil
 }
 
 // connect makes a connection this replica's, in the place of one under the same id,
 // wherever that is.
 func (s *sockets) connect(ctx context.Context, h *hosted, id string, dial func(context.Context) (*websocket.Connection, error)) (*socket, error) {
+	if h.unloading.Load() {
+		return nil, errors.New("the plugin is being unloaded")
+	}
 	limit := h.replica.config.Load().WebSocket.MaxConnections
-	if count := s.bus.Count(h.id, id); count >= limit {
+	if count := max(s.bus.Count(h.id, id), len(s.of(h))-1); count >= limit {
 		return nil, fmt.Errorf("the plugin has %d connections, [WebSocket] MaxConnections is %d", count, limit)
 	}
 	s.replace(ctx, h.id, id)
@@ -95,18 +109,14 @@ func (s *sockets) connect(ctx context.Context, h *hosted, id string, dial func(c
 		return nil, err
 	}
 	own := newSocket(s, h, id, connection, record)
-	if own.unserve, err = s.bus.Serve(h.id, id, own.carryOut); err != nil {
+	if err := own.serve(); err != nil {
 		connection.Abort()
 		return nil, errors.Join(err, record.Remove(s.running))
 	}
-	s.mu.Lock()
-	before := s.owned[record.Key()]
-	s.owned[record.Key()] = own
-	s.mu.Unlock()
-	if before != nil { // of a call at the same moment, or one that tells its end
-		before.drop()
+	if former := s.enter(own); former != nil { // of a call at the same moment, or one that tells its end
+		former.drop()
 	}
-	if newest, known := s.bus.Record(record.Key()); known && newest.Opened.After(record.Record().Opened) && own.isLost(newest) {
+	if newer, found := s.bus.Newer(record); found && own.isLost(newer) {
 		own.drop() // another replica was faster than we could look
 	}
 	s.done.Go(own.run)
@@ -125,6 +135,19 @@ func (s *sockets) replace(ctx context.Context, id, connection string) {
 		// Its replica is stalled or dead: the record becomes ours all the same.
 		s.replica.log.Warn("a connection that is replaced could not be closed", "plugin", id, "error", err)
 	}
+}
+
+// enter makes a connection the one that has its id here, and returns the one that has
+// not, which is itself where its record is the older one.
+func (s *sockets) enter(own *socket) (former *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	former = s.owned[own.record.Key()]
+	if former != nil && !former.silent.Load() && former.since.Load() > own.since.Load() {
+		return own
+	}
+	s.owned[own.record.Key()] = own
+	return former
 }
 
 // forget removes a connection that has ended from those owned.
@@ -193,7 +216,7 @@ func (s *sockets) lookForAbandoned() {
 // tells says whether this replica can tell a plugin of its connections.
 func (s *sockets) tells(id string) bool {
 	h := s.replica.find(id)
-	return h != nil && h.endpoint.Load() != nil && !s.replica.draining.Load()
+	return h != nil && h.endpoint.Load() != nil && !h.unloading.Load() && !s.replica.draining.Load()
 }
 
 // owns says whether this replica has a connection or tells its end.
@@ -207,9 +230,9 @@ func (s *sockets) owns(key string) bool {
 func (s *sockets) takeOver(record *bus.OwnedSocket) {
 	is := record.Record()
 	own := newSocket(s, s.replica.hosted(is.Plugin), string(is.Connection), nil, record)
-	s.mu.Lock()
-	s.owned[record.Key()] = own
-	s.mu.Unlock()
+	if s.enter(own) == own {
+		return // the plugin has opened another one meanwhile
+	}
 	s.replica.log.Warn("a connection is taken over from a replica that is gone", "plugin", is.Plugin, "connection", cut(string(is.Connection), maxText))
 	s.done.Go(own.tellEnd)
 }

@@ -189,9 +189,13 @@ type InitRecord struct {
 }
 
 // RemovedRecord says that a plugin was removed from a replica, in StateBucket. When
-// no replica serves it any more, what it has left behind goes, and then the record.
+// no replica serves it any more, what it has left behind goes, and then the record;
+// it also goes when the plugin is there again.
 type RemovedRecord struct {
 	V      int       `json:"v"`
 	Plugin string    `json:"plugin"`
 	Time   time.Time `json:"time"`
+	// Cleaning is the identity of the replica that removes what is left, once that
+	// has begun.
+	Cleaning string `json:"cleaning,omitempty"`
 }

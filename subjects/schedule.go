@@ -65,6 +65,10 @@ type ScheduleRecord struct {
 // IsRecurring says whether it fires more than once.
 func (r *ScheduleRecord) IsRecurring() bool { return r.Expression != "" }
 
+// LastIsAhead says whether Last lies so far in the future that it was written by a
+// wrong clock: it says nothing then.
+func (r *ScheduleRecord) LastIsAhead(now time.Time) bool { return r.Last.After(now.Add(time.Minute)) }
+
 // FireClaim says who runs a fire.
 type FireClaim struct {
 	// Replica is the identity of the replica.

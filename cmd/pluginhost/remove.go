@@ -104,7 +104,7 @@ func (d *removeDocument) tell(cmd *cobra.Command, purge bool) error {
 	if !purge {
 		return cmd.Context().Err()
 	}
-	if _, err := cancelAll(cmd.Context(), caller, d.ID); err != nil {
+	if _, err := caller.CancelSchedules(cmd.Context(), d.ID); err != nil {
 		return err
 	}
 	if err := caller.PurgeCache(cmd.Context(), d.ID); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,12 +75,12 @@ func scheduleList(cmd *cobra.Command, args []string) error {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(cmd.Context(), client.DefaultTimeout)
 	defer cancel()
-	schedules, err := caller.Schedules(ctx, strings.Join(args, ""))
-	if err != nil {
-		return err
+	schedules, unreadable := caller.Schedules(ctx, strings.Join(args, ""))
+	if schedules == nil && unreadable != nil {
+		return unreadable
 	}
 	if config.JSON {
-		return printJSON(cmd.OutOrStdout(), scheduleListDocument{V: subjects.Version, Schedules: append([]subjects.ScheduleRecord{}, schedules...)})
+		return errors.Join(printJSON(cmd.OutOrStdout(), scheduleListDocument{V: subjects.Version, Schedules: append([]subjects.ScheduleRecord{}, schedules...)}), unreadable)
 	}
 	table := newTable(cmd.OutOrStdout(), "PLUGIN", "ID", "FIRES", "LAST", "MISSED", "RUNS ON")
 	for _, s := range schedules {
@@ -89,7 +90,7 @@ func scheduleList(cmd *cobra.Command, args []string) error {
 		}
 		table.row(s.Plugin, shownID(s.Schedule), fires(s), moment(s.Last), strconv.FormatUint(s.Missed, 10), running)
 	}
-	return table.flush()
+	return errors.Join(table.flush(), unreadable)
 }
 
 // fires says when a schedule fires.
@@ -145,7 +146,7 @@ func scheduleCancel(cmd *cobra.Command, args []string) error {
 	defer cancel()
 	done := scheduleCancelDocument{V: subjects.Version, Plugin: args[0]}
 	if all, _ := cmd.Flags().GetBool("all"); all {
-		done.Cancelled, err = cancelAll(ctx, caller, args[0])
+		done.Cancelled, err = caller.CancelSchedules(ctx, args[0])
 	} else {
 		var found bool
 		if found, err = caller.CancelSchedule(ctx, args[0], givenID(args[1])); err == nil && !found {
@@ -163,22 +164,4 @@ func scheduleCancel(cmd *cobra.Command, args []string) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "cancelled %d of %s\n", done.Cancelled, done.Plugin)
 	return err
-}
-
-// cancelAll cancels the schedules of a plugin and says how many there were.
-func cancelAll(ctx context.Context, caller *client.Client, id string) (cancelled int, err error) {
-	schedules, err := caller.Schedules(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	for _, s := range schedules {
-		found, err := caller.CancelSchedule(ctx, id, string(s.Schedule))
-		if err != nil {
-			return cancelled, err
-		}
-		if found {
-			cancelled++
-		}
-	}
-	return cancelled, nil
 }

@@ -58,6 +58,13 @@ func ParseTimetable(expression, zone string) (Timetable, error) {
 		return Timetable{}, err
 	}
 	if fixed, ok := schedule.(*cron.SpecSchedule); ok {
+		// A list of nothing, as in ",", is no field that matches, and would be looked
+		// for second by second.
+		for _, field := range []uint64{fixed.Second, fixed.Minute, fixed.Hour, fixed.Dom, fixed.Month, fixed.Dow} {
+			if field == 0 {
+				return Timetable{}, fmt.Errorf("%q has a field that names nothing", expression)
+			}
+		}
 		fixed.Location = location
 	}
 	t := Timetable{schedule: schedule, zone: location}

@@ -76,6 +76,8 @@ func TestWhatIsNoTimetableIsRefusedWithTheReason(t *testing.T) {
 		{"* * * * *", "Local", "time zone"},
 		{"* * * * *", "", "time zone"},
 		{"0 0 31 2 *", "UTC", "names no time"},
+		{", * * * * *", "UTC", "names nothing"},
+		{"* * * , *", "UTC", "names nothing"},
 		{strings.Repeat("*", 2000), "UTC", "2000 bytes"},
 	}
 	for _, test := range tests {
@@ -118,7 +120,7 @@ func TestMissedTimesAreOneFireAndCounted(t *testing.T) {
 func FuzzParseTimetable(f *testing.F) {
 	for _, expression := range []string{
 		"* * * * *", "0 0-5/2,7 1 JAN-MAR ?", "*/10 * * * * *", "@every 1h2m3s", "@daily", "TZ=UTC @hourly", "CRON_TZ=", "TZ= ",
-		"TZ=UTC", "@", "@every 9223372036854775807ns", "0/18446744073709551615 * * * *", "59/9223372036854775807 * * * *", "0 0 30 2 *", "\xff\x00",
+		"TZ=UTC", "@", "@every 9223372036854775807ns", "0/18446744073709551615 * * * *", "59/9223372036854775807 * * * *", "0 0 30 2 *", "\xff\x00", ", * * * * *",
 	} {
 		f.Add(expression, "UTC")
 	}

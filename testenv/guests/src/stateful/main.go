@@ -17,7 +17,7 @@ import (
 	"github.com/pluginhost/pluginhost/api/host/websocket"
 )
 
-// event is what the journal is told.
+// event is what the journal is told; of a text message, the first 1000 bytes.
 type event struct {
 	Event     string `json:"event"`
 	ID        []byte `json:"id,omitempty"`
@@ -25,6 +25,8 @@ type event struct {
 	Recurring bool   `json:"recurring,omitempty"`
 	Code      int32  `json:"code,omitempty"`
 	Text      string `json:"text,omitempty"`
+	// Results are what came of the commands in the answer to another event.
+	Results []result `json:"results,omitempty"`
 }
 
 // command is something to do.
@@ -95,6 +97,9 @@ func do(ctx context.Context, c command) result {
 	case "close":
 		r, err := sockets.Close(ctx, &websocket.CloseRequest{ConnectionId: string(c.ID), Code: c.Code, Reason: c.Text})
 		return result{OK: err == nil && r.GetError() == "", Error: r.GetError() + text(err)}
+	case "tell":
+		err := tell(ctx, event{Event: "told", ID: c.ID, Payload: c.Payload})
+		return result{OK: err == nil, Error: text(err)}
 	default:
 		return result{Error: "unknown command " + c.Do}
 	}
@@ -107,55 +112,80 @@ func text(err error) string {
 	return err.Error()
 }
 
-// tell tells the journal and does what it answers. An answer other than 200 is an
-// error.
+// tell tells the journal and does what it answers, and then tells what came of it.
+// An answer other than 200 is an error, and so is a command that fails.
 func tell(ctx context.Context, e event) error {
+	commands, err := post(ctx, e)
+	if err != nil || len(commands) == 0 {
+		return err
+	}
+	done := event{Event: "done", ID: e.ID}
+	for _, c := range commands {
+		r := do(ctx, c)
+		if !r.OK && err == nil {
+			err = errors.New(r.Error)
+		}
+		done.Results = append(done.Results, r)
+	}
+	if _, failed := post(ctx, done); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// refusal is an error that the journal asks for.
+type refusal struct{ text string }
+
+func (r refusal) Error() string { return r.text }
+
+func post(ctx context.Context, e event) ([]command, error) {
 	settings, err := config.NewConfigService().GetPluginConfig(ctx, &config.GetPluginConfigRequest{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	journal := settings.Config["journal"]
 	if journal == "" {
-		return nil
+		return nil, nil
 	}
 	body, err := json.Marshal(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := http.NewHttpService().Post(ctx, &http.HttpRequest{Url: journal, Body: body, TimeoutMs: 50_000})
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case answer.Error != "":
-		return errors.New(answer.Error)
+		return nil, errors.New(answer.Error)
+	case answer.Status == 418:
+		return nil, refusal{string(answer.Body)}
 	case answer.Status != 200:
-		return errors.New(string(answer.Body))
+		return nil, errors.New(string(answer.Body))
 	case len(answer.Body) == 0:
-		return nil
+		return nil, nil
 	}
 	var commands []command
-	if err := json.Unmarshal(answer.Body, &commands); err != nil {
-		return err
-	}
-	for _, c := range commands {
-		if r := do(ctx, c); !r.OK {
-			return errors.New(r.Error)
-		}
-	}
-	return nil
+	return commands, json.Unmarshal(answer.Body, &commands)
 }
 
 func (plugin) OnInit(ctx context.Context, _ *api.InitRequest) (*api.InitResponse, error) {
-	return &api.InitResponse{Error: text(tell(ctx, event{Event: "init"}))}, nil
+	err := tell(ctx, event{Event: "init"})
+	if refused := (refusal{}); errors.As(err, &refused) {
+		return nil, err
+	}
+	return &api.InitResponse{Error: text(err)}, nil
 }
 
 func (plugin) OnSchedulerCallback(ctx context.Context, r *api.SchedulerCallbackRequest) (*api.SchedulerCallbackResponse, error) {
 	err := tell(ctx, event{Event: "fire", ID: []byte(r.ScheduleId), Payload: r.Payload, Recurring: r.IsRecurring})
+	if refused := (refusal{}); errors.As(err, &refused) {
+		return nil, err
+	}
 	return &api.SchedulerCallbackResponse{Error: text(err)}, nil
 }
 
 func (plugin) OnTextMessage(ctx context.Context, r *api.OnTextMessageRequest) (*api.OnTextMessageResponse, error) {
-	return &api.OnTextMessageResponse{}, tell(ctx, event{Event: "text", ID: []byte(r.ConnectionId), Payload: []byte(r.Message)})
+	return &api.OnTextMessageResponse{}, tell(ctx, event{Event: "text", ID: []byte(r.ConnectionId), Payload: []byte(r.Message[:min(len(r.Message), 1000)])})
 }
 
 func (plugin) OnBinaryMessage(ctx context.Context, r *api.OnBinaryMessageRequest) (*api.OnBinaryMessageResponse, error) {

@@ -1,0 +1,206 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// OwnedSocket is a connection that this replica owns, or is taking over. It is for
+// one goroutine at a time.
+type OwnedSocket struct {
+	sockets  *Sockets
+	key      string
+	revision uint64
+	record   subjects.SocketRecord
+	lapses   uint64    // of our heartbeat, when we were last sure that it is ours
+	made     time.Time // when the bucket was, in which the record is
+}
+
+// Own records that this replica owns a connection, in the place of one under the
+// same id. After an error it may have been recorded all the same: the caller has it
+// undone with Disown.
+func (s *Sockets) Own(ctx context.Context, id, connection string) (*OwnedSocket, error) {
+	o := &OwnedSocket{sockets: s, key: subjects.SocketKey(id, connection), record: subjects.SocketRecord{
+		V: subjects.Version, Plugin: id, Connection: []byte(connection), Replica: s.config.Replica, Dial: newNonce(), Opened: time.Now().UTC(),
+	}, made: s.state.follower.made()}
+	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
+	defer cancel()
+	for {
+		var before subjects.SocketRecord
+		revision, err := s.records.get(ctx, o.key, &before)
+		if err != nil && !errors.Is(err, errNoRecord) {
+			return o, fmt.Errorf("record of the connection: %w", err)
+		}
+		o.revision = revision
+		if err == nil && before.Dial == o.record.Dial { // written without an answer
+			break
+		}
+		_, o.lapses = s.config.Heartbeat.Trust()
+		if o.revision, err = s.records.update(ctx, o.key, o.record, revision); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return o, fmt.Errorf("record of the connection: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// Disown undoes what Own may have recorded, until that is certain or ctx is over.
+func (o *OwnedSocket) Disown(ctx context.Context) {
+	for {
+		var is subjects.SocketRecord
+		revision, err := o.sockets.records.get(ctx, o.key, &is)
+		if errors.Is(err, errNoRecord) || err == nil && is.Dial != o.record.Dial {
+			return
+		}
+		if err == nil && o.sockets.records.remove(ctx, o.key, revision) == nil {
+			return
+		}
+		if pause(ctx, insistPause) != nil {
+			return
+		}
+	}
+}
+
+// Key is the key of the connection's record.
+func (o *OwnedSocket) Key() string { return o.key }
+
+// Record is the connection's record as it was last written or read.
+func (o *OwnedSocket) Record() subjects.SocketRecord { return o.record }
+
+// Revision is that of the record as it was last written or read: it grows with every
+// connection under the id.
+func (o *OwnedSocket) Revision() uint64 { return o.revision }
+
+// Hold returns once it is certain that no other replica tells the plugin of this
+// connection, and will not while ours is alive; ErrSocketLost is that another does.
+// While the heartbeat is written in time, that is certain at once.
+func (o *OwnedSocket) Hold(ctx context.Context) error {
+	for {
+		until, lapses := o.sockets.config.Heartbeat.Trust()
+		switch {
+		case time.Now().After(until):
+			if err := pause(ctx, Lease/30); err != nil {
+				return err
+			}
+		case lapses == o.lapses:
+			return nil
+		default:
+			// Whoever believes us dead fails to take what has moved.
+			if err := o.write(ctx, o.record); err != nil {
+				return err
+			}
+			o.lapses = lapses
+		}
+	}
+}
+
+// End records how the connection has ended, before the plugin is told. With leave,
+// another replica is to tell it.
+func (o *OwnedSocket) End(ctx context.Context, end subjects.SocketEnd, leave bool) error {
+	record := o.record
+	end.Error = bounded(end.Error)
+	record.Final = &end
+	if leave {
+		record.Replica = ""
+	}
+	return o.write(ctx, record)
+}
+
+// Leave has another replica tell the plugin of the end that is recorded.
+func (o *OwnedSocket) Leave(ctx context.Context) error {
+	record := o.record
+	record.Replica = ""
+	return o.write(ctx, record)
+}
+
+// write replaces the record until that is certain, or it is not ours any more.
+func (o *OwnedSocket) write(ctx context.Context, record subjects.SocketRecord) error {
+	return o.settle(ctx, func() error {
+		revision, err := o.sockets.records.update(ctx, o.key, record, o.revision)
+		if err == nil {
+			o.revision, o.record = revision, record
+		}
+		return err
+	}, func(is subjects.SocketRecord, revision uint64) bool {
+		if is.Replica != record.Replica || (is.Final == nil) != (record.Final == nil) {
+			return false
+		}
+		o.revision, o.record = revision, record
+		return true
+	})
+}
+
+// Remove removes the record, when the plugin was told or is not to be.
+func (o *OwnedSocket) Remove(ctx context.Context) error {
+	return o.settle(ctx, func() error { return o.sockets.records.remove(ctx, o.key, o.revision) },
+		func(subjects.SocketRecord, uint64) bool { return false })
+}
+
+// settle repeats a write until it is carried out or ctx is over. written says
+// whether a record is what was to be written; any other one is ErrSocketLost, as is
+// none.
+func (o *OwnedSocket) settle(ctx context.Context, write func() error, written func(subjects.SocketRecord, uint64) bool) error {
+	for {
+		err := write()
+		if err == nil {
+			return nil
+		}
+		var is subjects.SocketRecord
+		revision, failed := o.sockets.records.get(ctx, o.key, &is)
+		switch {
+		case errors.Is(failed, errNoRecord) && o.isInLostBucket(ctx):
+			o.revision = 0
+		case errors.Is(failed, errNoRecord):
+			return ErrSocketLost
+		case failed == nil && (is.Dial != o.record.Dial || is.Replica != o.record.Replica):
+			if is.Dial == o.record.Dial && written(is, revision) {
+				return nil
+			}
+			return ErrSocketLost
+		case failed == nil && written(is, revision):
+			return nil
+		case failed == nil:
+			o.revision = revision // it is still ours
+		}
+		if pause(ctx, insistPause) != nil {
+			return err
+		}
+	}
+}
+
+// isInLostBucket says whether the bucket is another one than that in which the record
+// was, so that it is gone with all others. It says so once.
+func (o *OwnedSocket) isInLostBucket(ctx context.Context) bool {
+	info, err := o.sockets.state.follower.info(ctx)
+	if err != nil || info.Created.Equal(o.made) {
+		return false
+	}
+	o.made = info.Created
+	return true
+}
+
+// Take takes over an abandoned connection, to tell the plugin of its end: end,
+// unless another is recorded. ErrSocketLost is that another replica does.
+func (o *OwnedSocket) Take(ctx context.Context, end subjects.SocketEnd) error {
+	record := o.record
+	record.Replica = o.sockets.config.Replica
+	if record.Final == nil {
+		record.Final = &end
+	}
+	_, o.lapses = o.sockets.config.Heartbeat.Trust()
+	revision, err := o.sockets.records.update(ctx, o.key, record, o.revision)
+	switch {
+	case errors.Is(err, errMoved):
+		return ErrSocketLost
+	case err != nil:
+		return err // it is looked at again
+	}
+	o.revision, o.record = revision, record
+	return nil
+}

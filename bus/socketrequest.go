@@ -1,0 +1,146 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+const (
+	// socketTimeout bounds what another replica is asked to do with a connection,
+	// replaceTimeout how long one that does not answer is waited for.
+	socketTimeout  = 15 * time.Second
+	replaceTimeout = 2 * time.Second
+	// maxSocketRequests is how many requests for one connection are carried out at
+	// once.
+	maxSocketRequests = 16
+)
+
+// SocketHandler carries out a request for a connection; it may block. ErrNoSocket
+// says that the connection has ended, ErrSocketLost that another one has its id, whose
+// owner answers.
+type SocketHandler func(ctx context.Context, request subjects.SocketRequest, body []byte) error
+
+// SocketRequests are requests of other replicas for a connection that this one owns.
+type SocketRequests struct {
+	bus          *Bus
+	subscription *nats.Subscription
+	quit         sync.Once
+	end          context.CancelFunc
+	handling     sync.WaitGroup
+}
+
+// Serve takes requests of other replicas for a connection that this one owns. The
+// caller stops it once the connection has ended.
+func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketRequests, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &SocketRequests{bus: s.bus, end: cancel}
+	places := make(chan struct{}, maxSocketRequests)
+	var err error
+	r.subscription, err = s.bus.subscribe(subjects.Socket(id, connection), "", func(msg *nats.Msg) {
+		if !subjects.IsHostReply(msg.Reply) {
+			return // only replicas ask
+		}
+		places <- struct{}{}
+		r.handling.Go(func() {
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(ctx, socketTimeout)
+			defer cancel()
+			s.answer(msg, handle(ctx, subjects.SocketRequest(msg.Header.Get(subjects.HeaderSocket)), msg.Data))
+		})
+	})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := s.bus.conn.FlushTimeout(connectTimeout); err != nil {
+		s.bus.config.Logger.Warn("other replicas may not reach a connection yet", "error", err)
+	}
+	return r, nil
+}
+
+// Quit takes no more requests than those that have come, and does not wait: the id is
+// free for another connection.
+func (r *SocketRequests) Quit() {
+	r.quit.Do(func() { _ = r.subscription.Drain() }) // fails where nothing can come any more
+}
+
+// Stop is Quit, and waits for those that are being carried out: nothing is left that
+// they could wait for.
+func (r *SocketRequests) Stop() {
+	defer r.end()
+	r.Quit()
+	select {
+	case <-r.subscription.StatusChanged(nats.SubscriptionClosed):
+	case <-r.bus.closed:
+	}
+	r.handling.Wait()
+}
+
+func (s *Sockets) answer(msg *nats.Msg, err error) {
+	if errors.Is(err, ErrSocketLost) {
+		return // only the owner answers
+	}
+	reply := nats.NewMsg(msg.Reply)
+	if err != nil {
+		code := http.StatusBadGateway
+		if errors.Is(err, ErrNoSocket) {
+			code = http.StatusNotFound
+		}
+		reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(code))
+		reply.Header.Set(subjects.HeaderError, headerText(err.Error(), maxErrorText))
+	}
+	if err := s.bus.conn.PublishMsg(reply); err != nil {
+		s.bus.config.Logger.Warn("a request for a connection could not be answered", "error", err)
+	}
+}
+
+// Ask has the owner of a connection carry out a request. It is ErrNoSocket where
+// nobody owns it.
+func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjects.SocketRequest, body []byte) error {
+	timeout := socketTimeout
+	if request == subjects.SocketReplace {
+		timeout = replaceTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	msg := nats.NewMsg(subjects.Socket(id, connection))
+	msg.Header.Set(subjects.HeaderSocket, string(request))
+	msg.Data = body
+	if err := s.bus.awaitConnected(ctx); err != nil {
+		return err
+	}
+	reply, err := s.bus.conn.RequestMsgWithContext(ctx, msg)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return ErrNoSocket
+	case err != nil:
+		return fmt.Errorf("the replica that has the connection: %w", err)
+	}
+	switch reply.Header.Get(subjects.HeaderErrorCode) {
+	case "":
+		return nil
+	case strconv.Itoa(http.StatusNotFound):
+		return ErrNoSocket
+	default:
+		return errors.New(reply.Header.Get(subjects.HeaderError))
+	}
+}
+
+// AskJSON is Ask with a body in JSON.
+func (s *Sockets) AskJSON(ctx context.Context, id, connection string, request subjects.SocketRequest, body any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return s.Ask(ctx, id, connection, request, encoded)
+}

@@ -1,0 +1,122 @@
+package replica
+
+import (
+	"time"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// plan is when a schedule is to be looked at.
+type plan struct {
+	key       string
+	record    *subjects.ScheduleRecord
+	timetable scheduler.Timetable // of a recurring one
+	at        time.Time
+	tried     time.Time // when its fire was first to be published, in this term
+	told      bool      // it was
+	index     int       // in the queue
+}
+
+// dueFire is a fire that is to be published.
+type dueFire struct {
+	subjects.FireMessage
+	key    string
+	record *subjects.ScheduleRecord
+	late   time.Duration
+}
+
+func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
+	p := &plan{key: key, record: record}
+	if record.IsRecurring() {
+		var err error
+		if p.timetable, err = scheduler.ParseTimetable(record.Expression, record.Zone); err != nil {
+			return nil, err
+		}
+	}
+	p.begin(now)
+	return p, nil
+}
+
+// begin plans the next time, or when to look whether the replica that runs a fire is
+// gone.
+func (p *plan) begin(now time.Time) {
+	p.tried, p.told = time.Time{}, false
+	switch {
+	case p.record.Running != nil:
+		p.at = now.Add(bus.Lease / 3)
+	case p.record.IsRecurring():
+		p.at = p.timetable.Next(p.since(now))
+	default:
+		p.at = p.record.Due
+	}
+}
+
+// since is after when the next time of a recurring schedule is.
+func (p *plan) since(now time.Time) time.Time {
+	switch {
+	case p.record.LastIsAhead(now):
+		return now
+	case p.record.Last.IsZero():
+		return p.record.Created
+	default:
+		return p.record.Last
+	}
+}
+
+// look says what is to be published of a schedule that is due now, and plans the
+// next look.
+func (p *plan) look(now time.Time, r *Replica) *dueFire {
+	record := p.record
+	fire := &dueFire{key: p.key, record: record}
+	fire.Set, fire.Planned = record.Set, record.Due
+	switch running := record.Running; {
+	case running != nil && r.heartbeat.Alive(running.Replica), !r.isServed(record.Plugin):
+		p.at = now.Add(bus.Lease / 3)
+		return nil
+	case running != nil: // its replica is gone
+		fire.Planned = running.Planned
+	case record.IsRecurring():
+		fire.Planned, fire.Skipped = p.timetable.Latest(p.since(now), now)
+		if fire.Planned.IsZero() {
+			p.at = p.timetable.Next(p.since(now))
+			if p.at.IsZero() {
+				p.at = now.Add(time.Hour)
+			}
+			return nil
+		}
+	}
+	if p.tried.IsZero() {
+		p.tried = now
+	}
+	p.at = now.Add(min(max(now.Sub(p.tried)/8, planPause), planPatience))
+	fire.late = now.Sub(fire.Planned)
+	return fire
+}
+
+// planQueue is a heap of plans, the first to be looked at on top.
+type planQueue []*plan
+
+func (q planQueue) Len() int           { return len(q) }
+func (q planQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
+func (q planQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (q *planQueue) Push(x any) {
+	p := x.(*plan)
+	p.index = len(*q)
+	*q = append(*q, p)
+}
+
+// Pop implements heap.Interface.
+func (q *planQueue) Pop() any {
+	old := *q
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return p
+}
