@@ -55,8 +55,10 @@ func (b *breaker) breakAll(ctx context.Context) error {
 	}
 	b.random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
 	for i, kind := range plan {
-		if ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return nil
+		default:
 		}
 		b.say("%d of %d: %s", i+1, len(plan), kind)
 		f, err := b.breakOne(ctx, kind)
