@@ -75,11 +75,23 @@ func (e *Election) Leader() string {
 	return e.record.Replica
 }
 
-// CurrentTerm is the number of the newest term that is known, whoever leads.
-func (e *Election) CurrentTerm() uint64 {
+// CurrentTerm is the number of the newest term, whoever leads. Where the heartbeat
+// has not seen anything of late, what is known here may be old, and the record is read.
+func (e *Election) CurrentTerm(ctx context.Context, heartbeat *Heartbeat) (uint64, error) {
+	if !heartbeat.isFresh() {
+		ctx, cancel := context.WithTimeout(ctx, Lease/3)
+		defer cancel()
+		entry, err := e.kv.Get(ctx, subjects.LeaderKey)
+		if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+			return 0, fmt.Errorf("the leader's record: %w", err)
+		}
+		if err == nil {
+			e.see(change{revision: entry.Revision(), value: entry.Value()})
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.record.Term
+	return e.record.Term, nil
 }
 
 // Changed returns a channel that is closed when the leader or the term changes.

@@ -28,8 +28,8 @@ const (
 // claim decides what becomes of a fire, and claims what is to be run.
 func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessage) (*claimed, verdict) {
 	for ctx.Err() == nil {
-		if fencing && fire.Term < r.config.Term() {
-			return nil, drop
+		if verdict := r.fence(ctx, fire); verdict != run {
+			return nil, verdict
 		}
 		c := &claimed{key: key}
 		var err error
@@ -51,6 +51,22 @@ func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessag
 		}
 	}
 	return nil, later
+}
+
+// fence drops a fire of a former term.
+func (r *Runner) fence(ctx context.Context, fire subjects.FireMessage) verdict {
+	if !fencing {
+		return run
+	}
+	term, err := r.config.Term(ctx)
+	switch {
+	case err != nil:
+		return later
+	case fire.Term < term:
+		return drop
+	default:
+		return run
+	}
 }
 
 // prepare puts the claim into the record, unless the fire is not to be run.

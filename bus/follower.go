@@ -78,7 +78,7 @@ func (f *follower) run(ctx context.Context) {
 			return
 		}
 		f.bus.config.Logger.Warn("records are read anew", "bucket", string(f.want), "reason", err)
-		if pause(ctx, Lease/6) != nil {
+		if pause(ctx, insistPause) != nil {
 			return
 		}
 	}
@@ -95,7 +95,7 @@ func (f *follower) watch(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = watcher.Stop() }()
-	check := time.NewTicker(Lease)
+	check := time.NewTicker(Lease / 3)
 	defer check.Stop()
 	var progress progress
 	missing := maps.Clone(f.keys) // until they are told again

@@ -172,6 +172,14 @@ func (h *Heartbeat) note(c change) {
 	h.seen[c.key] = next
 }
 
+// isFresh says whether what is known of the state bucket is no older than the time
+// between two beats, and a little.
+func (h *Heartbeat) isFresh() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Since(h.seen[h.key].at) < Lease*2/5
+}
+
 // Live is how many replicas are alive, this one included. While it does not see
 // even its own record move, it counts all it knows of.
 func (h *Heartbeat) Live() int {

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func TestReplicasGoOnWhenTheServerHasLostItsMemory(t *testing.T) {
 		return
 	}
 	// The stream of fires comes back with whoever pulls from it.
-	runner := schedules.StartRunner(bus.RunnerConfig{ID: "p", Replica: "r1", Slots: 1, Term: e1.CurrentTerm, Runs: h1.Alive})
+	runner := schedules.StartRunner(bus.RunnerConfig{ID: "p", Replica: "r1", Slots: 1, Term: func(ctx context.Context) (uint64, error) { return e1.CurrentTerm(ctx, h1) }, Runs: h1.Alive})
 	defer runner.Stop(t.Context())
 	for deadline := time.Now().Add(wait); schedules.Fire(t.Context(), key, subjects.FireMessage{Set: "s"}) != nil; {
 		if time.Now().After(deadline) {

@@ -18,6 +18,7 @@ type OwnedSocket struct {
 	record   subjects.SocketRecord
 	lapses   uint64    // of our heartbeat, when we were last sure that it is ours
 	made     time.Time // when the bucket was, in which the record is
+	retold   bool
 }
 
 // Own records that this replica owns a connection, in the place of one under the
@@ -76,6 +77,10 @@ func (o *OwnedSocket) Record() subjects.SocketRecord { return o.record }
 // Revision is that of the record as it was last written or read: it grows with every
 // connection under the id.
 func (o *OwnedSocket) Revision() uint64 { return o.revision }
+
+// IsRetold says, of a connection that was taken over, whether the plugin may have been
+// told of its end: its replica died or stalled when it was about to, or did.
+func (o *OwnedSocket) IsRetold() bool { return o.retold }
 
 // Hold returns once it is certain that no other replica tells the plugin of this
 // connection, and will not while ours is alive; ErrSocketLost is that another does.
@@ -189,6 +194,7 @@ func (o *OwnedSocket) isInLostBucket(ctx context.Context) bool {
 // unless another is recorded. ErrSocketLost is that another replica does.
 func (o *OwnedSocket) Take(ctx context.Context, end subjects.SocketEnd) error {
 	record := o.record
+	o.retold = record.Final != nil && record.Replica != ""
 	record.Replica = o.sockets.config.Replica
 	if record.Final == nil {
 		record.Final = &end

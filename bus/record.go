@@ -32,8 +32,10 @@ const (
 // carried out, refused, or ctx is over; after another error than those named, a
 // write may have been carried out.
 type records struct {
-	bus *Bus
-	kv  jetstream.KeyValue
+	bus    *Bus
+	of     bucket
+	kv     jetstream.KeyValue
+	stream jetstream.Stream
 }
 
 func (b *Bus) records(ctx context.Context, of bucket) (records, error) {
@@ -41,7 +43,11 @@ func (b *Bus) records(ctx context.Context, of bucket) (records, error) {
 	if err != nil {
 		return records{}, fmt.Errorf("kv bucket %s: %w", of, err)
 	}
-	return records{bus: b, kv: kv}, nil
+	stream, err := b.js.Stream(ctx, of.stream())
+	if err != nil {
+		return records{}, fmt.Errorf("kv bucket %s: %w", of, err)
+	}
+	return records{bus: b, of: of, kv: kv, stream: stream}, nil
 }
 
 // attempt carries out one operation, again while nobody answers.
@@ -68,6 +74,44 @@ func (r records) get(ctx context.Context, key string, into any) (revision uint64
 		return json.Unmarshal(entry.Value(), into)
 	})
 	return revision, err
+}
+
+// newest is get that returns a revision with errNoRecord, too: that at which the record
+// was removed, 0 where nobody knows of one. Replacing what is there by it fails when a
+// record was there meanwhile.
+func (r records) newest(ctx context.Context, key string, into any) (revision uint64, err error) {
+	err = r.attempt(ctx, func(ctx context.Context) error {
+		revision = 0
+		msg, err := r.stream.GetLastMsgForSubject(ctx, r.of.subject(key))
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return errNoRecord
+		case err != nil:
+			return err
+		}
+		revision = msg.Sequence
+		if msg.Header.Get("KV-Operation") != "" { // that it was removed
+			return errNoRecord
+		}
+		return json.Unmarshal(msg.Data, into)
+	})
+	return revision, err
+}
+
+// replace writes a record in the place of what newest has found. It tries once, as
+// update does.
+func (r records) replace(ctx context.Context, key string, record any, revision uint64) error {
+	body, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	if err := r.bus.awaitConnected(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+	defer cancel()
+	_, err = r.kv.Update(ctx, key, body, revision)
+	return movedOr(err)
 }
 
 // isUnreadable tells a record that somebody else has written from a failure to read

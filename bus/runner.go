@@ -34,8 +34,8 @@ type RunnerConfig struct {
 	Replica string
 	// Slots is how many fires run at once, until SetSlots says otherwise.
 	Slots int
-	// Term is the newest term of a leader that is known here.
-	Term func() uint64
+	// Term is the newest term of a leader.
+	Term func(ctx context.Context) (uint64, error)
 	// Runs says whether another replica may be alive and have the plugin.
 	Runs func(replica string) bool
 	// Run runs a fire, which the record has as Running. It ends soon after ctx.

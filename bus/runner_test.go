@@ -62,19 +62,19 @@ func openSchedules(t *testing.T, b *bus.Bus) *bus.Schedules {
 }
 
 // runner starts a replica's runner; run says how a fire ends.
-func (x *runnerTest) runner(replica string, run func(context.Context) error) {
+func (x *runnerTest) runner(replica string, run func(context.Context) error) *bus.Runner {
 	x.t.Helper()
-	x.runnerOf(replica, 4, run)
+	return x.runnerOf(replica, 4, run)
 }
 
 // runnerOf is runner with so many slots.
-func (x *runnerTest) runnerOf(replica string, slots int, run func(context.Context) error) {
+func (x *runnerTest) runnerOf(replica string, slots int, run func(context.Context) error) *bus.Runner {
 	x.t.Helper()
 	b := open(x.t, x.url)
 	x.buses[replica] = b
 	r := openSchedules(x.t, b).StartRunner(bus.RunnerConfig{
 		ID: "p", Replica: replica, Slots: slots,
-		Term: func() uint64 { return locked(&x.mu, func() uint64 { return x.term }) },
+		Term: func(context.Context) (uint64, error) { return locked(&x.mu, func() uint64 { return x.term }), nil },
 		Runs: func(replica string) bool { return !locked(&x.mu, func() bool { return x.gone[replica] }) },
 		Run: func(ctx context.Context, record *subjects.ScheduleRecord) error {
 			x.runs <- fired{replica, string(record.Schedule), *record.Running}
@@ -87,6 +87,7 @@ func (x *runnerTest) runnerOf(replica string, slots int, run func(context.Contex
 		cancel()
 		r.Stop(ctx)
 	})
+	return r
 }
 
 func locked[T any](mu *sync.Mutex, f func() T) T {
@@ -333,6 +334,31 @@ func TestAFireOfWhichNothingRanIsGivenBack(t *testing.T) {
 	x.awaitRecord("s", hasEnded)
 	if x.reruns != 0 {
 		t.Error("a rerun is told, and nothing had run")
+	}
+}
+
+// A runner that is cut off keeps no claim, though its replica lives on.
+func TestARunnerThatIsCutOffEndsItsClaims(t *testing.T) {
+	x := newRunnerTest(t)
+	cutOff := func(outcome error) {
+		r := x.runner("r1", func(ctx context.Context) error {
+			<-ctx.Done()
+			return outcome
+		})
+		x.ran()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r.Stop(ctx)
+	}
+	record := x.set("s", "@every 1s")
+	x.mustFire(record, planned(1), 1)
+	cutOff(bus.ErrNotRun)
+	if running := x.record("s").Running; running != nil {
+		t.Fatalf("a fire of which nothing ran stays claimed: %+v", running)
+	}
+	cutOff(nil) // and is run again
+	if after := x.record("s"); !hasEnded(after) || !after.Last.Equal(planned(1)) {
+		t.Errorf("a fire that ran is not recorded: %+v", after)
 	}
 }
 

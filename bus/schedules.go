@@ -117,25 +117,24 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 // set writes a record by compare-and-set, so that an attempt without an answer cannot
 // bring it back after it has fired or was cancelled.
 func (s *Schedules) set(ctx context.Context, key string, record subjects.ScheduleRecord) error {
-	unsure, before := false, ""
+	unsure, before := false, uint64(0)
 	for {
 		var is subjects.ScheduleRecord
-		revision, err := s.records.get(ctx, key, &is)
-		none := errors.Is(err, errNoRecord)
+		revision, err := s.records.newest(ctx, key, &is)
 		switch {
-		case err != nil && !none && !isUnreadable(err):
+		case err != nil && !errors.Is(err, errNoRecord) && !isUnreadable(err):
 			return err
 		case unsure && is.Set == record.Set:
 			return nil // it was written
-		case unsure && is.Set != before:
+		case unsure && revision != before:
 			return errUnsure
 		}
-		_, err = s.records.update(ctx, key, record, revision)
+		err = s.records.replace(ctx, key, record, revision)
 		if err == nil {
 			return nil
 		}
 		if !errors.Is(err, errMoved) {
-			unsure, before = true, is.Set
+			unsure, before = true, revision
 		}
 		if ctx.Err() != nil {
 			return err
@@ -144,7 +143,7 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 }
 
 // errUnsure says that nobody can tell what became of a write.
-var errUnsure = errors.New("no answer came, and it has changed since: nobody knows whether it was set")
+var errUnsure = errors.New("no answer came, and it has changed since: nobody knows whether this was done")
 
 func (s *Schedules) admit(key, id string, limit int) error {
 	s.mu.Lock()
@@ -165,8 +164,10 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 		var record subjects.ScheduleRecord
 		revision, err := s.records.get(ctx, key, &record)
 		switch {
+		case errors.Is(err, errNoRecord) && unsure:
+			return false, fmt.Errorf("schedule: %w", errUnsure) // cancelled, or it has run
 		case errors.Is(err, errNoRecord):
-			return unsure, nil
+			return false, nil
 		case err != nil && !isUnreadable(err):
 			return false, fmt.Errorf("schedule: %w", err)
 		case record.Running != nil && !record.IsRecurring():

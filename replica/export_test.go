@@ -34,3 +34,11 @@ func (r *Replica) LookAgain() { r.lookAgain() }
 
 // ForgetRemovedAfter has what removed plugins leave behind removed after a while.
 func (c *Config) ForgetRemovedAfter(away time.Duration) { c.away = away }
+
+// ForgetRemovedAfter has what removed plugins leave behind removed after a while, from
+// now on.
+func (r *Replica) ForgetRemovedAfter(away time.Duration) {
+	config := *r.config.Load()
+	config.away = away
+	r.config.Store(&config)
+}

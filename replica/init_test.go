@@ -205,6 +205,29 @@ func TestWhatOnInitBegins(t *testing.T) {
 	}
 }
 
+// The OnInit of a new generation takes over a connection of the one that serves, and
+// fails: who serves on has lost it, and is told.
+func TestOnInitThatFailsWithTheConnectionOfAnother(t *testing.T) {
+	s, g := newStateful(t, nil), newGateway(t)
+	r := s.start()
+	p, _ := g.open(s, "taken")
+	s.journal.On("", func(e journal.Event) ([]journal.Command, error) {
+		if e.Event == "init" {
+			return []journal.Command{{Do: "connect", ID: []byte("taken"), URL: g.address()}, {Do: "nonsense"}}, nil
+		}
+		return nil, nil
+	})
+	testenv.AddPlugin(t, s.folder, "p", append(journal.Manifest(), '\n'), guests.Wasm(t, guests.Stateful))
+	if err := r.Refresh(t.Context(), "p"); err == nil {
+		t.Error("it is loaded")
+	}
+	p.end(t)
+	g.accept(t).end(t)
+	if finals := s.finals("taken"); len(finals) != 1 || finals[0].Event != "error" {
+		t.Errorf("the plugin is told %+v", finals)
+	}
+}
+
 // Another replica runs OnInit when the one dies or stalls that does; one that comes
 // back makes nothing of it.
 func TestOnInitRunsOnceMoreWithoutItsReplica(t *testing.T) {

@@ -3,7 +3,6 @@ package replica
 import (
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -45,7 +44,7 @@ func (p *plan) begin(now time.Time) {
 	p.tried, p.told = time.Time{}, false
 	switch {
 	case p.record.Running != nil:
-		p.at = now.Add(bus.Lease / 3)
+		p.at = now.Add(lookPause)
 	case p.record.IsRecurring():
 		p.at = p.timetable.Next(p.since(now))
 	default:
@@ -73,7 +72,7 @@ func (p *plan) look(now time.Time, r *Replica) *dueFire {
 	fire.Set, fire.Planned = record.Set, record.Due
 	switch running := record.Running; {
 	case running != nil && r.heartbeat.Alive(running.Replica), !r.isServed(record.Plugin):
-		p.at = now.Add(bus.Lease / 3)
+		p.at = now.Add(lookPause)
 		return nil
 	case running != nil: // its replica is gone
 		fire.Planned = running.Planned

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/testenv/journal"
@@ -98,4 +100,80 @@ func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.journal.AwaitCount(t, "init", 2)
+}
+
+// keepsSchedules fails the test unless the leader, which r is, has left the schedules
+// alone though it looks for removed plugins and has no patience.
+func (s *stateful) keepsSchedules(r *replica.Replica) {
+	s.t.Helper()
+	r.ForgetRemovedAfter(time.Nanosecond)
+	s.awaitBeats(4) // the leader looks as often, and does it at the second look
+	if len(s.keysOfBucket(subjects.ScheduleBucket, ">")) == 0 {
+		s.t.Error("its schedules are gone")
+	}
+}
+
+// Another replica serves a plugin on whose folder is gone here, and is away for a moment.
+func TestAServedPluginKeepsWhatItHasWhileItsReplicaIsAway(t *testing.T) {
+	t.Parallel()
+	s := newStateful(t, nil)
+	own := t.TempDir()
+	testenv.AddPlugin(t, own, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
+	there := func(c *replica.Config) { c.Plugins.Folder = own }
+	patiently := func(c *replica.Config) { c.ForgetRemovedAfter(time.Hour) }
+	leader := s.start(patiently)
+	other := s.start(patiently, there)
+	s.do(every("often", "@yearly"))
+	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.Refresh(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	awaitRecord(s, subjects.StateBucket, subjects.RemovedKey("p"), isNone[subjects.RemovedRecord])
+	if err := other.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.keepsSchedules(leader)
+	s.start(there)
+	s.do(cancel("often"))
+}
+
+// What a plugin has waits for a plugin whose folder is back and which is not served yet.
+func TestAPluginThatIsBackKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		wasm []byte
+		back func(s *stateful, refreshed <-chan error)
+	}{
+		"and fails to load": {[]byte("broken"), func(s *stateful, refreshed <-chan error) {
+			if err := <-refreshed; err == nil {
+				s.t.Error("it is loaded")
+			}
+		}},
+		"and takes long in OnInit": {guests.Wasm(t, guests.Stateful), func(s *stateful, _ <-chan error) {
+			s.journal.AwaitCount(s.t, "init", 2)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStateful(t, nil)
+			r := s.start(func(c *replica.Config) { c.ForgetRemovedAfter(time.Hour) })
+			s.do(every("often", "@yearly"))
+			if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Refresh(t.Context(), "p"); err != nil {
+				t.Fatal(err)
+			}
+			awaitRecord(s, subjects.StateBucket, subjects.RemovedKey("p"), isThere[subjects.RemovedRecord])
+			release := s.journal.Hold(t, "init", "")
+			testenv.AddPlugin(t, s.folder, "p", append(journal.Manifest(), '\n'), test.wasm)
+			refreshed := make(chan error, 1)
+			go func() { refreshed <- r.Refresh(context.Background(), "p") }()
+			test.back(s, refreshed)
+			s.keepsSchedules(r)
+			release()
+		})
+	}
 }

@@ -58,7 +58,7 @@ func (h *hosted) setRunner(next *generation) {
 		ID:      h.id,
 		Replica: r.id,
 		Slots:   slots,
-		Term:    r.leadership.election.CurrentTerm,
+		Term:    func(ctx context.Context) (uint64, error) { return r.leadership.election.CurrentTerm(ctx, r.heartbeat) },
 		Runs:    func(replica string) bool { return r.heartbeat.Runs(replica, h.id) },
 		Run:     h.runFire,
 		Rerun:   h.announceRerun,

@@ -16,7 +16,8 @@ const (
 	// closeGoingAway is the code with which a replica that leaves closes
 	// (RFC 6455, 7.4.1), closeNormal that for a connection which another replaces.
 	closeGoingAway, closeNormal = 1001, 1000
-	// lookPause is between two looks for connections whose replica is gone.
+	// lookPause is between two looks whether a replica is gone that has a connection, or
+	// runs a fire.
 	lookPause = bus.Lease / 10
 )
 
@@ -233,6 +234,7 @@ func (s *sockets) takeOver(record *bus.OwnedSocket) {
 	if s.enter(own) == own {
 		return // the plugin has opened another one meanwhile
 	}
-	s.replica.log.Warn("a connection is taken over from a replica that is gone", "plugin", is.Plugin, "connection", cut(string(is.Connection), maxText))
+	s.replica.log.Warn("a connection is taken over from a replica that is gone", "plugin", is.Plugin,
+		"connection", cut(string(is.Connection), maxText), "told_again", record.IsRetold())
 	s.done.Go(own.tellEnd)
 }

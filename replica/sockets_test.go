@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/journal"
 )
 
@@ -543,5 +545,66 @@ func TestAConnectionEndsWithItsReplica(t *testing.T) {
 				t.Errorf("the plugin hears %+v", texts)
 			}
 		})
+	}
+}
+
+// A call that runs while its plugin is unloaded has begun to connect before, and the
+// server accepts it after the others are closed.
+func TestAConnectionDoesNotOutliveItsPlugin(t *testing.T) {
+	t.Parallel()
+	s, g, slow := newStateful(t, nil), newGateway(t), newGateway(t)
+	r := s.start()
+	open, _ := g.open(s, "open")
+	asked, accept := make(chan struct{}), make(chan struct{})
+	slow.admit = func(http.ResponseWriter, *http.Request) bool {
+		close(asked)
+		<-accept
+		return true
+	}
+	connected := make(chan error, 1)
+	go func() {
+		_, err := s.tryWhere(journal.Command{Do: "connect", ID: []byte("slow"), URL: slow.address()})
+		connected <- err
+	}()
+	<-asked
+	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
+		t.Error(err)
+	}
+	refreshed := make(chan error, 1)
+	go func() { refreshed <- r.Refresh(context.Background(), "p") }()
+	open.end(t)
+	close(accept)
+	if err := <-connected; err != nil {
+		t.Error(err)
+	}
+	late := slow.accept(t)
+	if err := <-refreshed; err != nil {
+		t.Error(err)
+	}
+	if code, _ := late.end(t); code != websocket.CloseGoingAway {
+		t.Errorf("the server is told %d", code)
+	}
+}
+
+// What is connected outlives a NATS server that keeps its records in memory.
+func TestAConnectionOutlivesTheMemoryOfTheServer(t *testing.T) {
+	t.Parallel()
+	server := testenv.Restartable(t)
+	s, g := newStatefulAt(t, server.URL(), nil), newGateway(t)
+	r := s.start(func(c *replica.Config) { c.NATS.Storage = "memory" })
+	p, _ := g.open(s, "kept")
+	p.says(t, "before")
+	s.journal.AwaitAbout(t, "text", "kept", 1)
+	server.Stop()
+	server.Start()
+	p.says(t, "after")
+	s.journal.AwaitAbout(t, "text", "kept", 2)
+	p.closes(t, 4000, "bye")
+	s.journal.AwaitAbout(t, "close", "kept", 1)
+	if finals := s.finals("kept"); len(finals) != 1 {
+		t.Errorf("%+v", finals)
+	}
+	if err := r.Drain(t.Context()); err != nil { // before the server goes
+		t.Error(err)
 	}
 }

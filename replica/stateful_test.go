@@ -44,7 +44,13 @@ type stateful struct {
 
 func newStateful(t *testing.T, answer journal.Answer) *stateful {
 	t.Helper()
-	s := &stateful{t: t, url: testenv.NATS(t), folder: t.TempDir(), journal: journal.Start(t, answer), log: &log{}}
+	return newStatefulAt(t, testenv.NATS(t), answer)
+}
+
+// newStatefulAt is newStateful with the NATS server at a URL.
+func newStatefulAt(t *testing.T, url string, answer journal.Answer) *stateful {
+	t.Helper()
+	s := &stateful{t: t, url: url, folder: t.TempDir(), journal: journal.Start(t, answer), log: &log{}}
 	testenv.AddPlugin(t, s.folder, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
 	s.conn = testenv.Connect(t, s.url)
 	s.client = client.New(s.conn)

@@ -11,7 +11,9 @@ import (
 type Link struct {
 	listener net.Listener
 	target   string
-	done     sync.WaitGroup
+	// forth passes on what a client says, back what the target does, until from ends.
+	forth, back func(to io.Writer, from io.Reader)
+	done        sync.WaitGroup
 
 	mu    sync.Mutex
 	cut   bool
@@ -21,11 +23,17 @@ type Link struct {
 // StartLink leads to a target, host:port, until the test ends.
 func StartLink(t testing.TB, target string) *Link {
 	t.Helper()
+	unchanged := func(to io.Writer, from io.Reader) { _, _ = io.Copy(to, from) }
+	return startLink(t, target, unchanged, unchanged)
+}
+
+func startLink(t testing.TB, target string, forth, back func(to io.Writer, from io.Reader)) *Link {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Link{listener: listener, target: target, conns: make(map[net.Conn]struct{})}
+	l := &Link{listener: listener, target: target, forth: forth, back: back, conns: make(map[net.Conn]struct{})}
 	l.done.Go(l.accept)
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -81,13 +89,13 @@ func (l *Link) connect(near net.Conn) {
 	}
 	defer l.forget(far)
 	var both sync.WaitGroup
-	pass := func(to, from net.Conn) {
-		_, _ = io.Copy(to, from)
+	pass := func(to, from net.Conn, how func(io.Writer, io.Reader)) {
+		how(to, from)
 		_ = to.Close()
 		_ = from.Close()
 	}
-	both.Go(func() { pass(near, far) })
-	both.Go(func() { pass(far, near) })
+	both.Go(func() { pass(near, far, l.back) })
+	both.Go(func() { pass(far, near, l.forth) })
 	both.Wait()
 }
 

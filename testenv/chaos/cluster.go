@@ -30,7 +30,7 @@ type cluster struct {
 	ctx     context.Context
 	command string // the binary of the replicas
 	seats   []*seat
-	ids     map[string]bool // identities of all replicas there were
+	started []*testenv.Process // all replicas there were
 }
 
 // seat is a place for a replica: its folders and its links to the NATS servers.
@@ -41,7 +41,7 @@ type seat struct {
 }
 
 func startCluster(ctx context.Context, env *standalone.Environment, journalURL, without string) *cluster {
-	c := &cluster{NATSCluster: testenv.StartNATSCluster(env), env: env, ctx: ctx, ids: make(map[string]bool)}
+	c := &cluster{NATSCluster: testenv.StartNATSCluster(env), env: env, ctx: ctx}
 	c.build(without)
 	folder := env.TempDir()
 	testenv.AddPlugin(env, folder, pluginID, journal.Manifest(), guests.Wasm(env, guests.Stateful))
@@ -89,7 +89,7 @@ func (c *cluster) start(s *seat) {
 		urls[i] = "nats://" + link.Address()
 	}
 	s.process = testenv.StartBinary(c.env, c.command, "--name", s.name, "--data", s.data, "--config", s.config, "--nats", strings.Join(urls, ","))
-	c.ids[s.process.ReplicaID] = true
+	c.started = append(c.started, s.process)
 }
 
 // kill kills the replica of a seat.

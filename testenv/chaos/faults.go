@@ -26,7 +26,7 @@ type fault struct {
 	Server     bool // a NATS server, not a replica
 	Replica    string
 	Start, End time.Time
-	// Recovery is how long JetStream took no write, of a server's fault.
+	// Recovery is how long JetStream did not work, after a server's fault.
 	Recovery time.Duration
 }
 
@@ -147,7 +147,8 @@ func isFaulty(faults []fault, replica string, before time.Time) bool {
 	})
 }
 
-// probe writes to what the hosts write to, all the time, to see how long nobody can.
+// probe writes to what the hosts write to and asks what they pull from, all the time,
+// to see how long nobody can.
 type probe struct {
 	js   jetstream.JetStream
 	done sync.WaitGroup
@@ -177,7 +178,23 @@ func startProbe(ctx context.Context, conn *nats.Conn) (*probe, error) {
 		p.last[subject] = time.Now()
 		p.done.Go(func() { p.write(ctx, subject, body) })
 	}
+	p.last["consumer"] = time.Now()
+	p.done.Go(func() { p.ask(ctx) })
 	return p, nil
+}
+
+// ask asks the leader of the plugin's consumer of fires for itself: nobody else
+// answers.
+func (p *probe) ask(ctx context.Context) {
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+		_, err := p.js.Consumer(attempt, subjects.FireStream, subjects.FireConsumer(pluginID))
+		cancel()
+		if err == nil {
+			p.answered("consumer")
+		}
+		await(ctx, bus.Lease/30)
+	}
 }
 
 func (p *probe) write(ctx context.Context, subject string, body []byte) {

@@ -96,11 +96,14 @@ func (l *load) once(ctx context.Context, id string, delay int, payload string, t
 	switch then {
 	case 0:
 		result, err := l.call(ctx, journal.Command{Do: "cancel", ID: []byte(id)})
-		l.note(id, func(p *promise) { p.cancelled, p.unsure = result.OK, p.unsure || err != nil })
+		l.note(id, func(p *promise) { p.cancelled, p.unsure = result.OK, p.unsure || err != nil || isUnsure(result) })
 	case 1:
 		l.set(ctx, id, delay, payload+" again")
 	}
 }
+
+// isUnsure tells a failure to cancel from a schedule that has run.
+func isUnsure(r journal.Result) bool { return r.Error != "" && r.Error != "schedule not found" }
 
 func (l *load) set(ctx context.Context, id string, delay int, payload string) bool {
 	_, err := l.call(ctx, journal.Command{Do: "once", ID: []byte(id), Delay: delay, Payload: []byte(payload)})

@@ -40,7 +40,7 @@ type report struct {
 	RecurringRuns, RecurringMost int
 	// Late are the latest fires after faults of replicas and of servers, from when they
 	// were due or the fault that delayed them; Recovery is the longest time in which
-	// JetStream took no writes.
+	// JetStream took no writes, or had no leader for the consumer of fires.
 	Late, LateServer, Recovery time.Duration
 	// Unfenced runs of fires of former leaders.
 	Unfenced []string
@@ -49,7 +49,10 @@ type report struct {
 	Connections           int
 	Silent                []string
 	ToldAgain, SpokeAfter int
-	Inits                 int
+	// Retold are ends that hosts have logged to tell again, as the replica that told
+	// it died or stalled.
+	Retold int
+	Inits  int
 	// Controls are runs without one of the checks, and what was noticed.
 	Controls map[string][]string `json:",omitempty"`
 	// Faults are what is not good.
@@ -130,6 +133,7 @@ func (r *report) fill(l *load, heard *diary, w *witness, b *breaker, lasted time
 		r.Recovery = max(r.Recovery, f.Recovery)
 	}
 	r.Leaders = r.Happened["kill the leader"] + r.Happened["pause the leader"]
+	w.readLogs(b.started)
 	r.Lost, r.CancelledRan, r.Unknown = l.lost(heard)
 	r.Silent = l.silent(heard)
 	for _, run := range w.unfenced() {
@@ -148,7 +152,7 @@ func (r *report) fill(l *load, heard *diary, w *witness, b *breaker, lasted time
 
 // count counts what needs the locks of all three.
 func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
-	r.Connections, r.Inits = len(l.connected), heard.inits
+	r.Connections, r.Inits, r.Retold = len(l.connected), heard.inits, w.retold
 	for id, p := range l.schedules {
 		runs := heard.fires[id]
 		r.Schedules++
@@ -172,8 +176,8 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 	for id, events := range w.reruns {
 		r.Announced += len(events)
 		for _, event := range events {
-			if !isFaulty(faults, event.Lost, event.Time.Add(time.Second)) {
-				r.Unexplained = append(r.Unexplained, fmt.Sprintf("%s, lost by %s", id, event.Lost))
+			if !isFaulty(faults, event.lost, event.at.Add(time.Second)) {
+				r.Unexplained = append(r.Unexplained, fmt.Sprintf("%s, lost by %s", id, event.lost))
 			}
 		}
 	}
@@ -227,7 +231,7 @@ func (r *report) judge(o options) {
 	for _, n := range r.Happened {
 		faults += n
 	}
-	bad(r.ToldAgain > faults, "connections whose end was told again: %d, and %d faults can have hit a callback", r.ToldAgain, faults)
+	bad(r.ToldAgain > r.Retold, "connections whose end was told again: %d, and hosts know of %d", r.ToldAgain, r.Retold)
 	bad(r.SpokeAfter > faults, "connections with a message after their end: %d, and %d faults can have hit a callback", r.SpokeAfter, faults)
 	bad(r.Inits != 1, "OnInit ran %d times", r.Inits)
 	const grace = bus.Lease + time.Second
@@ -271,12 +275,12 @@ func (r report) Text() string {
 	row("  of replicas to which nothing had happened", len(r.Unexplained), "0")
 	row("runs of recurring schedules", r.RecurringRuns, fmt.Sprintf("at most %d", r.RecurringMost))
 	row("latest fire after a replica's fault", r.Late.Round(time.Millisecond), fmt.Sprint(bus.Lease+time.Second))
-	row("longest time without JetStream writes", r.Recovery.Round(time.Millisecond), "")
+	row("longest time without JetStream", r.Recovery.Round(time.Millisecond), "")
 	row("latest fire after a server's fault", r.LateServer.Round(time.Millisecond), (r.Recovery + bus.Lease + time.Second).Round(time.Millisecond).String())
 	row("fires of former leaders that ran", len(r.Unfenced), "0")
 	row("WebSockets", r.Connections, "")
 	row("  without a final callback", len(r.Silent), "0")
-	row("  whose end was told again", r.ToldAgain, "")
+	row("  whose end was told again", r.ToldAgain, fmt.Sprintf("at most %d, which hosts have logged", r.Retold))
 	row("  with a message after their end", r.SpokeAfter, "")
 	row("runs of OnInit", r.Inits, "1")
 	for _, without := range slices.Sorted(maps.Keys(r.Controls)) {

@@ -12,7 +12,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
 )
 
 // claimed is one run of a fire: of a schedule, for a planned time, for the nth time.
@@ -29,8 +31,16 @@ type witness struct {
 	mu     sync.Mutex
 	terms  map[uint64]time.Time  // when each began, by the clock of the server
 	claims map[claimed]claimSeen // of all fires
-	reruns map[string][]subjects.ScheduleEvent
+	// reruns are those that the hosts have announced or logged, by schedule.
+	reruns map[string]map[claimed]rerun
 	missed int
+	retold int // connections whose end a host has logged to tell again
+}
+
+// rerun is a run of a fire that another replica had begun.
+type rerun struct {
+	lost string
+	at   time.Time
 }
 
 // claimSeen is when a claim was written, and in which term its fire was published.
@@ -41,7 +51,7 @@ type claimSeen struct {
 }
 
 func startWitness(ctx context.Context, conn *nats.Conn) (*witness, error) {
-	w := &witness{terms: make(map[uint64]time.Time), claims: make(map[claimed]claimSeen), reruns: make(map[string][]subjects.ScheduleEvent)}
+	w := &witness{terms: make(map[uint64]time.Time), claims: make(map[claimed]claimSeen), reruns: make(map[string]map[claimed]rerun)}
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, err
@@ -119,13 +129,50 @@ func (w *witness) event(msg *nats.Msg) {
 		w.missed++
 		return
 	}
-	w.reruns[string(event.Schedule)] = append(w.reruns[string(event.Schedule)], event)
+	w.rerun(claimed{string(event.Schedule), event.Planned, event.Attempt}, rerun{event.Lost, event.Time})
+}
+
+// rerun notes a rerun; mu is held.
+func (w *witness) rerun(of claimed, r rerun) {
+	if w.reruns[of.schedule] == nil {
+		w.reruns[of.schedule] = make(map[claimed]rerun)
+	}
+	of.planned = of.planned.UTC()
+	if _, known := w.reruns[of.schedule][of]; !known {
+		w.reruns[of.schedule][of] = r
+	}
+}
+
+// readLogs takes from the hosts' logs what they have announced to nobody, while a
+// connection was down.
+func (w *witness) readLogs(processes []*testenv.Process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, process := range processes {
+		for line := range strings.Lines(process.Log()) {
+			var record struct {
+				Msg, Schedule, Lost string
+				Time, Planned       time.Time
+				Attempt             int
+				Again               bool `json:"told_again"`
+			}
+			if json.Unmarshal([]byte(line), &record) != nil {
+				continue
+			}
+			switch {
+			case record.Again:
+				w.retold++
+			case record.Attempt > 1 && record.Lost != "":
+				w.rerun(claimed{record.Schedule, record.Planned, record.Attempt}, rerun{record.Lost, record.Time})
+			}
+		}
+	}
 }
 
 // unfenced are the runs of fires that a leader published which was none any more: a
 // replica learns of a new term within a moment.
 func (w *witness) unfenced() (runs []claimed) {
-	const moment = time.Second
+	const moment = bus.Lease / 2
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for run, seen := range w.claims {
