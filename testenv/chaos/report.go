@@ -49,6 +49,8 @@ type report struct {
 	Connections           int
 	Silent                []string
 	ToldAgain, SpokeAfter int
+	// ToldMost is how often the plugin was told of one end, at most.
+	ToldMost int
 	// Retold are ends that hosts have logged to tell again, as the replica that told
 	// it died or stalled.
 	Retold int
@@ -188,6 +190,7 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 	}
 	for id, ends := range heard.ends {
 		r.ToldAgain += len(ends) - 1
+		r.ToldMost = max(r.ToldMost, len(ends))
 		if heard.last[id].After(ends[0]) {
 			r.SpokeAfter++
 		}
@@ -281,6 +284,7 @@ func (r report) Text() string {
 	row("WebSockets", r.Connections, "")
 	row("  without a final callback", len(r.Silent), "0")
 	row("  whose end was told again", r.ToldAgain, fmt.Sprintf("at most %d, which hosts have logged", r.Retold))
+	row("  how often of one, at most", r.ToldMost, "")
 	row("  with a message after their end", r.SpokeAfter, "")
 	row("runs of OnInit", r.Inits, "1")
 	for _, without := range slices.Sorted(maps.Keys(r.Controls)) {
