@@ -187,7 +187,7 @@ func (p *PluginCache) fetch(ctx context.Context, hash cacheKey) ([]byte, error) 
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case msg.Header.Get(subjects.CacheOperation) != "":
+	case msg.Header.Get(subjects.KVOperation) != "":
 		return nil, nil
 	}
 	expires := index.expiry(msg.Time, cacheTTL(msg.Header))
@@ -212,7 +212,7 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 		}
 	}
 	msg := nats.NewMsg(p.subject(hash))
-	msg.Header.Set(subjects.CacheOperation, subjects.CachePurge)
+	msg.Header.Set(subjects.KVOperation, subjects.KVPurge)
 	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	ack, err := p.cache.publish(ctx, msg, subjects.CacheMarkerTTL)
 	if err != nil {

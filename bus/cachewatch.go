@@ -311,7 +311,7 @@ func parseCacheUpdate(subject string, header map[string][]string) (u cacheUpdate
 		return u, false
 	}
 	u.token = tokens[2]
-	u.removed = first(subjects.CacheOperation) != ""
+	u.removed = first(subjects.KVOperation) != ""
 	if tokens[3] == subjects.PurgedToken {
 		u.purged = true
 		return u, u.removed

@@ -118,13 +118,43 @@ func (e *Election) Stop(ctx context.Context) error {
 	if !leads {
 		return nil
 	}
-	record.Replica = ""
 	ctx, cancel := context.WithTimeout(ctx, Lease) // after which others take over by themselves
 	defer cancel()
-	if _, err := e.write(ctx, record, revision); err != nil {
+	if err := e.resign(ctx, record, revision); err != nil {
 		return fmt.Errorf("resign: %w", err)
 	}
 	return nil
+}
+
+// resign writes that nobody leads until that, or a record of somebody else, is what
+// there is: an answer can be lost with a connection.
+func (e *Election) resign(ctx context.Context, record subjects.LeaderRecord, revision uint64) error {
+	record.Replica = ""
+	for {
+		err := e.bus.awaitConnected(ctx)
+		if err != nil {
+			return err
+		}
+		attempt, cancel := context.WithTimeout(ctx, Lease/6)
+		_, err = e.write(attempt, record, revision)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		attempt, cancel = context.WithTimeout(ctx, Lease/6)
+		entry, failed := e.kv.Get(attempt, subjects.LeaderKey)
+		cancel()
+		if failed == nil {
+			var is subjects.LeaderRecord
+			if json.Unmarshal(entry.Value(), &is) != nil || is.Replica != e.replica {
+				return nil
+			}
+			revision = entry.Revision()
+		}
+		if pause(ctx, electionPause) != nil {
+			return err
+		}
+	}
 }
 
 // see notes a record of the bucket, if it is newer than what is known.

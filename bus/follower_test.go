@@ -1,10 +1,8 @@
 package bus_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,26 +11,6 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
-
-// logged is what a Bus has logged.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String implements fmt.Stringer.
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // A bucket whose newest message is gone with its time looks like one whose watch stays
 // behind.
@@ -51,7 +29,7 @@ func TestABucketIsNotReadAnewForAMessageThatIsGone(t *testing.T) {
 	if err := stream.Purge(t.Context()); err != nil { // as time does
 		t.Fatal(err)
 	}
-	var log logged
+	var log testenv.Log
 	looks := make(chan struct{}, 1000)
 	link := testenv.StartNATSLink(t, x.url, func(_ *testenv.NATSLink, subject string) bool {
 		if subject == "$JS.API.STREAM.INFO.KV_"+subjects.ScheduleBucket {

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 var (
@@ -59,27 +61,10 @@ func (r records) attempt(ctx context.Context, operation func(context.Context) er
 	}, context.DeadlineExceeded, nats.ErrTimeout)
 }
 
-// get reads a record into one of its type and returns its revision; none is
-// errNoRecord.
+// get reads a record into one of its type and returns its revision. None is
+// errNoRecord, with the revision at which it was removed, 0 where nobody knows of one:
+// an update of that fails where a record was there meanwhile.
 func (r records) get(ctx context.Context, key string, into any) (revision uint64, err error) {
-	err = r.attempt(ctx, func(ctx context.Context) error {
-		entry, err := r.kv.Get(ctx, key)
-		switch {
-		case errors.Is(err, jetstream.ErrKeyNotFound): // or deleted
-			return errNoRecord
-		case err != nil:
-			return err
-		}
-		revision = entry.Revision()
-		return json.Unmarshal(entry.Value(), into)
-	})
-	return revision, err
-}
-
-// newest is get that returns a revision with errNoRecord, too: that at which the record
-// was removed, 0 where nobody knows of one. Replacing what is there by it fails when a
-// record was there meanwhile.
-func (r records) newest(ctx context.Context, key string, into any) (revision uint64, err error) {
 	err = r.attempt(ctx, func(ctx context.Context) error {
 		revision = 0
 		msg, err := r.stream.GetLastMsgForSubject(ctx, r.of.subject(key))
@@ -90,28 +75,12 @@ func (r records) newest(ctx context.Context, key string, into any) (revision uin
 			return err
 		}
 		revision = msg.Sequence
-		if msg.Header.Get("KV-Operation") != "" { // that it was removed
+		if msg.Header.Get(subjects.KVOperation) != "" { // that it was removed
 			return errNoRecord
 		}
 		return json.Unmarshal(msg.Data, into)
 	})
 	return revision, err
-}
-
-// replace writes a record in the place of what newest has found. It tries once, as
-// update does.
-func (r records) replace(ctx context.Context, key string, record any, revision uint64) error {
-	body, err := json.Marshal(record)
-	if err != nil {
-		return err
-	}
-	if err := r.bus.awaitConnected(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
-	defer cancel()
-	_, err = r.kv.Update(ctx, key, body, revision)
-	return movedOr(err)
 }
 
 // isUnreadable tells a record that somebody else has written from a failure to read
@@ -135,8 +104,8 @@ func (r records) put(ctx context.Context, key string, record any) error {
 	})
 }
 
-// update writes a record in the place of the one at a revision, 0 where there is
-// none, and returns its own; errMoved is that there is another. It tries once: what
+// update writes a record in the place of what get has found at a revision, and returns
+// its own; errMoved is that there is something else. It tries once: what
 // became of an attempt without an answer, only the record tells.
 func (r records) update(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
 	body, err := json.Marshal(record)
@@ -148,11 +117,7 @@ func (r records) update(ctx context.Context, key string, record any, revision ui
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
-	if revision == 0 {
-		revision, err = r.kv.Create(ctx, key, body)
-	} else {
-		revision, err = r.kv.Update(ctx, key, body, revision)
-	}
+	revision, err = r.kv.Update(ctx, key, body, revision)
 	return revision, movedOr(err)
 }
 

@@ -120,7 +120,7 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 	unsure, before := false, uint64(0)
 	for {
 		var is subjects.ScheduleRecord
-		revision, err := s.records.newest(ctx, key, &is)
+		revision, err := s.records.get(ctx, key, &is)
 		switch {
 		case err != nil && !errors.Is(err, errNoRecord) && !isUnreadable(err):
 			return err
@@ -129,7 +129,7 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 		case unsure && revision != before:
 			return errUnsure
 		}
-		err = s.records.replace(ctx, key, record, revision)
+		_, err = s.records.update(ctx, key, record, revision)
 		if err == nil {
 			return nil
 		}

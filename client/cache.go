@@ -38,7 +38,7 @@ func (c *Client) purgeCache(ctx context.Context, id string) error {
 	}
 	// The marker first, so that what is written after it stays.
 	marker := nats.NewMsg(subjects.CacheSubject + subjects.CachePurged(id))
-	marker.Header.Set(subjects.CacheOperation, subjects.CachePurge)
+	marker.Header.Set(subjects.KVOperation, subjects.KVPurge)
 	ack, err := js.PublishMsg(ctx, marker, jetstream.WithMsgTTL(subjects.CacheMarkerTTL))
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -20,24 +19,6 @@ import (
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
-
-// logged collects what a replica logs.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // startReplica runs a replica as the user host, with the plugins echo, which
 // answers requests with themselves, services, which uses the host's services, and
@@ -56,7 +37,7 @@ func startReplica(t *testing.T, url string) *replica.Replica {
 	testenv.AddPlugin(t, plugins, "broken", testenv.Manifest(nil, plugin.MetadataAgent), []byte("no module"))
 	config := testenv.Config(t, url, plugins)
 	config.Navidrome.Subsonic, config.Navidrome.Artwork = replica.SubsonicBus, replica.ArtworkBus
-	log := new(logged)
+	log := new(testenv.Log)
 	t.Cleanup(func() { // after the replica has left
 		for line := range strings.Lines(log.String()) {
 			if strings.Contains(line, nats.ErrPermissionViolation.Error()) {

@@ -26,7 +26,7 @@ func startStateful(t *testing.T, url, journalURL string) {
 	testenv.AddPlugin(t, plugins, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
 	config := testenv.Config(t, url, plugins)
 	config.PluginConfig = map[string]map[string]string{"p": {"journal": journalURL}}
-	log := new(logged)
+	log := new(testenv.Log)
 	t.Cleanup(func() { // after the replica has left
 		for line := range strings.Lines(log.String()) {
 			if strings.Contains(line, nats.ErrPermissionViolation.Error()) {

@@ -148,16 +148,17 @@ func TestCallsOfAFormerVersionAreFinishedBeforeTheReplicaLeaves(t *testing.T) {
 }
 
 func TestRefreshesAskedMeanwhileShareOneThatFollows(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	var log testenv.Log
+	w := start(t, &log, func(c *replica.Config) {
 		c.Runtime.CompileTimeout = 3 * time.Second // what the first version takes until it fails
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), []byte("none"))
 	})
 	ctx := w.context(t)
 	announced := w.events(t)
-	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), guests.Handmade{Initialize: guests.Loop[:5]}.Bytes())
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), guests.Stuck().Bytes())
 	first := make(chan error, 1)
 	go func() { first <- w.Refresh(ctx, "agent") }()
-	eventually(t, "it is being loaded", func() bool { return w.plugin(t, "agent").State == subjects.StateInitialising })
+	eventually(t, "it is being initialised", func() bool { return strings.Contains(log.String(), "hm?") })
 	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo)
 	var others sync.WaitGroup
 	for range 8 {

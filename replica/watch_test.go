@@ -253,16 +253,14 @@ func TestFileThatIsCutShortWaitsForItsRest(t *testing.T) {
 }
 
 func TestLoadThatFailsWhileFilesChangeIsNoFailure(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	var log testenv.Log
+	w := start(t, &log, func(c *replica.Config) {
 		c.WatchClosely(nil)
 		c.Runtime.CompileTimeout = 3 * time.Second // what the first version takes until it fails
 	})
 	announced := w.events(t)
-	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), guests.Handmade{Initialize: guests.Loop[:5]}.Bytes()) // without its result
-	eventually(t, "it is being loaded", func() bool {
-		plugins := w.Status().Plugins
-		return len(plugins) == 1 && plugins[0].State == subjects.StateInitialising
-	})
+	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), guests.Stuck().Bytes())
+	eventually(t, "it is being initialised", func() bool { return strings.Contains(log.String(), "hm?") })
 	write(t, filepath.Join(w.folder, "agent", "plugin.wasm"), echo)
 	eventually(t, "the second version serves", func() bool {
 		plugins := w.Status().Plugins

@@ -13,11 +13,11 @@ const (
 	// value: that it was removed, or that it was there. A replica that has not
 	// looked for half of that looks at everything anew.
 	CacheMarkerTTL = time.Minute
-	// CacheOperation is the header of a message that is no value but tells of a
+	// KVOperation is the header of a message that is no value but tells of a
 	// removal.
-	CacheOperation = "KV-Operation"
-	// CachePurge is its value.
-	CachePurge = "PURGE"
+	KVOperation = "KV-Operation"
+	// KVPurge is its value.
+	KVPurge = "PURGE"
 )
 
 // CacheKey is the key of a plugin's value in CacheBucket.

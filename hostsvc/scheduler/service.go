@@ -16,9 +16,6 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
 )
 
-// maxID is the longest id of a schedule, in bytes.
-const maxID = 16 << 10
-
 // Schedule is what a plugin has planned under an id.
 type Schedule struct {
 	// ID is any bytes, never empty.
@@ -123,8 +120,8 @@ func (s *Service) set(ctx context.Context, kind string, schedule Schedule) (*api
 // check bounds what a plugin has us keep.
 func (s *Service) check(schedule Schedule) error {
 	switch {
-	case len(schedule.ID) > maxID:
-		return fmt.Errorf("its id has %d bytes, at most %d are taken", len(schedule.ID), maxID)
+	case len(schedule.ID) > nanoid.MaxGiven:
+		return fmt.Errorf("its id has %d bytes, at most %d are taken", len(schedule.ID), nanoid.MaxGiven)
 	case int64(len(schedule.Payload)) > s.config.MaxPayload:
 		return fmt.Errorf("its payload has %d bytes, [Scheduler] MaxPayload is %d", len(schedule.Payload), s.config.MaxPayload)
 	}

@@ -3,6 +3,8 @@ package websocket
 import (
 	"crypto/tls"
 	"crypto/x509"
+
+	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
 )
 
 // Trust makes the service accept the certificates of a test server.
@@ -11,4 +13,4 @@ func (s *Service) Trust(roots *x509.CertPool) {
 }
 
 // MaxID is the longest connection id, in bytes.
-const MaxID = maxID
+const MaxID = nanoid.MaxGiven

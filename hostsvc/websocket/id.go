@@ -1,7 +1,6 @@
 package websocket
 
-// maxID is the longest connection id, in bytes.
-const maxID = 16 << 10
+import "github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
 
 // isID reports whether a connection can have the id at all.
-func isID(id string) bool { return id != "" && len(id) <= maxID }
+func isID(id string) bool { return id != "" && len(id) <= nanoid.MaxGiven }

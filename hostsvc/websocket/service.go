@@ -124,8 +124,8 @@ func (s *Service) Connect(ctx context.Context, request *api.ConnectRequest) (*ap
 
 func (s *Service) connect(ctx context.Context, request *api.ConnectRequest) *api.ConnectResponse {
 	id := request.GetConnectionId()
-	if len(id) > maxID {
-		return failedConnect(fmt.Errorf("connection id of %d bytes is over the limit of %d bytes", len(id), maxID))
+	if len(id) > nanoid.MaxGiven {
+		return failedConnect(fmt.Errorf("connection id of %d bytes is over the limit of %d bytes", len(id), nanoid.MaxGiven))
 	}
 	target, err := s.check(request.GetUrl())
 	if err != nil {

@@ -103,6 +103,19 @@ var (
 	CallImport = []byte{0x20, 0x00, 0x20, 0x01, 0x10, 0x00} // local.get 0, local.get 1, call 0
 )
 
+// Stuck is a plugin whose initialisation writes "hm?" to stderr and never ends.
+func Stuck() Handmade {
+	store := func(address, value int64) []byte { // i32.const address, i32.const value, i32.store
+		return concat([]byte{0x41}, sleb(address), []byte{0x41}, sleb(value), []byte{0x36, 0x02, 0x00})
+	}
+	return Handmade{WASI: "fd_write", WASIParams: 4, Initialize: concat(
+		store(16, 'h'|'m'<<8|'?'<<16|'\n'<<24),
+		store(0, 16), store(4, 4), // where the text is, and how long
+		[]byte{0x41, 0x02, 0x41, 0x00, 0x41, 0x01, 0x41, 0x18, 0x10, 0x00, 0x1a}, // fd_write(2, 0, 1, 24), drop
+		Loop[:5], // without its result
+	)}
+}
+
 // Bytes returns the binary module.
 func (h Handmade) Bytes() []byte {
 	if h.Capabilities == nil {

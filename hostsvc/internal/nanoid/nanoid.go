@@ -1,8 +1,11 @@
 // Package nanoid makes the ids of schedules and connections for plugins that give
-// none (spec 5.2, 5.3).
+// none, and bounds those that they give (spec 5.2, 5.3).
 package nanoid
 
 import "crypto/rand"
+
+// MaxGiven is the longest id that a plugin may give, in bytes.
+const MaxGiven = 16 << 10
 
 const (
 	alphabet = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
