@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/subjects"
@@ -29,6 +30,23 @@ func (b bucket) stream() string { return "KV_" + string(b) }
 // subject is the subject of a key.
 func (b bucket) subject(key string) string { return "$KV." + string(b) + "." + key }
 
+// history is how many values of a key the server may keep: more than there are, as each
+// write rolls up those before. What the server removed because of this limit would be
+// back when it is killed and starts anew, once what took its place is gone with its
+// time: limits leave no trace on its disk, roll-ups do.
+const history = 64
+
+// message writes the value of a key.
+func (b bucket) message(key string, value []byte) *nats.Msg {
+	msg := nats.NewMsg(b.subject(key))
+	msg.Data = value
+	rollUp(msg)
+	return msg
+}
+
+// rollUp has a message remove those before it.
+func rollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject) }
+
 // ensureBucket returns a KV bucket, made if it is missing. Reads are answered
 // by the stream's leader only, so that they see the last write: KV buckets made
 // by nats.go allow any server to answer. Nor are there markers for keys whose time
@@ -38,7 +56,7 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 	stream, err := b.js.CreateStream(ctx, jetstream.StreamConfig{
 		Name:              want.stream(),
 		Subjects:          []string{want.subject(">")},
-		MaxMsgsPerSubject: 1,
+		MaxMsgsPerSubject: history,
 		Discard:           jetstream.DiscardNew,
 		AllowRollup:       true,
 		DenyDelete:        true,
@@ -52,9 +70,9 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 	if err != nil {
 		return nil, fmt.Errorf("kv bucket %s: %w", want, err)
 	}
-	if c := stream.CachedInfo().Config; c.AllowDirect || c.MaxMsgsPerSubject != 1 || !c.AllowMsgTTL || !c.AllowRollup || c.SubjectDeleteMarkerTTL != 0 {
-		return nil, fmt.Errorf("%w: %s needs a history of 1, no direct gets, message TTLs, and no markers for them: remove it (nats kv del %s), and it is made anew, empty",
-			ErrForeignBucket, want, want)
+	if c := stream.CachedInfo().Config; c.AllowDirect || c.MaxMsgsPerSubject != history || !c.AllowMsgTTL || !c.AllowRollup || c.SubjectDeleteMarkerTTL != 0 {
+		return nil, fmt.Errorf("%w: %s needs a history of %d, no direct gets, message TTLs, and no markers for them: remove it (nats kv del %s), and it is made anew, empty",
+			ErrForeignBucket, want, history, want)
 	}
 	kv, err := b.js.KeyValue(ctx, string(want))
 	if err != nil {

@@ -213,7 +213,6 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 	}
 	msg := nats.NewMsg(p.subject(hash))
 	msg.Header.Set(subjects.KVOperation, subjects.KVPurge)
-	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	ack, err := p.cache.publish(ctx, msg, subjects.CacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
@@ -245,6 +244,7 @@ func (c *Cache) awaitCount(ctx context.Context) {
 func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (ack *jetstream.PubAck, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
+	rollUp(msg)
 	err = c.insist(ctx, func() (err error) {
 		ack, err = c.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithRetryAttempts(0))
 		return err

@@ -145,7 +145,7 @@ func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := stream.CachedInfo()
-	if info.Config.Replicas != 3 || info.Config.AllowDirect || info.Config.MaxMsgsPerSubject != 1 || info.Config.SubjectDeleteMarkerTTL != 0 {
+	if info.Config.Replicas != 3 || info.Config.AllowDirect || info.Config.MaxMsgsPerSubject != 64 || info.Config.SubjectDeleteMarkerTTL != 0 {
 		t.Errorf("the bucket is %+v", info.Config)
 	}
 	cluster.Kill(info.Cluster.Leader)

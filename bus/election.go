@@ -260,7 +260,7 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 		e.wrote(record, written, begun.Add(trust))
 		return
 	}
-	if ctx.Err() == nil && !errors.Is(err, jetstream.ErrKeyExists) {
+	if ctx.Err() == nil && !errors.Is(err, errMoved) {
 		e.bus.config.Logger.Warn("the leader's record could not be written", "error", err)
 	}
 	// It may have been written and the answer lost, or somebody was faster.
@@ -276,8 +276,5 @@ func (e *Election) write(ctx context.Context, record subjects.LeaderRecord, revi
 	if err != nil {
 		return 0, err
 	}
-	if revision == 0 {
-		return e.kv.Create(ctx, subjects.LeaderKey, body)
-	}
-	return e.kv.Update(ctx, subjects.LeaderKey, body, revision)
+	return e.bus.replace(ctx, stateBucket.message(subjects.LeaderKey, body), revision)
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/subjects"
@@ -121,11 +120,8 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, Lease/6)
 	defer cancel()
-	// Put of nats.go has no TTL; what it publishes is this message.
-	msg := nats.NewMsg(stateBucket.subject(h.key))
-	msg.Data = body
 	begun := time.Now()
-	if _, err = h.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0)); err != nil {
+	if _, err = h.bus.js.PublishMsg(ctx, stateBucket.message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0)); err != nil {
 		return err
 	}
 	h.mu.Lock()

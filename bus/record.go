@@ -38,6 +38,8 @@ type records struct {
 	of     bucket
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
+	// told is how long it is told that a record was removed.
+	told time.Duration
 }
 
 func (b *Bus) records(ctx context.Context, of bucket) (records, error) {
@@ -49,7 +51,7 @@ func (b *Bus) records(ctx context.Context, of bucket) (records, error) {
 	if err != nil {
 		return records{}, fmt.Errorf("kv bucket %s: %w", of, err)
 	}
-	return records{bus: b, of: of, kv: kv, stream: stream}, nil
+	return records{bus: b, of: of, kv: kv, stream: stream, told: removedTTL}, nil
 }
 
 // attempt carries out one operation, again while nobody answers.
@@ -99,7 +101,7 @@ func (r records) put(ctx context.Context, key string, record any) error {
 		return err
 	}
 	return r.attempt(ctx, func(ctx context.Context) error {
-		_, err := r.kv.Put(ctx, key, body)
+		_, err := r.bus.js.PublishMsg(ctx, r.of.message(key, body))
 		return err
 	})
 }
@@ -117,8 +119,17 @@ func (r records) update(ctx context.Context, key string, record any, revision ui
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
-	revision, err = r.kv.Update(ctx, key, body, revision)
-	return revision, movedOr(err)
+	return r.bus.replace(ctx, r.of.message(key, body), revision)
+}
+
+// replace writes a key in the place of what is at a revision, 0 where there is nothing,
+// and returns its own; errMoved is that there is something else.
+func (b *Bus) replace(ctx context.Context, msg *nats.Msg, revision uint64) (uint64, error) {
+	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision))
+	if err != nil {
+		return 0, movedOr(err)
+	}
+	return ack.Sequence, nil
 }
 
 // remove removes the record at a revision; errMoved is that there is another. It
@@ -129,7 +140,7 @@ func (r records) remove(ctx context.Context, key string, revision uint64) error 
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
-	return movedOr(r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(removedTTL)))
+	return movedOr(r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(r.told)))
 }
 
 // movedOr tells errMoved by the server's codes for it.

@@ -92,6 +92,19 @@ func (c *cluster) start(s *seat) {
 	c.started = append(c.started, s.process)
 }
 
+// writeLogs writes what each replica has logged into a file of a folder.
+func (c *cluster) writeLogs(folder string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for _, process := range c.started {
+		if err := os.WriteFile(filepath.Join(folder, process.ReplicaID+".log"), []byte(process.Log()), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // kill kills the replica of a seat.
 func (c *cluster) kill(s *seat) {
 	s.process.Signal(syscall.SIGKILL)

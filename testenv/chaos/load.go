@@ -43,7 +43,8 @@ type promise struct {
 	due       time.Time // when it should have fired, as late as can be
 	payload   string    // of the newest that was acknowledged
 	cancelled bool
-	unsure    bool // nobody knows whether it was set, cancelled or replaced
+	settled   time.Time // when the answer to the last command came
+	unsure    bool      // nobody knows whether it was set, cancelled or replaced
 }
 
 // call has the plugin do something, on any replica.
@@ -96,7 +97,9 @@ func (l *load) once(ctx context.Context, id string, delay int, payload string, t
 	switch then {
 	case 0:
 		result, err := l.call(ctx, journal.Command{Do: "cancel", ID: []byte(id)})
-		l.note(id, func(p *promise) { p.cancelled, p.unsure = result.OK, p.unsure || err != nil || isUnsure(result) })
+		l.note(id, func(p *promise) {
+			p.cancelled, p.unsure, p.settled = result.OK, p.unsure || err != nil || isUnsure(result), time.Now()
+		})
 	case 1:
 		l.set(ctx, id, delay, payload+" again")
 	}

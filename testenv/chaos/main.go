@@ -58,7 +58,7 @@ type options struct {
 	seed                  uint64
 	leaders, others       int
 	controls              int
-	without               string
+	without, logs         string
 	json, punctual        bool
 	schedules             int
 	recurring, sockets    int
@@ -71,6 +71,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.IntVar(&o.others, "others", 50, "how often something else goes wrong: another replica, its connection, a NATS server")
 	flags.IntVar(&o.controls, "controls", 20, "how often the leader is killed or paused in each of two more runs, whose replicas lack a check that should be missed; 0 is none")
 	flags.StringVar(&o.without, "without", "", "leave out a check, to see that it is missed: unclaimed or unfenced")
+	flags.StringVar(&o.logs, "logs", "", "write the logs of all replicas into this folder, which is made")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flags.BoolVar(&o.punctual, "punctual", true, "whether fires that are too late are a fault")
 	flags.IntVar(&o.schedules, "schedules", 20, "how many one-time schedules are set each second")

@@ -42,6 +42,8 @@ type report struct {
 	// were due or the fault that delayed them; Recovery is the longest time in which
 	// JetStream took no writes, or had no leader for the consumer of fires.
 	Late, LateServer, Recovery time.Duration
+	// LateIs and LateServerIs tell what became of these fires.
+	LateIs, LateServerIs string
 	// Unfenced runs of fires of former leaders.
 	Unfenced []string
 	// Connections, those without a final callback, those with more than one, and
@@ -145,6 +147,9 @@ func (r *report) fill(l *load, heard *diary, w *witness, b *breaker, lasted time
 	heard.mu.Lock()
 	w.mu.Lock()
 	r.count(l, heard, w, b.faults)
+	for i, id := range r.CancelledRan {
+		r.CancelledRan[i] = w.story(id, l.schedules[id], heard.fires[id])
+	}
 	w.mu.Unlock()
 	heard.mu.Unlock()
 	l.mu.Unlock()
@@ -172,7 +177,7 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 			r.Unmatched = append(r.Unmatched, id)
 		}
 		if len(runs) > 0 && !p.unsure && !p.cancelled && !strings.HasSuffix(p.payload, "again") {
-			r.late(p.due, runs[0], faults)
+			r.late(w.story(id, p, runs), p.due, runs[0], faults)
 		}
 	}
 	for id, events := range w.reruns {
@@ -199,7 +204,7 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 
 // late notes how late a fire was: from when it was due, or from the last fault
 // before it came.
-func (r *report) late(due, came time.Time, faults []fault) {
+func (r *report) late(story string, due, came time.Time, faults []fault) {
 	since, server := due, false
 	for _, f := range faults {
 		if f.Start.Before(came) && f.End.Add(bus.Lease).After(due) {
@@ -207,12 +212,14 @@ func (r *report) late(due, came time.Time, faults []fault) {
 			if f.Start.After(since) && !f.Server {
 				since = f.Start
 			}
+			story += fmt.Sprintf("; %s from %s to %s", f.Kind, f.Start.Format(clock), f.End.Format(clock))
 		}
 	}
-	if server {
-		r.LateServer = max(r.LateServer, came.Sub(due))
-	} else {
-		r.Late = max(r.Late, came.Sub(since))
+	switch {
+	case server && came.Sub(due) > r.LateServer:
+		r.LateServer, r.LateServerIs = came.Sub(due), story
+	case !server && came.Sub(since) > r.Late:
+		r.Late, r.LateIs = came.Sub(since), story
 	}
 }
 
@@ -239,9 +246,29 @@ func (r *report) judge(o options) {
 	bad(r.Inits != 1, "OnInit ran %d times", r.Inits)
 	const grace = bus.Lease + time.Second
 	if o.punctual {
-		bad(r.Late > grace, "a fire was %v late after a replica's fault, at most %v is allowed", r.Late.Round(time.Millisecond), grace)
-		bad(r.LateServer > r.Recovery+grace, "a fire was %v late after a server's fault, at most %v is allowed", r.LateServer.Round(time.Millisecond), (r.Recovery + grace).Round(time.Millisecond))
+		bad(r.Late > grace, "a fire was %v late after a replica's fault, at most %v is allowed: %s", r.Late.Round(time.Millisecond), grace, r.LateIs)
+		bad(r.LateServer > r.Recovery+grace, "a fire was %v late after a server's fault, at most %v is allowed: %s", r.LateServer.Round(time.Millisecond), (r.Recovery + grace).Round(time.Millisecond), r.LateServerIs)
 	}
+}
+
+// clock is how times are told that are to be found in logs.
+const clock = "15:04:05.000"
+
+// story tells what became of a one-time schedule; the locks of all are held.
+func (w *witness) story(id string, p *promise, runs []time.Time) string {
+	story := fmt.Sprintf("%s due at %s", id, p.due.Format(clock))
+	if p.cancelled {
+		story += ", cancelled by " + p.settled.Format(clock)
+	}
+	for _, run := range runs {
+		story += ", ran at " + run.Format(clock)
+	}
+	for run, claim := range w.claims {
+		if run.schedule == id {
+			story += fmt.Sprintf(", claimed at %s by %s in term %d", claim.at.Format(clock), claim.replica, claim.term)
+		}
+	}
+	return story
 }
 
 func first(list []string) string {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -92,5 +93,8 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 		await(env.Context(), bus.Lease/10)
 	}
 	r.fill(l, heard, w, b, lasted, o)
+	if o.logs != "" {
+		err = errors.Join(err, c.writeLogs(o.logs))
+	}
 	return r, err
 }
