@@ -56,7 +56,7 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 		FilterSubject: subjects.Fires(id),
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		// Who holds a fire says so more often than that.
-		AckWait:       Lease,
+		AckWait:       ackWait,
 		MaxAckPending: maxFiresHeld,
 	})
 	if err != nil {

@@ -14,10 +14,12 @@ import (
 )
 
 const (
+	// ackWait is after how long a fire that nobody works on is handed out again:
+	// shorter than what others take to notice that its replica is gone.
+	ackWait = Lease * 2 / 3
 	// pullFor is how long a request for fires waits at the server. It is shorter
-	// than Lease, after which a fire that nobody works on is handed out again: a
-	// replica that stalls cannot get the same one twice.
-	pullFor = Lease * 2 / 3
+	// than ackWait: a replica that stalls cannot get the same fire twice.
+	pullFor = Lease / 3
 	// heldPause is after how long one looks again at a fire that another replica
 	// runs.
 	heldPause = Lease / 10
@@ -200,7 +202,7 @@ func (r *Runner) letGo(key string) {
 // extend says again and again that the fires are worked on, so that the server
 // does not hand them out again.
 func (r *Runner) extend() {
-	ticker := time.NewTicker(Lease / 3)
+	ticker := time.NewTicker(ackWait / 4)
 	defer ticker.Stop()
 	for {
 		select {
