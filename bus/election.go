@@ -141,20 +141,32 @@ func (e *Election) resign(ctx context.Context, record subjects.LeaderRecord, rev
 		if err == nil {
 			return nil
 		}
-		attempt, cancel = context.WithTimeout(ctx, Lease/6)
-		entry, failed := e.kv.Get(attempt, subjects.LeaderKey)
-		cancel()
-		if failed == nil {
-			var is subjects.LeaderRecord
-			if json.Unmarshal(entry.Value(), &is) != nil || is.Replica != e.replica {
-				return nil
-			}
-			revision = entry.Revision()
+		is, at := e.ours(ctx)
+		if !is {
+			return nil
 		}
+		revision = max(revision, at)
 		if pause(ctx, electionPause) != nil {
 			return err
 		}
 	}
+}
+
+// ours says whether the record is ours, or nobody knows, and its revision, 0 where nobody
+// knows.
+func (e *Election) ours(ctx context.Context) (ours bool, revision uint64) {
+	ctx, cancel := context.WithTimeout(ctx, Lease/6)
+	defer cancel()
+	entry, err := e.kv.Get(ctx, subjects.LeaderKey)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return false, 0
+	case err != nil:
+		return true, 0
+	}
+	var is subjects.LeaderRecord
+	err = json.Unmarshal(entry.Value(), &is)
+	return err == nil && is.Replica == e.replica, entry.Revision()
 }
 
 // see notes a record of the bucket, if it is newer than what is known.
