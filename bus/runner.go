@@ -22,7 +22,7 @@ const (
 	pullFor = Lease / 3
 	// heldPause is after how long one looks again at a fire that another replica
 	// runs.
-	heldPause = Lease / 10
+	heldPause = Lease / 30
 )
 
 // ErrNotRun says that nothing of a fire was run: it is given back.

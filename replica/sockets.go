@@ -18,7 +18,7 @@ const (
 	closeGoingAway, closeNormal = 1001, 1000
 	// lookPause is between two looks whether a replica is gone that has a connection, or
 	// runs a fire.
-	lookPause = bus.Lease / 10
+	lookPause = bus.Lease / 30
 )
 
 // errOwnerGone is what plugins hear of a connection whose replica died.

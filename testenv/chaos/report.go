@@ -39,7 +39,7 @@ type report struct {
 	// RecurringRuns of recurring schedules, of at most RecurringMost.
 	RecurringRuns, RecurringMost int
 	// Late are the latest fires after faults of replicas and of servers, from when they
-	// were due or the fault that delayed them; Recovery is the longest time in which
+	// were due or the last fault of that sort that delayed them; Recovery is the longest time in which
 	// JetStream took no writes, or had no leader for the consumer of fires.
 	Late, LateServer, Recovery time.Duration
 	// LateIs and LateServerIs tell what became of these fires.
@@ -203,21 +203,25 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 }
 
 // late notes how late a fire was: from when it was due, or from the last fault
-// before it came.
+// before it came. After a server's fault that is the last one of a server, as what
+// JetStream takes to recover is of one.
 func (r *report) late(story string, due, came time.Time, faults []fault) {
-	since, server := due, false
+	since, sinceServer, server := due, due, false
 	for _, f := range faults {
 		if f.Start.Before(came) && f.End.Add(bus.Lease).After(due) {
 			server = server || f.Server
-			if f.Start.After(since) && !f.Server {
+			switch {
+			case f.Server && f.Start.After(sinceServer):
+				sinceServer = f.Start
+			case !f.Server && f.Start.After(since):
 				since = f.Start
 			}
 			story += fmt.Sprintf("; %s from %s to %s", f.Kind, f.Start.Format(clock), f.End.Format(clock))
 		}
 	}
 	switch {
-	case server && came.Sub(due) > r.LateServer:
-		r.LateServer, r.LateServerIs = came.Sub(due), story
+	case server && came.Sub(sinceServer) > r.LateServer:
+		r.LateServer, r.LateServerIs = came.Sub(sinceServer), story
 	case !server && came.Sub(since) > r.Late:
 		r.Late, r.LateIs = came.Sub(since), story
 	}
