@@ -10,14 +10,23 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxWasmSize is the largest plugin.wasm that is read, in bytes.
 const MaxWasmSize = 64 << 20
 
+// The two files of a plugin, in its folder and in its package.
+const (
+	WasmName     = "plugin.wasm"
+	ManifestName = "manifest.json"
+)
+
 const (
 	maxFolderEntries = 10_000 // hidden entries and plain files included
 	maxIDSize        = 255    // bytes, what file systems allow for a name
+	maxNewIDSize     = 100    // bytes, of a plugin that is installed
 )
 
 var (
@@ -82,6 +91,16 @@ func Load(dir, id string) Entry {
 	}
 	if entry.Dir == "" && errors.Is(entry.Err, fs.ErrNotExist) { // the entry itself, not something in it
 		entry.Err = fmt.Errorf("%w: %w", ErrNotFound, entry.Err)
+	}
+	return entry
+}
+
+// LoadAt looks at a plugin in a directory outside of the plugins folder, under this id. If the plugin cannot be used, its
+// Err says why: [ErrBadID], or what [Scan] says of its files.
+func LoadAt(dir, id string) Entry {
+	entry := Entry{ID: id, Dir: dir, Err: checkID(id)}
+	if entry.Err == nil {
+		entry.readFiles()
 	}
 	return entry
 }
@@ -170,8 +189,8 @@ func followLink(path string) (target string, err error) {
 
 // readFiles fills in what the plugin's directory holds.
 func (e *Entry) readFiles() {
-	e.WasmPath = filepath.Join(e.Dir, "plugin.wasm")
-	e.ManifestPath = filepath.Join(e.Dir, "manifest.json")
+	e.WasmPath = filepath.Join(e.Dir, WasmName)
+	e.ManifestPath = filepath.Join(e.Dir, ManifestName)
 	if _, err := os.Stat(e.WasmPath); err != nil {
 		e.Err = fmt.Errorf("no plugin.wasm found: %w; put the built plugin into this folder", err)
 		return
@@ -219,3 +238,20 @@ func checkID(id string) error {
 	}
 	return nil
 }
+
+// CheckNewID says why a plugin is not to have an id from now on: [ErrBadID].
+func CheckNewID(id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	switch {
+	case len(id) > maxNewIDSize:
+		return fmt.Errorf("%w: %s has more than %d bytes", ErrBadID, quote(id), maxNewIDSize)
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, isHidden) || strings.TrimSpace(id) != id:
+		return fmt.Errorf("%w: %s has characters that cannot be seen", ErrBadID, quote(id))
+	}
+	return nil
+}
+
+// isHidden tells what cannot be seen, or shows other characters in another order.
+func isHidden(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }

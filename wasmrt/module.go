@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -103,10 +102,7 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions
 	if m.rewritten, err = parse(wasm, m.limits); err != nil {
 		return err
 	}
-	if m.limits.Isolation == IsolationClean && len(m.rewritten.Obstacles) > 0 {
-		m.limits.Isolation = IsolationFresh
-		m.reason = "the module cannot be restored: it uses " + strings.Join(m.rewritten.Obstacles, ", ")
-	}
+	m.limits.Isolation, m.reason = isolationOf(m.rewritten, m.limits)
 	if err := instantiateWASI(ctx, m.runtime); err != nil {
 		return fmt.Errorf("wasi: %w", err)
 	}

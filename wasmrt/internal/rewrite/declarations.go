@@ -20,12 +20,11 @@ func (m *module) readImports(r *reader, s *section) {
 	for i := range n {
 		r.item, r.index = "import", i
 		at := r.pos
-		name := r.name()
-		r.name()
-		if string(name) == ImportModule {
+		module, name := r.name(), r.name()
+		if string(module) == ImportModule {
 			r.fail(at, fmt.Errorf("the module %s is the host's: %w", ImportModule, ErrUnsupported))
 		}
-		m.readImport(r)
+		m.readImport(r, module, name)
 		if r.err != nil {
 			return
 		}
@@ -34,13 +33,14 @@ func (m *module) readImports(r *reader, s *section) {
 	s.keep(r, n, start)
 }
 
-func (m *module) readImport(r *reader) {
+func (m *module) readImport(r *reader, from, name []byte) {
 	at := r.pos
 	switch kind := r.byte(); {
 	case r.err != nil:
 	case kind == kindFunction:
 		m.typeIndex(r)
 		m.importedFunctions++
+		m.imports = append(m.imports, Import{string(from), string(name)})
 	case kind == kindTable:
 		r.tableType()
 		m.obstacle("imported table")
@@ -229,6 +229,7 @@ func (m *module) readExports(r *reader, s *section) {
 		switch kind {
 		case kindFunction:
 			index = m.functionIndex(r)
+			m.exportedFunctions = append(m.exportedFunctions, string(m.exports[i]))
 		case kindGlobal:
 			index = m.globalIndex(r)
 		case kindTable, kindMemory:

@@ -90,7 +90,14 @@ type Module struct {
 	Data []Segment
 	// Memory is what the module declares.
 	Memory Memory
+	// Imports are the functions that the module imports, in its order.
+	Imports []Import
+	// Exports are the names of the functions that it exports, in its order.
+	Exports []string
 }
+
+// Import names a function of another module.
+type Import struct{ Module, Name string }
 
 // Segment is what to write into a new memory.
 type Segment struct {
@@ -131,7 +138,7 @@ func rewrite(wasm []byte, options Options, period int64) (*Module, error) {
 		return nil, err
 	}
 	slices.Sort(m.obstacles)
-	result := &Module{Obstacles: m.obstacles, Memory: m.memory}
+	result := &Module{Obstacles: m.obstacles, Memory: m.memory, Imports: m.imports, Exports: m.exportedFunctions}
 	if options.Image && len(m.obstacles) == 0 {
 		result.Globals = m.exportGlobals()
 		result.Data = m.dropData()

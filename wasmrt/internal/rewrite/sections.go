@@ -73,12 +73,14 @@ type module struct {
 	globals           uint32
 	memories          uint32
 
-	memory    Memory
-	memoryMax bool     // whether Memory.Max is declared by the module itself
-	mutable   []uint32 // the module's own mutable globals
-	exports   [][]byte // the names
-	segments  []Segment
-	obstacles []string
+	memory            Memory
+	memoryMax         bool     // whether Memory.Max is declared by the module itself
+	mutable           []uint32 // the module's own mutable globals
+	exports           [][]byte // the names
+	imports           []Import // functions only, as are exportedFunctions
+	exportedFunctions []string
+	segments          []Segment
+	obstacles         []string
 
 	// Types that fit the functions that are added, -1 if there are none.
 	pauseType, bulkType int

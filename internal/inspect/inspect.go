@@ -1,0 +1,163 @@
+// Package inspect compares what a plugin's manifest says with what its module has,
+// without running it.
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/wasmrt"
+)
+
+// Report is what a plugin can do, and what is wrong with it.
+type Report struct {
+	// Granted are the host functions that the permissions grant, Imported those that the
+	// module imports, both sorted.
+	Granted, Imported []string
+	// Isolation is that of its calls by default, IsolationReason why it is no better.
+	Isolation, IsolationReason string
+	// Faults keep the plugin from loading; Warnings should be put right.
+	Faults, Warnings []string
+}
+
+// Plugin reports on a plugin.
+func Plugin(manifest *plugin.Manifest, wasm []byte) Report {
+	var r Report
+	granted := manifest.Permissions.Granted()
+	for _, service := range schema.HostServices() {
+		if slices.Contains(granted, service.Permission) {
+			r.Granted = append(r.Granted, service.Functions...)
+		}
+	}
+	slices.Sort(r.Granted)
+	module, err := wasmrt.Inspect(wasm, wasmrt.Limits{})
+	if err != nil {
+		r.Faults = append(r.Faults, err.Error())
+		return r
+	}
+	r.Imported = slices.Sorted(slices.Values(module.Imports))
+	r.Isolation, r.IsolationReason = string(module.Isolation), module.Reason
+	r.imports(granted, module.Foreign)
+	r.exports(manifest.Capabilities, module.Exports)
+	r.permissions(manifest.Permissions)
+	if len(r.Faults) == 0 {
+		r.module(manifest.Capabilities, wasm)
+	}
+	return r
+}
+
+// module has the module validated, which what it imports and exports does not tell.
+func (r *Report) module(capabilities []string, wasm []byte) {
+	var services []wasmrt.Service
+	for _, name := range capabilities {
+		if capability, known := schema.Lookup(name); known {
+			service := wasmrt.Service{VersionExport: capability.VersionExport}
+			for _, method := range capability.Methods {
+				service.Methods = append(service.Methods, method.Export)
+			}
+			services = append(services, service)
+		}
+	}
+	if err := wasmrt.Check(context.Background(), wasm, services, r.Granted); err != nil {
+		r.Faults = append(r.Faults, err.Error())
+	}
+}
+
+// imports compares what the module imports with what it is granted.
+func (r *Report) imports(granted, foreign []string) {
+	for _, function := range r.Imported {
+		if !slices.Contains(r.Granted, function) {
+			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(function)))
+		}
+	}
+	for _, module := range slices.Compact(slices.Sorted(slices.Values(foreign))) {
+		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of env and of wasi_snapshot_preview1", module))
+	}
+	for _, service := range schema.HostServices() {
+		if slices.Contains(granted, service.Permission) && !slices.ContainsFunc(service.Functions, func(f string) bool { return slices.Contains(r.Imported, f) }) {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s is asked for and never used", service.Permission))
+		}
+	}
+}
+
+// exports compares what the module exports with what its capabilities need.
+func (r *Report) exports(capabilities, exports []string) {
+	for _, export := range []string{"malloc", "free"} {
+		if !slices.Contains(exports, export) {
+			r.Faults = append(r.Faults, fmt.Sprintf("it does not export %s", export))
+		}
+	}
+	if slices.Contains(exports, "_start") && !slices.Contains(exports, "_initialize") {
+		r.Faults = append(r.Faults, "it is a program, not a library: with Go, build it with -buildmode=c-shared")
+	}
+	for _, name := range capabilities {
+		capability, known := schema.Lookup(name)
+		if !known {
+			continue // the manifest's schema knows the same ones
+		}
+		need := []string{capability.VersionExport}
+		for _, method := range capability.Methods {
+			need = append(need, method.Export)
+		}
+		need = slices.DeleteFunc(need, func(export string) bool { return slices.Contains(exports, export) })
+		if len(need) > 0 {
+			r.Faults = append(r.Faults, fmt.Sprintf("capability %s: it does not export %s", name, strings.Join(need, ", ")))
+		}
+	}
+}
+
+// permissions warns of those that are unknown, or wide.
+func (r *Report) permissions(p plugin.Permissions) {
+	for _, unknown := range p.Unknown {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s is unknown and not granted", unknown))
+	}
+	if p.HTTP != nil {
+		for _, pattern := range slices.Sorted(maps.Keys(p.HTTP.AllowedURLs)) {
+			r.wide("http", pattern)
+		}
+		if _, err := netguard.Parse(p.HTTP.AllowedURLs); err != nil {
+			r.Faults = append(r.Faults, fmt.Sprintf("permission http: %v", err))
+		}
+	}
+	if p.WebSocket != nil {
+		for _, pattern := range p.WebSocket.AllowedURLs {
+			r.wide("websocket", pattern)
+		}
+		if _, err := netguard.ParseList(p.WebSocket.AllowedURLs); err != nil {
+			r.Faults = append(r.Faults, fmt.Sprintf("permission websocket: %v", err))
+		}
+	}
+}
+
+// wide warns of a URL pattern that every host matches.
+func (r *Report) wide(permission, pattern string) {
+	_, rest, found := strings.Cut(pattern, "://")
+	if !found {
+		rest = pattern
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	host, _, _ = strings.Cut(host, ":")
+	labels := strings.Split(host, ".")
+	switch {
+	case host == "", !strings.ContainsFunc(host, func(r rune) bool { return r != '*' && r != '.' }):
+		r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s: %s is every server on the internet", permission, pattern))
+	case len(labels) == 2 && labels[0] == "*":
+		r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s: %s is every server below .%s", permission, pattern, labels[1]))
+	}
+}
+
+// Ungranted says what to do about a host function that a plugin imports and is not granted.
+func Ungranted(function string) string {
+	for _, service := range schema.HostServices() {
+		if slices.Contains(service.Functions, function) {
+			return fmt.Sprintf("add %q to the permissions in manifest.json, or do not call that service", service.Permission)
+		}
+	}
+	return "no host service has this function"
+}

@@ -1,0 +1,84 @@
+package wasmrt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
+)
+
+// Interface is what a module says of itself, without being compiled.
+type Interface struct {
+	// Imports are the functions of the host services that the module imports, in its order.
+	Imports []string
+	// Foreign are the modules, other than env and WASI, that it imports functions from.
+	Foreign []string
+	// Exports are the functions that it exports, in its order.
+	Exports []string
+	// Isolation is what the module gets where Limits.Isolation asks for it, and Reason why
+	// it is another.
+	Isolation Isolation
+	Reason    string
+}
+
+// Inspect reads the interface of a module. A module that cannot be one is a *LoadError.
+func Inspect(wasm []byte, limits Limits) (*Interface, error) {
+	limits = limits.withDefaults()
+	module, err := parse(wasm, limits)
+	if err != nil {
+		return nil, err
+	}
+	i := &Interface{Exports: module.Exports}
+	i.Isolation, i.Reason = isolationOf(module, limits)
+	for _, function := range module.Imports {
+		switch function.Module {
+		case envModule:
+			i.Imports = append(i.Imports, function.Name)
+		case wasi_snapshot_preview1.ModuleName:
+		default:
+			i.Foreign = append(i.Foreign, function.Module)
+		}
+	}
+	return i, nil
+}
+
+// Check says why Runtime.Load would refuse a module, as far as that shows without running it:
+// it validates the module, and looks at what it imports and exports. functions are the names
+// of the host functions that it may import. The error is a *LoadError.
+func Check(ctx context.Context, wasm []byte, services []Service, functions []string) (err error) {
+	limits := Limits{}.withDefaults()
+	m := &Module{services: services, limits: limits}
+	if m.rewritten, err = parse(wasm, limits); err != nil {
+		return err
+	}
+	// The interpreter's compiler validates as the other one does, and is quick.
+	m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(limits.runtimePages()))
+	defer func() { err = errors.Join(err, m.runtime.Close(ctx)) }()
+	if err := instantiateWASI(ctx, m.runtime); err != nil {
+		return fmt.Errorf("wasi: %w", err)
+	}
+	if m.compiled, err = m.runtime.CompileModule(ctx, m.rewritten.Wasm); err != nil {
+		return &LoadError{fmt.Errorf("not a valid WebAssembly module: %w", err), "build it again"}
+	}
+	granted := make([]HostFunction, len(functions))
+	for i, name := range functions {
+		granted[i].Name = name
+	}
+	if err := m.checkImports(granted); err != nil {
+		return err
+	}
+	return m.checkExports()
+}
+
+// isolationOf is how calls of a module are isolated, and why not as asked for.
+func isolationOf(module *rewrite.Module, limits Limits) (Isolation, string) {
+	if limits.Isolation == IsolationClean && len(module.Obstacles) > 0 {
+		return IsolationFresh, "the module cannot be restored: it uses " + strings.Join(module.Obstacles, ", ")
+	}
+	return limits.Isolation, ""
+}
