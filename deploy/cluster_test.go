@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -138,6 +139,7 @@ func TestPermissionsAreEnough(t *testing.T) {
 			t.Log(key)
 		}
 		copyOfKey(ctx, t, js)
+		packageForAll(ctx, t, c)
 		stream, err := js.Stream(ctx, "KV_"+subjects.StateBucket)
 		if err == nil {
 			_, err = js.UpdateStream(ctx, stream.CachedInfo().Config) // as nats stream edit does
@@ -149,6 +151,35 @@ func TestPermissionsAreEnough(t *testing.T) {
 			t.Error(conn.LastError())
 		}
 	})
+}
+
+// packageForAll is what is done with a package for the whole cluster.
+func packageForAll(ctx context.Context, t *testing.T, c *client.Client) {
+	t.Helper()
+	folder := t.TempDir()
+	testenv.AddPlugin(t, folder, "packed", testenv.Manifest(nil, plugin.MetadataAgent), guests.Handmade{}.Bytes())
+	var content bytes.Buffer
+	if _, err := plugin.Pack(ctx, filepath.Join(folder, "packed"), &content); err != nil {
+		t.Fatal(err)
+	}
+	p := client.Package{ID: "packed", Name: "test", Version: "1.0.0", Content: content.Bytes()}
+	if err := c.InstallPackage(ctx, p, nil); err != nil {
+		t.Fatalf("install: %v", err)
+	}
+	if err := c.UpdatePackage(ctx, p, nil); err != nil {
+		t.Errorf("update: %v", err)
+	}
+	if answers, err := c.Refresh(ctx, "packed"); err != nil || len(answers) != 1 || answers[0].Outcome != subjects.OutcomeLoaded {
+		t.Errorf("refresh: %+v, %v", answers, err)
+	}
+	if all, err := c.Packages(ctx); err != nil || len(all) != 1 {
+		t.Errorf("list: %+v, %v", all, err)
+	} else if got, err := c.PackageContent(ctx, all[0]); err != nil || !bytes.Equal(got, p.Content) {
+		t.Errorf("content: %d bytes, %v", len(got), err)
+	}
+	if err := c.RemovePackage(ctx, "packed"); err != nil {
+		t.Errorf("remove: %v", err)
+	}
 }
 
 // copyOfKey is what docs/operations.md says to keep the key of addresses of

@@ -86,10 +86,10 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		Services:  g.exports(),
 		Functions: g.services.hostFunctions(),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
-		Logger:    g.log,
+		Logger:    r.outputLog(g),
 	})
 	if err != nil {
-		return nil, g.services.explain(err)
+		return nil, explain(err)
 	}
 	err = r.initialise(ctx, g, s)
 	g.services.sockets.settle(err == nil)

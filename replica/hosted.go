@@ -60,7 +60,7 @@ type hosted struct {
 type view struct {
 	entry   plugin.Entry // the newest that was looked at
 	loading bool
-	gone    bool  // its folder is, or never was
+	gone    bool  // it is, or never was there
 	err     error // why the newest could not be loaded
 }
 
@@ -85,7 +85,7 @@ func (h *hosted) show(v view, seen string) {
 func (h *hosted) isGone() bool { return h.shown().gone }
 
 // awaits says whether the plugin is still to be loaded as it looks from outside
-// now; empty is a plugin without a folder.
+// now; empty is a plugin that is not there.
 func (h *hosted) awaits(look string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -268,6 +268,9 @@ func (h *hosted) status() subjects.PluginStatus {
 		}
 		entry = current.entry
 	}
+	if status.Package = h.replica.packages.digestOf(entry); status.Package != "" {
+		status.Source = subjects.SourcePackage
+	}
 	if manifest := entry.Manifest; manifest != nil {
 		status.Name, status.Author, status.Version = cut(manifest.Name, maxText), cut(manifest.Author, maxText), cut(manifest.Version, maxText)
 		status.Description, status.Website = cut(manifest.Description, maxText), cut(manifest.Website, maxText)
@@ -276,6 +279,9 @@ func (h *hosted) status() subjects.PluginStatus {
 		for _, warning := range entry.Warnings[:min(len(entry.Warnings), maxList)] {
 			status.Warnings = append(status.Warnings, cut(warning.String(), maxText))
 		}
+	}
+	if unused := h.replica.packages.unused(h.id); unused != "" && status.Source == "" {
+		status.Warnings = append(status.Warnings, cut(unused, maxText))
 	}
 	return status
 }
@@ -292,6 +298,11 @@ func (h *hosted) announce(kind subjects.EventKind, generation string, err error)
 	if err != nil {
 		event.Error = cut(err.Error(), maxErrorText)
 	}
+	h.publish(kind, event)
+}
+
+// publish announces what a plugin does.
+func (h *hosted) publish(kind subjects.EventKind, event any) {
 	body, err := json.Marshal(event)
 	if err == nil {
 		err = h.replica.bus.Publish(subjects.Event(kind, h.id), body)

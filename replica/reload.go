@@ -40,7 +40,7 @@ func (l *reload) wait(ctx context.Context) error {
 	}
 }
 
-// askReload has the plugin loaded with what is on disk now; without always only
+// askReload has the plugin loaded with what is there now; without always only
 // if that is something else than what is served. A reload that has begun may
 // have read the disk already: whoever asks meanwhile shares the one after it.
 func (h *hosted) askReload(always bool) *reload {
@@ -80,9 +80,9 @@ func (h *hosted) reloads() {
 	}
 }
 
-// reload makes a generation of what is on disk, serves it and retires the one
-// before. If it cannot be made, the one before goes on serving. A plugin whose
-// folder is gone is unloaded.
+// reload makes a generation of what is there, serves it and retires the one
+// before. If it cannot be made, the one before goes on serving. A plugin that is
+// neither in the folder nor installed for the cluster any more is unloaded.
 func (h *hosted) reload(ctx context.Context, always bool) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -90,19 +90,27 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 		return errLeaving
 	}
 	config := h.replica.config.Load()
-	seen := plugin.LookAt(config.Plugins.Folder, h.id).Print
-	entry := plugin.Load(config.Plugins.Folder, h.id)
-	if errors.Is(entry.Err, plugin.ErrNotFound) {
+	before := h.shown()
+	at := h.replica.locate(h.id)
+	loading := func(entry plugin.Entry) {
+		during := view{entry: entry, loading: true}
+		if h.current.Load() != nil {
+			during.err = before.err // until we know better
+		}
+		h.show(during, at.Print)
+	}
+	if at.record != nil { // to fetch it may take a while
+		loading(h.replica.packages.entry(at))
+		h.replica.removals.back(ctx, h.id)
+	}
+	entry, release := h.replica.packages.open(ctx, at)
+	defer release()
+	if at.record == nil && errors.Is(entry.Err, plugin.ErrNotFound) {
 		return h.vanish(ctx)
 	}
-	before := h.shown()
-	during := view{entry: entry, loading: true}
-	if h.current.Load() != nil {
-		during.err = before.err // until we know better
-	}
-	h.show(during, seen)
+	loading(entry)
 	next, err := h.next(ctx, config, entry, always, func() bool {
-		return !always && plugin.LookAt(config.Plugins.Folder, h.id).Print != seen
+		return !always && h.replica.locate(h.id).Print != at.Print
 	})
 	switch {
 	case errors.Is(err, errMoved):
@@ -110,7 +118,7 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 		h.show(before, "") // whatever it looks like next has not been read
 		return err
 	case errors.Is(err, errUnchanged):
-		h.show(view{entry: entry}, seen)
+		h.show(view{entry: entry}, at.Print)
 		if before.err != nil {
 			h.recovered()
 		}
@@ -118,7 +126,7 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 	case err == nil:
 		err = h.serve(next)
 	}
-	h.show(view{entry: entry, err: err}, seen)
+	h.show(view{entry: entry, err: err}, at.Print)
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)
 	}
@@ -184,7 +192,7 @@ func (h *hosted) recovered() {
 	h.announce(subjects.EventLoaded, current.id, nil)
 }
 
-// vanish unloads a plugin whose folder is gone; changing is held.
+// vanish unloads a plugin that is gone; changing is held.
 func (h *hosted) vanish(ctx context.Context) error {
 	wasHere := !h.isGone()
 	h.show(view{gone: true}, "")

@@ -46,6 +46,7 @@ type Replica struct {
 	planner    *planner
 	sockets    *sockets
 	removals   *removals
+	packages   *packages
 	cache      *bus.Cache
 	artwork    *artworkProxy // nil where Navidrome makes the addresses of images
 	control    *bus.Control
@@ -104,6 +105,9 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 	}
 	if err := r.loadAll(ctx, &config); err != nil {
 		return nil, err
+	}
+	if config.Plugins.Enabled {
+		r.packages.start(ctx)
 	}
 	r.ready.Store(true)
 	r.startWatch()
@@ -169,6 +173,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.removals, err = r.startRemovals(ctx); err != nil {
 		return err
 	}
+	if r.packages, err = r.openPackages(ctx, config); err != nil {
+		return err
+	}
 	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
 		return err
 	}
@@ -196,19 +203,23 @@ func (r *Replica) busConfig(config *Config) bus.Config {
 	}
 }
 
-// loadAll loads the plugins of the folder at once; the runtime bounds how many
-// compile together. A plugin that fails is no error.
+// loadAll loads the plugins of the folder and those that are installed for the
+// cluster at once; the runtime bounds how many compile together. A plugin that fails
+// is no error.
 func (r *Replica) loadAll(ctx context.Context, config *Config) error {
 	if !config.Plugins.Enabled {
 		r.log.Warn("nothing is hosted", "reason", errPluginsOff)
 		return nil
 	}
-	entries, err := plugin.Scan(config.Plugins.Folder)
+	if err := plugin.Recover(config.Plugins.Folder); err != nil {
+		r.log.Warn("what an interrupted change of the plugins folder left cannot be put right", "error", err)
+	}
+	entries, err := r.entries(config)
 	if err != nil {
 		return err
 	}
 	if len(entries) == 0 {
-		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one", "folder", config.Plugins.Folder)
+		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one, or installed for the cluster", "folder", config.Plugins.Folder)
 	}
 	for _, entry := range entries {
 		r.hosted(entry.ID).show(view{entry: entry, loading: true}, "")
@@ -256,8 +267,8 @@ func (r *Replica) known() []*hosted {
 	return slices.SortedFunc(maps.Values(r.plugins), func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
 }
 
-// Refresh loads one plugin from disk anew, and waits for that or for ctx. Those
-// who ask while it is being loaded share one load that follows. If it cannot be
+// Refresh loads one plugin anew, from disk or from what is installed for the cluster
+// now, and waits for that or for ctx. Those who ask while it is being loaded share one load that follows. If it cannot be
 // loaded, the generation that served goes on serving; if it is gone, so is the
 // plugin, with plugin.ErrNotFound where it was never here.
 func (r *Replica) Refresh(ctx context.Context, id string) error {
@@ -265,10 +276,13 @@ func (r *Replica) Refresh(ctx context.Context, id string) error {
 	if !config.Plugins.Enabled {
 		return errPluginsOff
 	}
+	r.packages.reread(ctx, id)
 	h := r.find(id)
 	if h == nil {
-		if err := plugin.Load(config.Plugins.Folder, id).Err; errors.Is(err, plugin.ErrNotFound) || errors.Is(err, plugin.ErrBadID) {
-			return err
+		if r.locate(id).record == nil {
+			if err := plugin.Load(config.Plugins.Folder, id).Err; errors.Is(err, plugin.ErrNotFound) || errors.Is(err, plugin.ErrBadID) {
+				return err
+			}
 		}
 		h = r.hosted(id)
 	}
@@ -350,6 +364,7 @@ func (r *Replica) drain(ctx context.Context) error {
 	if r.cache != nil {
 		r.cache.Stop()
 	}
+	r.packages.stop()
 	r.removals.stop()
 	r.planner.stop()
 	r.sockets.stop()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 
 	"github.com/pluginhost/pluginhost/api/host"
 	apiartwork "github.com/pluginhost/pluginhost/api/host/artwork"
@@ -15,7 +14,6 @@ import (
 	apischeduler "github.com/pluginhost/pluginhost/api/host/scheduler"
 	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	apiwebsocket "github.com/pluginhost/pluginhost/api/host/websocket"
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
@@ -24,6 +22,7 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -34,7 +33,6 @@ type services struct {
 	functions []host.Function
 	closers   []io.Closer
 	sockets   *pluginSockets // nil without WebSockets
-	missing   []string       // granted, but not offered by this version
 }
 
 // grant makes the services that a manifest asks for.
@@ -50,12 +48,7 @@ func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 		"websocket":   g.webSocket,
 	}
 	for _, permission := range entry.Manifest.Permissions.Granted() {
-		offer, offered := offers[permission]
-		if !offered {
-			g.missing = append(g.missing, permission)
-			continue
-		}
-		functions, err := offer()
+		functions, err := offers[permission]()
 		if err != nil {
 			return services{}, errors.Join(fmt.Errorf("permission %s: %w", permission, err), g.close())
 		}
@@ -212,19 +205,10 @@ func (s services) hostFunctions() []wasmrt.HostFunction {
 }
 
 // explain says what to do about an import that the guest is not offered.
-func (s services) explain(err error) error {
+func explain(err error) error {
 	var missing *wasmrt.MissingImportError
 	if !errors.As(err, &missing) || missing.Module != host.Module {
 		return err
 	}
-	for _, service := range schema.HostServices() {
-		if !slices.Contains(service.Functions, missing.Name) {
-			continue
-		}
-		if slices.Contains(s.missing, service.Permission) {
-			return fmt.Errorf("%w: this version of pluginhost does not offer the host service %q", err, service.Permission)
-		}
-		return fmt.Errorf("%w: add %q to the permissions in manifest.json, or do not call that service", err, service.Permission)
-	}
-	return fmt.Errorf("%w: no host service has this function", err)
+	return fmt.Errorf("%w: %s", err, inspect.Ungranted(missing.Name))
 }

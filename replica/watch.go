@@ -65,7 +65,7 @@ func (w *folderWatch) Settled(id string) { w.replica.hosted(id).askReload(false)
 
 // changed returns the plugins that look different from what was read last.
 func (r *Replica) changed() (map[string]string, error) {
-	sightings, err := plugin.Look(r.config.Load().Plugins.Folder)
+	sightings, err := r.sightings()
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,8 @@ func (r *Replica) changed() (map[string]string, error) {
 	return changed, nil
 }
 
-// Rescan loads what has changed in the plugins folder since it was read last,
+// Rescan loads what has changed in the plugins folder, and of what is installed for
+// the cluster, since it was read last,
 // without waiting for files that are being written. It waits for the plugins or
 // for ctx; its error says which could not be loaded.
 func (r *Replica) Rescan(ctx context.Context) error {

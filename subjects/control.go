@@ -44,6 +44,10 @@ type PluginStatus struct {
 	Isolation  string `json:"isolation,omitempty"`
 	// IsolationReason says why it is not the isolation that was asked for.
 	IsolationReason string `json:"isolation_reason,omitempty"`
+	// Source is where it comes from: SourcePackage, or empty for the plugins folder.
+	// Package is the digest of the package.
+	Source  string `json:"source,omitempty"`
+	Package string `json:"package,omitempty"`
 	// Symlink tells a plugin under development.
 	Symlink bool       `json:"symlink,omitempty"`
 	Calls   *CallStats `json:"calls,omitempty"`
@@ -112,7 +116,7 @@ type Outcome string
 const (
 	OutcomeLoaded   Outcome = "loaded"   // a new generation serves
 	OutcomeFailed   Outcome = "failed"   // it could not be made; a former one still serves
-	OutcomeUnloaded Outcome = "unloaded" // the plugin's folder is gone, and so is the plugin
+	OutcomeUnloaded Outcome = "unloaded" // the plugin's folder or package is gone, and so is the plugin
 	OutcomeUnknown  Outcome = "unknown"  // the replica has and had no such plugin
 )
 
@@ -129,6 +133,18 @@ type PluginEvent struct {
 	Time       time.Time `json:"time"`
 	Generation string    `json:"generation,omitempty"`
 	Error      string    `json:"error,omitempty"`
+}
+
+// OutputEvent is published for each line that a plugin under development writes: one
+// whose entry in the plugins folder is a symlink.
+type OutputEvent struct {
+	V       int       `json:"v"`
+	Replica string    `json:"replica"`
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	// Stream is stdout or stderr.
+	Stream string `json:"stream"`
+	Text   string `json:"text"`
 }
 
 // LeaderEvent is published when a replica gains or loses the lead.

@@ -59,6 +59,8 @@ const (
 	EventLoaded   EventKind = "loaded"
 	EventFailed   EventKind = "failed"
 	EventUnloaded EventKind = "unloaded"
+	// EventOutput is a line that a plugin under development has written.
+	EventOutput EventKind = "output"
 	// Of a replica.
 	EventLeaderGained EventKind = "leader_gained"
 	EventLeaderLost   EventKind = "leader_lost"

@@ -1,0 +1,159 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/internal/packagestore"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// Packages are the packages of plugins that are installed for the whole cluster. It is
+// safe for concurrent use.
+type Packages struct {
+	bus     *Bus
+	records records
+	changed func(id string)
+	unhear  func()
+
+	mu    sync.Mutex
+	known map[string]knownPackage // by key
+}
+
+// knownPackage is a record as it was seen last.
+type knownPackage struct {
+	subjects.PackageRecord
+	revision uint64 // 0 where the record is lost
+}
+
+// OpenPackages begins to follow the packages, and makes their object store if it is
+// missing. changed is called for each plugin whose record is there or changes; it must
+// neither block nor ask Packages. The caller stops it.
+func (b *Bus) OpenPackages(ctx context.Context, changed func(id string)) (*Packages, error) {
+	state, err := b.followState(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &Packages{bus: b, changed: changed, known: make(map[string]knownPackage)}
+	if p.records, err = b.records(ctx, stateBucket); err != nil {
+		return nil, err
+	}
+	if err := b.ensurePackageStore(ctx); err != nil {
+		return nil, err
+	}
+	p.unhear = state.listen(subjects.PackageKeys, p.note)
+	return p, nil
+}
+
+// ensurePackageStore makes the object store of packages if it is missing.
+func (b *Bus) ensurePackageStore(ctx context.Context) error {
+	_, err := b.js.Stream(ctx, subjects.PackageStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateStream(ctx, packagestore.Config(b.copies(), b.storage()))
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica has made it
+		return fmt.Errorf("object store %s: %w", subjects.PackageStore, err)
+	}
+	return nil
+}
+
+// Stop stops following.
+func (p *Packages) Stop() { p.unhear() }
+
+// note takes up what the follower tells. A record that is gone was lost, as with
+// servers that keep all in memory: who removes a package leaves a record of that. The
+// plugin goes on here, and whatever record comes next is newer.
+func (p *Packages) note(c change) {
+	if !c.gone {
+		p.learn(c.key, c.revision, c.value)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, known := p.known[c.key]
+	if !known || c.revision != 0 && c.revision < last.revision {
+		return
+	}
+	if last.revision = 0; !last.Removed {
+		p.bus.config.Logger.Warn("the record of a package is lost: the plugin goes on until this replica ends, install it again",
+			"plugin", last.ID, "version", last.Version)
+	}
+	p.known[c.key] = last
+}
+
+// learn takes up a record, unless a newer one is known. One that cannot be read
+// changes nothing.
+func (p *Packages) learn(key string, revision uint64, body []byte) {
+	record, err := subjects.ParsePackageRecord(key, body)
+	if err != nil {
+		p.bus.config.Logger.Warn("the record of a package cannot be read: it changes nothing", "error", err)
+		return
+	}
+	p.mu.Lock()
+	if last, known := p.known[key]; known && last.revision >= revision {
+		p.mu.Unlock()
+		return
+	}
+	p.known[key] = knownPackage{record, revision}
+	p.mu.Unlock()
+	p.changed(record.ID)
+}
+
+// Of returns the record of the package that the cluster has for a plugin. ok is false
+// where there is none, or it was removed.
+func (p *Packages) Of(id string) (record subjects.PackageRecord, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, ok := p.known[subjects.PackageKey(id)]
+	return known.PackageRecord, ok && !known.Removed
+}
+
+// Installed returns the records of all packages that the cluster has, in the order of
+// their keys.
+func (p *Packages) Installed() []subjects.PackageRecord {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []subjects.PackageRecord
+	for _, key := range slices.Sorted(maps.Keys(p.known)) {
+		if known := p.known[key]; !known.Removed {
+			all = append(all, known.PackageRecord)
+		}
+	}
+	return all
+}
+
+// Reread takes up the record of a plugin as it is now, which the follower may be about
+// to tell. It also makes the object store, where that was lost.
+func (p *Packages) Reread(ctx context.Context, id string) error {
+	if len(id) > subjects.MaxID {
+		return nil // there can be none
+	}
+	key := subjects.PackageKey(id)
+	var body json.RawMessage
+	revision, err := p.records.get(ctx, key, &body)
+	switch {
+	case err == nil, isUnreadable(err):
+		p.learn(key, revision, body)
+	case !errors.Is(err, errNoRecord):
+		return fmt.Errorf("record %s: %w", key, err)
+	}
+	return p.bus.ensurePackageStore(ctx)
+}
+
+// Fetch returns the content of a package from the object store, once its digest is
+// right. [subjects.ErrPackageDamaged] is that it is not, or that the package is not
+// there, [subjects.ErrNoPackageStore] that nothing is.
+func (p *Packages) Fetch(ctx context.Context, record subjects.PackageRecord) ([]byte, error) {
+	store, err := packagestore.Open(ctx, p.bus.js)
+	if err != nil {
+		return nil, err
+	}
+	return store.Read(ctx, record.Digest, record.Size)
+}
