@@ -37,7 +37,7 @@ func (s *Service) send(ctx context.Context, method string, request *api.HttpRequ
 		return &api.HttpResponse{Error: err.Error()}
 	}
 	hops := redirects{service: s}
-	client := nethttp.Client{Transport: s.transport, CheckRedirect: hops.check}
+	client := nethttp.Client{Transport: s.exchanger, CheckRedirect: hops.check}
 	incoming, err := client.Do(outgoing)
 	if err != nil {
 		if egress.Refusal(err) != nil {

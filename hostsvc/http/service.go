@@ -48,6 +48,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Resolver looks up host names. Defaults to net.DefaultResolver.
 	Resolver netguard.Resolver
+	// Transport makes the exchanges in the place of the network, for tests of plugins.
+	// URLs and methods are checked all the same; nothing is looked up or dialled. The
+	// caller closes it. Defaults to connections of the service's own.
+	Transport nethttp.RoundTripper
 }
 
 // Service makes the HTTP requests of one plugin. Its methods report every failure in
@@ -57,7 +61,8 @@ type Service struct {
 	config    Config
 	gate      *egress.Gate
 	transport *nethttp.Transport
-	slots     chan struct{} // one for each connection
+	exchanger nethttp.RoundTripper // transport, unless the configuration has another
+	slots     chan struct{}        // one for each connection
 
 	running context.Context // ends with Close
 	stop    context.CancelFunc
@@ -91,6 +96,10 @@ func New(config Config) (*Service, error) {
 		stop:    stop,
 	}
 	s.transport = s.newTransport()
+	s.exchanger = s.transport
+	if config.Transport != nil {
+		s.exchanger = config.Transport
+	}
 	return s, nil
 }
 

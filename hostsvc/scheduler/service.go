@@ -52,6 +52,8 @@ type Config struct {
 	// Logger gets a warning for each schedule that was refused. Defaults to
 	// slog.Default().
 	Logger *slog.Logger
+	// Now is the clock of schedules and of TimeNow. Defaults to time.Now.
+	Now func() time.Time
 }
 
 // Service plans the callbacks of one plugin. The response to a new schedule has no
@@ -70,6 +72,9 @@ func New(config Config) (*Service, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	zone, err := LoadZone(config.Zone)
 	if err != nil {
 		return nil, err
@@ -79,7 +84,7 @@ func New(config Config) (*Service, error) {
 
 // ScheduleOneTime plans one callback; a delay of 0 or less is at once.
 func (s *Service) ScheduleOneTime(ctx context.Context, r *api.ScheduleOneTimeRequest) (*api.ScheduleResponse, error) {
-	now := time.Now()
+	now := s.config.Now()
 	return s.set(ctx, "one-time", Schedule{
 		ID:      r.GetScheduleId(),
 		Created: now,
@@ -96,7 +101,7 @@ func (s *Service) ScheduleRecurring(ctx context.Context, r *api.ScheduleRecurrin
 	}
 	return s.set(ctx, "recurring", Schedule{
 		ID:         r.GetScheduleId(),
-		Created:    time.Now(),
+		Created:    s.config.Now(),
 		Expression: r.GetCronExpression(),
 		Zone:       s.config.Zone,
 		Payload:    r.GetPayload(),
@@ -153,7 +158,7 @@ func (s *Service) CancelSchedule(ctx context.Context, r *api.CancelRequest) (*ap
 
 // TimeNow is the time of the host, in its time zone. Its Go error is always nil.
 func (s *Service) TimeNow(context.Context, *api.TimeNowRequest) (*api.TimeNowResponse, error) {
-	now := time.Now().In(s.zone)
+	now := s.config.Now().In(s.zone)
 	return &api.TimeNowResponse{
 		Rfc3339Nano:   now.Format(time.RFC3339Nano),
 		UnixMilli:     now.UnixMilli(),

@@ -50,6 +50,14 @@ func (s *Service) dial(ctx context.Context, target *url.URL, header http.Header)
 	dialer.NetDialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return line.openTLS(ctx, network, address, s.gate.Guard.DialContext, s.dialer.TLSClientConfig)
 	}
+	if s.config.Dial != nil {
+		dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return line.open(ctx, network, address, func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return s.config.Dial(ctx, target)
+			})
+		}
+		dialer.NetDialTLSContext = dialer.NetDialContext
+	}
 	// The library ends by the deadline of ctx alone.
 	release := context.AfterFunc(ctx, line.abort)
 	ws, response, err := dialer.DialContext(ctx, target.String(), header)

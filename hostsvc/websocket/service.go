@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"time"
 
@@ -54,6 +55,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Resolver looks up host names. Defaults to net.DefaultResolver.
 	Resolver netguard.Resolver
+	// Dial makes the connection to a server in the place of the network, for tests of
+	// plugins; over it goes what would go over TLS where there is any. URLs are checked
+	// all the same; nothing is looked up. Defaults to the network.
+	Dial func(ctx context.Context, target *url.URL) (net.Conn, error)
 }
 
 // Service opens and uses the WebSocket connections of one plugin. Its methods report
