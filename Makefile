@@ -2,11 +2,12 @@
 # make test   all tests, with the race detector
 GO ?= go
 TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
-EXAMPLES = $(notdir $(patsubst %/manifest.json,%,$(wildcard examples/*/manifest.json)))
+# Those in Go: examples/lastfm is built with npm, see its README.
+EXAMPLES = $(notdir $(patsubst %/main.go,%,$(wildcard examples/*/main.go)))
 
 .PHONY: run examples build test lint generate bench soak chaos clean
 
-run: build examples
+run: examples
 	@echo
 	@echo "In another shell, once a line says msg=ready:"
 	@echo
@@ -20,19 +21,17 @@ run: build examples
 build:
 	$(GO) build -o bin/pluginhost ./cmd/pluginhost
 
-PLUGINS = $(EXAMPLES:%=dist/plugins/%/plugin.wasm)
-
-examples: $(PLUGINS)
-
-# Always: the go command knows what is current.
-.PHONY: $(PLUGINS)
-$(PLUGINS): dist/plugins/%/plugin.wasm:
-	@mkdir -p $(@D)
-	cp examples/$*/manifest.json $(@D)/
-	GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -o $@ ./examples/$*
+# Each as its author would, and under the name of its folder.
+.PHONY: $(EXAMPLES:%=example-%)
+examples: $(EXAMPLES:%=example-%)
+$(EXAMPLES:%=example-%): example-%: build
+	@mkdir -p dist
+	bin/pluginhost plugin build examples/$* --output dist/$*.ndp
+	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
+	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes
 
 test:
-	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the test of a client that is not Go is skipped"
+	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the tests of a client and of a plugin that are not Go are skipped"
 	$(GO) test -race -timeout 15m ./...
 
 lint:

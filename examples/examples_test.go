@@ -3,13 +3,15 @@
 package examples_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/internal/author"
 	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
 // each runs check for every example.
@@ -40,7 +42,21 @@ func TestManifestsHaveNoWarnings(t *testing.T) {
 
 func TestExamplesBuildAsPlugins(t *testing.T) {
 	each(t, func(t *testing.T, dir string) {
-		guests.Compile(t, dir)
+		if _, err := os.Stat(filepath.Join(dir, "main.go")); errors.Is(err, os.ErrNotExist) {
+			t.Skip("not in Go: has a test of its own")
+		}
+		var said strings.Builder
+		built, err := author.Build(t.Context(), dir, &said)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &said)
+		}
+		// It posts to whatever address its user has.
+		wide := map[string]string{"webhook": "permission http: http*://* is every server on the internet"}
+		for _, warning := range built.Warnings {
+			if warning != wide[dir] {
+				t.Error("warning:", warning)
+			}
+		}
 	})
 }
 

@@ -18,9 +18,20 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-// addExample puts an example into a plugins folder, with a manifest that may
-// reach the upstream of the test, and WebSocket servers.
+// addExample puts an example into a plugins folder, with the manifest of
+// reaching.
 func addExample(t *testing.T, folder, id string, upstream *httptest.Server) {
+	t.Helper()
+	wasm, err := os.ReadFile(guests.Compile(t, filepath.Join(guests.Root(), "examples", id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testenv.AddPlugin(t, folder, id, reaching(t, id, upstream), wasm)
+}
+
+// reaching is the manifest of an example, changed so that it may reach the
+// upstream of the test, and WebSocket servers.
+func reaching(t *testing.T, id string, upstream *httptest.Server) []byte {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(guests.Root(), "examples", id, "manifest.json"))
 	if err != nil {
@@ -41,11 +52,7 @@ func addExample(t *testing.T, folder, id string, upstream *httptest.Server) {
 	if content, err = json.Marshal(manifest); err != nil {
 		t.Fatal(err)
 	}
-	wasm, err := os.ReadFile(guests.Compile(t, filepath.Join(guests.Root(), "examples", id)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	testenv.AddPlugin(t, folder, id, content, wasm)
+	return content
 }
 
 // hosted runs an example on a replica.
