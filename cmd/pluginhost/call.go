@@ -29,8 +29,9 @@ The request is JSON; "-" reads it from standard input and nothing is {}. A
 failed call prints its code, name and text, and exits with 1.`,
 		Example: `  pluginhost call wikipedia get_artist_biography '{"name":"Nina Simone"}'
   pluginhost call webhook is_authorized '{"userId":"1","username":"joe"}'`,
-		Args: usageArgs(cobra.RangeArgs(2, 3)),
-		RunE: call,
+		Args:              usageArgs(cobra.RangeArgs(2, 3)),
+		ValidArgsFunction: completePlugin(completeMethods),
+		RunE:              call,
 	}
 	addClientFlags(cmd.Flags())
 	addTimeoutFlag(cmd.Flags())

@@ -14,7 +14,7 @@ import (
 
 // connect loads the configuration of a client command and connects to NATS. The
 // caller closes the connection.
-func connect(cmd *cobra.Command) (*client.Client, *nats.Conn, clientConfig, error) {
+func connect(cmd *cobra.Command, more ...nats.Option) (*client.Client, *nats.Conn, clientConfig, error) {
 	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
 	if err != nil {
 		return nil, nil, config, err
@@ -29,7 +29,7 @@ func connect(cmd *cobra.Command) (*client.Client, *nats.Conn, clientConfig, erro
 	if config.TLS.Cert != "" {
 		dial = append(dial, nats.ClientCert(config.TLS.Cert, config.TLS.Key))
 	}
-	conn, err := nats.Connect(config.NATSURL, dial...)
+	conn, err := nats.Connect(config.NATSURL, append(dial, more...)...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, nil, config, fmt.Errorf("no NATS server at %s: start pluginhost serve, or name another with --nats", subjects.WithoutUser(config.NATSURL))

@@ -1,53 +1,127 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
 func newPluginInfoCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "info ID",
-		Short: "Show one plugin on all replicas",
-		Args:  usageArgs(cobra.ExactArgs(1)),
-		RunE:  pluginInfo,
+		Use:   "info ID | FILE" + plugin.PackageExt,
+		Short: "Show a plugin or a package",
+		Long: `Show a plugin: what the plugins folder of this machine has, and how it is on all replicas;
+or a package that is not installed.`,
+		Example: `  pluginhost plugin info wikipedia
+  pluginhost plugin info wikipedia.ndp`,
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completePluginOrPackage,
+		RunE:              pluginInfo,
 	}
 	addClientFlags(cmd.Flags())
+	addFolderFlags(cmd.Flags())
 	return cmd
 }
 
 // infoDocument is what --json prints.
 type infoDocument struct {
-	V        int                   `json:"v"`
-	ID       string                `json:"id"`
+	V  int    `json:"v"`
+	ID string `json:"id"`
+	// Local is what the files say, nil where there are none here.
+	Local    *description          `json:"local,omitempty"`
 	Replicas []subjects.PluginInfo `json:"replicas"`
+	// Unreachable is why no replica was asked.
+	Unreachable string `json:"unreachable,omitempty"`
 }
 
 func pluginInfo(cmd *cobra.Command, args []string) error {
-	caller, conn, config, err := connect(cmd)
+	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
 	if err != nil {
 		return err
+	}
+	if filepath.Ext(args[0]) == plugin.PackageExt {
+		return packageInfo(cmd, config, args[0])
+	}
+	document := infoDocument{V: subjects.Version, ID: args[0], Replicas: []subjects.PluginInfo{}}
+	entry := plugin.Load(config.PluginsFolder, args[0])
+	if entry.Err == nil || !errors.Is(entry.Err, plugin.ErrNotFound) && !errors.Is(entry.Err, plugin.ErrBadID) {
+		document.Local = describeEntry(entry, filepath.Join(config.PluginsFolder, args[0]))
+	}
+	best, known, err := document.ask(cmd)
+	switch {
+	case cmd.Context().Err() != nil:
+		return cmd.Context().Err()
+	case !known && document.Local == nil && err != nil:
+		return errors.Join(entry.Err, err)
+	case !known && document.Local == nil:
+		return unknownPlugin(args[0])
+	case config.JSON:
+		return printJSON(cmd.OutOrStdout(), document)
+	}
+	return document.print(cmd.OutOrStdout(), best, known)
+}
+
+// ask has the replicas tell about the plugin.
+func (d *infoDocument) ask(cmd *cobra.Command) (best subjects.PluginStatus, known bool, err error) {
+	caller, conn, _, err := connect(cmd)
+	if err != nil {
+		d.Unreachable = err.Error()
+		return best, false, err
 	}
 	defer conn.Close()
-	infos, err := caller.Info(cmd.Context(), args[0])
+	infos, err := caller.Info(cmd.Context(), d.ID)
+	if err != nil {
+		d.Unreachable = err.Error()
+		return best, false, err
+	}
+	d.Replicas = infos
+	best, known = bestOf(infos)
+	return best, known, nil
+}
+
+func (d *infoDocument) print(out io.Writer, best subjects.PluginStatus, known bool) error {
+	local := d.Local
+	if local == nil {
+		local = describeStatus(best)
+	}
+	if err := local.print(out); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(out); err != nil {
+		return err
+	}
+	switch {
+	case d.Unreachable != "":
+		_, err := fmt.Fprintf(out, "No host was asked: %s\n", d.Unreachable)
+		return err
+	case !known:
+		_, err := fmt.Fprintln(out, "No replica has it: their plugins folder is another one")
+		return err
+	}
+	return printReplicas(out, best.ID, d.Replicas)
+}
+
+// packageInfo shows a package.
+func packageInfo(cmd *cobra.Command, config clientConfig, path string) error {
+	p, err := openPackage(cmd, path)
 	if err != nil {
 		return err
 	}
-	plugin, known := bestOf(infos)
-	if !known {
-		return unknownPlugin(args[0])
-	}
+	local := describePackage(p)
 	if config.JSON {
-		return printJSON(cmd.OutOrStdout(), infoDocument{V: subjects.Version, ID: args[0], Replicas: infos})
+		return printJSON(cmd.OutOrStdout(), infoDocument{V: subjects.Version, ID: p.id, Local: local, Replicas: []subjects.PluginInfo{}})
 	}
-	return printInfo(cmd.OutOrStdout(), plugin, infos)
+	return local.print(cmd.OutOrStdout())
 }
 
 // bestOf is what is told of the plugin as a whole: by a replica that serves it,
@@ -61,28 +135,8 @@ func bestOf(infos []subjects.PluginInfo) (best subjects.PluginStatus, known bool
 	return best, known
 }
 
-func printInfo(out io.Writer, p subjects.PluginStatus, infos []subjects.PluginInfo) error {
-	facts := newTable(out, "ID", p.ID)
-	list := func(texts []string) string { return dash(strings.Join(texts, ", ")) }
-	for _, fact := range [][2]string{
-		{"NAME", dash(p.Name)},
-		{"AUTHOR", dash(p.Author)},
-		{"VERSION", dash(p.Version)},
-		{"DESCRIPTION", dash(p.Description)},
-		{"WEBSITE", dash(p.Website)},
-		{"CAPABILITIES", list(p.Capabilities)},
-		{"PERMISSIONS", list(p.Permissions)},
-		{"ISOLATION", isolation(p)},
-	} {
-		facts.row(fact[0], fact[1])
-	}
-	for _, warning := range p.Warnings {
-		facts.row("WARNING", warning)
-	}
-	facts.gap()
-	if err := facts.flush(); err != nil {
-		return err
-	}
+// printReplicas shows how the plugin is on each replica.
+func printReplicas(out io.Writer, id string, infos []subjects.PluginInfo) error {
 	table := newTable(out, "REPLICA", "STATE", "VERSION", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING", "IDLE")
 	for _, info := range infos {
 		if info.Plugin == nil {
@@ -106,19 +160,11 @@ func printInfo(out io.Writer, p subjects.PluginStatus, infos []subjects.PluginIn
 		if info.Plugin == nil || info.Plugin.Error == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, info.Replica, reason(*info.Plugin, info.Plugin.Error)); err != nil {
+		if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", id, info.Replica, reason(*info.Plugin, info.Plugin.Error)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// isolation tells also why it is not another.
-func isolation(p subjects.PluginStatus) string {
-	if p.IsolationReason == "" {
-		return dash(p.Isolation)
-	}
-	return dash(p.Isolation) + ": " + p.IsolationReason
 }
 
 // reason is an error of a plugin, with what it means for its callers.

@@ -1,25 +1,34 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
 func newPluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "Look at plugins, load them anew, remove them",
+		Short: "Write, install and look after plugins",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE:  help,
 	}
-	cmd.AddCommand(newPluginListCommand(), newPluginInfoCommand(), newPluginRefreshCommand(), newPluginRemoveCommand())
+	cmd.PersistentFlags().BoolP("yes", "y", false, "answer every question with yes")
+	cmd.AddCommand(
+		newPluginListCommand(), newPluginInfoCommand(), newPluginInstallCommand(), newPluginUpdateCommand(),
+		newPluginRemoveCommand(), newPluginRefreshCommand(), newPluginDevCommand(), newPluginNewCommand(), newPluginBuildCommand(),
+	)
 	return cmd
 }
 
@@ -27,10 +36,16 @@ func newPluginListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the plugins of all replicas",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  pluginList,
+		Long: `List the plugins of all replicas, and how each replica is with them.
+
+Where no replica runs it lists the plugins folder of this machine.`,
+		Example: `  pluginhost plugin list
+  pluginhost plugin list --json`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: pluginList,
 	}
 	addClientFlags(cmd.Flags())
+	addFolderFlags(cmd.Flags())
 	return cmd
 }
 
@@ -38,6 +53,8 @@ func newPluginListCommand() *cobra.Command {
 type pluginListDocument struct {
 	V       int            `json:"v"`
 	Plugins []listedPlugin `json:"plugins"`
+	// Unreachable is why no replica was asked; then the plugins are those of the folder.
+	Unreachable string `json:"unreachable,omitempty"`
 }
 
 // listedPlugin is a plugin with its state on each replica.
@@ -50,29 +67,78 @@ type listedPlugin struct {
 }
 
 func pluginList(cmd *cobra.Command, _ []string) error {
-	caller, conn, config, err := connect(cmd)
+	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	plugins, err := listPlugins(cmd, caller)
+	document := pluginListDocument{V: subjects.Version}
+	document.Plugins, err = hostedPlugins(cmd)
 	if err != nil {
-		return err
+		if cmd.Context().Err() != nil {
+			return err
+		}
+		document.Unreachable = err.Error()
+		if document.Plugins, err = folderPlugins(config.PluginsFolder); err != nil {
+			return err
+		}
 	}
 	if config.JSON {
-		return printJSON(cmd.OutOrStdout(), pluginListDocument{V: subjects.Version, Plugins: plugins})
+		return printJSON(cmd.OutOrStdout(), document)
 	}
-	table := newTable(cmd.OutOrStdout(), "ID", "NAME", "AUTHOR", "VERSION", "CAPABILITIES", "DESCRIPTION", "STATE", "GENERATION")
+	if document.Unreachable != "" {
+		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "No host was asked: %s\nThis is %s:\n", document.Unreachable, config.PluginsFolder); err != nil {
+			return err
+		}
+	}
+	return document.print(cmd.OutOrStdout())
+}
+
+// hostedPlugins are the plugins of the running replicas.
+func hostedPlugins(cmd *cobra.Command) ([]listedPlugin, error) {
+	caller, conn, _, err := connect(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return listPlugins(cmd, caller)
+}
+
+// folderPlugins are the plugins of a folder, in no state.
+func folderPlugins(dir string) ([]listedPlugin, error) {
+	entries, err := plugin.Scan(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []listedPlugin{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	plugins := []listedPlugin{}
+	for _, entry := range entries {
+		status := subjects.PluginStatus{ID: entry.ID, Symlink: entry.Symlink}
+		if m := entry.Manifest; m != nil {
+			status.Name, status.Author, status.Version, status.Description, status.Website = m.Name, m.Author, m.Version, m.Description, m.Website
+			status.Capabilities, status.Permissions = m.Capabilities, m.Permissions.Granted()
+		} else {
+			status.Error = entry.Err.Error()
+		}
+		plugins = append(plugins, listedPlugin{PluginStatus: status})
+	}
+	return plugins, nil
+}
+
+func (d pluginListDocument) print(out io.Writer) error {
+	plugins := d.Plugins
+	table := newTable(out, "ID", "NAME", "AUTHOR", "VERSION", "CAPABILITIES", "DESCRIPTION", "STATE", "GENERATION")
 	for _, p := range plugins {
 		if p.Name == "" && p.Error != "" {
-			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, p.states(), dash(p.generations()))
+			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, dash(p.states()), dash(p.generations()))
 			continue
 		}
 		name := p.Name
 		if p.Symlink {
 			name += " (dev)"
 		}
-		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), p.states(), dash(p.generations()))
+		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), dash(p.states()), dash(p.generations()))
 	}
 	if err := table.flush(); err != nil {
 		return err
@@ -83,7 +149,7 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 		}
 		for _, replica := range slices.Sorted(maps.Keys(p.Errors)) {
 			status := subjects.PluginStatus{State: p.Replicas[replica], Generation: p.Generations[replica]}
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s on %s: %s\n", p.ID, replica, reason(status, p.Errors[replica])); err != nil {
+			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, replica, reason(status, p.Errors[replica])); err != nil {
 				return err
 			}
 		}

@@ -66,3 +66,30 @@ func TestShellCallOfTheReadme(t *testing.T) {
 		t.Errorf("the README says %s, the call says %+v", want, got)
 	}
 }
+
+func TestFourCommandsOfTheReadme(t *testing.T) {
+	folder := t.TempDir()
+	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
+	t.Chdir(guests.Root())
+	const after = "## Write a plugin"
+	hello := filepath.Join(t.TempDir(), "hello")
+	var got result
+	for line := range strings.Lines(block(t, after, "sh")) {
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.NewReplacer("../hello", hello, "dist/plugins", folder).Replace(line)
+		command, request, _ := strings.Cut(line, "'")
+		args := strings.Fields(command)[1:]
+		if request, _, quoted := strings.Cut(request, "'"); quoted {
+			args = append(args, request)
+		}
+		if args[0] == "call" || args[1] == "install" {
+			args = append(args, "--nats", replica.NATS)
+		}
+		if got = pluginhost(t.Context(), "", args...); got.code != exitDone {
+			t.Fatalf("%v: %+v", args, got)
+		}
+	}
+	if want := block(t, after, "json"); got.out != want {
+		t.Errorf("the README says %s, the call says %+v", want, got)
+	}
+}

@@ -29,8 +29,9 @@ A plugin that cannot be loaded goes on as it was, and one whose folder is gone i
 unloaded. Exits with 1 if a replica could not load a plugin, or did not say so.`,
 		Example: `  pluginhost plugin refresh wikipedia
   pluginhost plugin refresh --all`,
-		Args: usageArgs(cobra.ArbitraryArgs),
-		RunE: pluginRefresh,
+		Args:              usageArgs(cobra.ArbitraryArgs),
+		ValidArgsFunction: completePlugins,
+		RunE:              pluginRefresh,
 	}
 	addClientFlags(cmd.Flags())
 	cmd.Flags().Bool("all", false, "every plugin that a replica has")

@@ -5,34 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// tellTimeout bounds how long replicas are waited for that share the folder.
-const tellTimeout = 30 * time.Second
-
 func newPluginRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove ID",
-		Short: "Take a plugin out of the plugins folder",
-		Long: `Take a plugin out of the plugins folder of this machine.
+		Short: "Remove a plugin",
+		Long: `Remove a plugin from the plugins folder of this machine or, with --cluster, one that was
+installed for the cluster.
 
-Running replicas that have it from this folder unload it and finish its calls. Of a
+Running replicas that have it from there unload it and finish its calls. Of a
 symlink only the link goes. Its schedules go once no running replica has the plugin
 any more. What the plugin has cached stays until its time is over, in case the plugin
 comes back; --purge drops cache and schedules at once, for all replicas.`,
 		Example: `  pluginhost plugin remove wikipedia
-  pluginhost plugin remove wikipedia --purge`,
-		Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: pluginRemove,
+  pluginhost plugin remove wikipedia --purge
+  pluginhost plugin remove wikipedia --cluster`,
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completePlugin(nil),
+		RunE:              pluginRemove,
 	}
 	addClientFlags(cmd.Flags())
 	addFolderFlags(cmd.Flags())
+	addClusterFlag(cmd)
 	cmd.Flags().Bool("purge", false, "drop what the plugin has cached and scheduled, too; also of a plugin that is gone already")
 	return cmd
 }
@@ -41,13 +42,11 @@ comes back; --purge drops cache and schedules at once, for all replicas.`,
 type removeDocument struct {
 	V       int    `json:"v"`
 	ID      string `json:"id"`
-	Removed bool   `json:"removed"` // it was in the folder
+	Removed bool   `json:"removed"` // it was there
+	Cluster bool   `json:"cluster,omitempty"`
 	Symlink bool   `json:"symlink,omitempty"`
 	Purged  bool   `json:"purged,omitempty"`
-	// Replicas are the running ones that were told; Unreachable is why none could
-	// be.
-	Replicas    []subjects.Refreshed `json:"replicas"`
-	Unreachable string               `json:"unreachable,omitempty"`
+	told
 }
 
 func pluginRemove(cmd *cobra.Command, args []string) error {
@@ -56,22 +55,38 @@ func pluginRemove(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	purge, _ := cmd.Flags().GetBool("purge")
-	done := removeDocument{V: subjects.Version, ID: args[0], Replicas: []subjects.Refreshed{}}
-	done.Symlink, err = plugin.Remove(config.PluginsFolder, done.ID)
-	left := errors.Is(err, plugin.ErrLeftBehind)
-	done.Removed = err == nil || left
-	if !done.Removed && (!purge || !errors.Is(err, plugin.ErrNotFound)) {
+	done := removeDocument{V: subjects.Version, ID: args[0]}
+	done.Cluster, _ = cmd.Flags().GetBool("cluster")
+	from, err := openPlace(cmd, config)
+	if err != nil {
 		return err
 	}
-	told := done.tell(cmd, purge)
-	if left {
-		told = errors.Join(err, told)
+	defer from.close()
+	done.Symlink, err = from.remove(cmd.Context(), done.ID)
+	left := errors.Is(err, plugin.ErrLeftBehind)
+	done.Removed = err == nil || left
+	if gone := errors.Is(err, plugin.ErrNotFound) || errors.Is(err, subjects.ErrNotInstalled); !done.Removed && (!purge || !gone) {
+		return err
 	}
-	if told != nil {
-		if done.Removed {
-			return fmt.Errorf("the plugin is removed, but %w", told)
-		}
-		return told
+	caller, conn, _, unreachable := connect(cmd)
+	if unreachable == nil {
+		defer conn.Close()
+	}
+	done.told = tell(cmd.Context(), caller, unreachable, done.ID)
+	var failed error
+	if purge {
+		failed = done.purge(cmd.Context(), caller, unreachable)
+	}
+	if left {
+		failed = errors.Join(err, failed)
+	}
+	switch {
+	case failed != nil && done.Removed:
+		return fmt.Errorf("the plugin is removed, but %w", failed)
+	case failed != nil:
+		return failed
+	case cmd.Context().Err() != nil:
+		return cmd.Context().Err()
 	}
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), done)
@@ -80,34 +95,15 @@ func pluginRemove(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// tell has running replicas look at the folder, and drops the cache. That no
-// replica runs is no error; that the cache cannot be dropped is.
-func (d *removeDocument) tell(cmd *cobra.Command, purge bool) error {
-	caller, conn, _, err := connect(cmd)
-	if err != nil {
-		d.Unreachable = err.Error()
-		if purge {
-			return fmt.Errorf("what it has cached stays until its time is over: %w", err)
-		}
-		return nil
+// purge drops what the plugin leaves behind; unreachable is why there is no caller.
+func (d *removeDocument) purge(ctx context.Context, caller *client.Client, unreachable error) error {
+	if unreachable != nil {
+		return fmt.Errorf("what it has cached stays until its time is over: %w", unreachable)
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), tellTimeout)
-	defer cancel()
-	d.Replicas, err = caller.Refresh(ctx, d.ID)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		d.Replicas, d.Unreachable = []subjects.Refreshed{}, "they are still finishing its calls"
-	case err != nil:
-		d.Replicas, d.Unreachable = []subjects.Refreshed{}, err.Error()
-	}
-	if !purge {
-		return cmd.Context().Err()
-	}
-	if _, err := caller.CancelSchedules(cmd.Context(), d.ID); err != nil {
+	if _, err := caller.CancelSchedules(ctx, d.ID); err != nil {
 		return err
 	}
-	if err := caller.PurgeCache(cmd.Context(), d.ID); err != nil {
+	if err := caller.PurgeCache(ctx, d.ID); err != nil {
 		return fmt.Errorf("its cache is not dropped, run it again with --purge: %w", err)
 	}
 	d.Purged = true
@@ -117,6 +113,8 @@ func (d *removeDocument) tell(cmd *cobra.Command, purge bool) error {
 func (d *removeDocument) text() string {
 	text := fmt.Sprintf("Plugin '%s' removed successfully\n", d.ID)
 	switch {
+	case !d.Removed && d.Cluster:
+		text = fmt.Sprintf("Plugin '%s' is not installed for the cluster\n", d.ID)
 	case !d.Removed:
 		text = fmt.Sprintf("Plugin '%s' is not in the plugins folder\n", d.ID)
 	case d.Symlink:
@@ -128,8 +126,15 @@ func (d *removeDocument) text() string {
 	if d.Unreachable != "" {
 		return text + "No replica has confirmed it: " + d.Unreachable + "\n"
 	}
+	for _, silent := range d.Silent {
+		text += fmt.Sprintf("%s has not confirmed it: it may be finishing its calls\n", silent)
+	}
 	for _, r := range d.Replicas {
-		if r.Plugin != nil {
+		switch {
+		case r.Plugin == nil:
+		case r.Plugin.Source == subjects.SourcePackage:
+			text += fmt.Sprintf("%s has the one that is installed for the cluster; --cluster removes that\n", r.Replica)
+		default:
 			text += fmt.Sprintf("%s still has it, from a folder of its own\n", r.Replica)
 		}
 	}

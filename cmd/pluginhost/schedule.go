@@ -28,10 +28,13 @@ func newScheduleCommand() *cobra.Command {
 
 func newScheduleListCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "list [PLUGIN]",
-		Short: "List the schedules of one plugin or of all",
-		Args:  usageArgs(cobra.MaximumNArgs(1)),
-		RunE:  scheduleList,
+		Use:               "list [PLUGIN]",
+		Short:             "List the schedules of one plugin or of all",
+		Args:              usageArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completePlugin(nil),
+		Example: `  pluginhost schedule list
+  pluginhost schedule list ticker --json`,
+		RunE: scheduleList,
 	}
 	addClientFlags(cmd.Flags())
 	return cmd
@@ -54,7 +57,8 @@ runs at this moment goes on; it is not run again.`,
 			}
 			return cobra.ExactArgs(2)(cmd, args)
 		}),
-		RunE: scheduleCancel,
+		ValidArgsFunction: completePlugin(nil),
+		RunE:              scheduleCancel,
 	}
 	addClientFlags(cmd.Flags())
 	cmd.Flags().Bool("all", false, "cancel all schedules of the plugin")

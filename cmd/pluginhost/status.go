@@ -18,8 +18,10 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the replicas and their plugins",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  status,
+		Example: `  pluginhost status
+  pluginhost status --json --nats nats://nats-1:4222`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: status,
 	}
 	addClientFlags(cmd.Flags())
 	return cmd
@@ -136,7 +138,7 @@ func newTable(out io.Writer, header ...string) table {
 // row adds a line. Foreign texts are made to fit one.
 func (t table) row(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = strings.Join(strings.Fields(cell), " ")
+		cells[i] = printable(cell)
 	}
 	// Errors of the writer come back from flush.
 	_, _ = fmt.Fprintln(t.writer, strings.Join(cells, "\t"))

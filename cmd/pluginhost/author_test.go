@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+)
+
+// hello begins a plugin in a new folder.
+func hello(t *testing.T, args ...string) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "hello")
+	if got := pluginhost(t.Context(), "", append([]string{"plugin", "new", dir, "--sdk", guests.Root()}, args...)...); got.code != exitDone {
+		t.Fatalf("got %+v", got)
+	}
+	return dir
+}
+
+func TestFromNothingToAnAnsweredCall(t *testing.T) {
+	folder := t.TempDir()
+	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
+	dir := hello(t)
+	if got := pluginhost(t.Context(), "", "plugin", "build", dir); got.code != exitDone || !strings.HasPrefix(got.out, "hello 0.1.0: plugin.wasm has ") {
+		t.Fatalf("build: %+v", got)
+	}
+	first, err := os.ReadFile(filepath.Join(dir, "hello.ndp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The same source elsewhere gives the same package.
+	other := hello(t)
+	if got := pluginhost(t.Context(), "", "plugin", "build", other, "--output", filepath.Join(other, "o.ndp"), "--json"); got.code != exitDone {
+		t.Fatalf("build again: %+v", got)
+	}
+	if again, err := os.ReadFile(filepath.Join(other, "o.ndp")); err != nil || string(again) != string(first) {
+		t.Errorf("it is another package: %v", err)
+	}
+	if got := pluginhost(t.Context(), "", "plugin", "install", filepath.Join(dir, "hello.ndp"), "--plugins", folder, "--nats", replica.NATS); got.code != exitDone {
+		t.Fatalf("install: %+v", got)
+	}
+	got := pluginhost(t.Context(), "", "call", "hello", "get_artist_biography", `{"name":"Nina Simone"}`, "--nats", replica.NATS)
+	if want := `{"biography":"Nina Simone makes music."}` + "\n"; got.out != want {
+		t.Errorf("got %+v, want %s", got, want)
+	}
+}
+
+func TestBuildSaysWhatIsWrong(t *testing.T) {
+	dir := hello(t)
+	replace := func(file, old, by string) {
+		t.Helper()
+		path := filepath.Join(dir, file)
+		content, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(content), old) {
+			t.Fatalf("%s: %v", content, err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(content), old, by, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := func(says string) {
+		t.Helper()
+		if got := pluginhost(t.Context(), "", "plugin", "build", dir); got.code != exitFailure || !strings.Contains(got.err, says) {
+			t.Errorf("got %+v, want %q", got, says)
+		}
+		if _, err := os.Stat(filepath.Join(dir, plugin.WasmName)); !os.IsNotExist(err) {
+			t.Errorf("a module is there: %v", err)
+		}
+	}
+	replace("agent.go", "return nil, api.ErrNotFound", "return nil, nowhere")
+	build("undefined: nowhere")
+	replace("agent.go", "return nil, nowhere", "return nil, api.ErrNotFound")
+	replace("manifest.json", `"MetadataAgent"`, `"MetadataAgnet"`)
+	build("MetadataAgnet")
+	replace("manifest.json", `"MetadataAgnet"`, `"MetadataAgent"`)
+	replace("agent.go", `"fmt"`, `"fmt"
+
+	"github.com/pluginhost/pluginhost/api/host/config"`)
+	replace("agent.go", "return nil, api.ErrNotFound", "_, err := config.NewConfigService().GetPluginConfig(nil, nil)\n\t\treturn nil, err")
+	build(`the plugin would not load: it imports get_plugin_config: add "config" to the permissions`)
+	if entries, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(entries) != 1 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// lines are what a command prints, one at a time.
+type lines struct {
+	t       *testing.T
+	scanner *bufio.Scanner
+}
+
+// await returns the next line that has a text.
+func (l lines) await(text string) string {
+	l.t.Helper()
+	var seen []string
+	for l.scanner.Scan() {
+		if seen = append(seen, l.scanner.Text()); strings.Contains(l.scanner.Text(), text) {
+			return l.scanner.Text()
+		}
+	}
+	l.t.Fatalf("%q was not printed: %q", text, seen)
+	return ""
+}
+
+func TestDevWatchBuildsAndLoadsAtEverySave(t *testing.T) {
+	folder := t.TempDir()
+	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
+	dir := hello(t, "--capability", "Scrobbler")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reader, writer := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"plugin", "dev", "--watch", dir, "--plugins", folder, "--nats", replica.NATS}, streams{strings.NewReader(""), writer, writer})
+		_ = writer.Close()
+	}()
+	printed := lines{t, bufio.NewScanner(reader)}
+	call := func() {
+		t.Helper()
+		got := pluginhost(t.Context(), "", "call", "hello", "scrobble", `{"username":"joe","track":{"name":"Sinnerman"}}`, "--nats", replica.NATS)
+		if got.code != exitDone {
+			t.Fatalf("got %+v", got)
+		}
+	}
+	save := func(old, by string) {
+		t.Helper()
+		path := filepath.Join(dir, "scrobbler.go")
+		content, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(content), old) {
+			t.Fatalf("%s: %v", content, err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(content), old, by)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	printed.await("loaded by")
+	call()
+	printed.await("hello | joe has listened to Sinnerman")
+	save("has listened to", "loves")
+	printed.await("loaded by")
+	call()
+	printed.await("hello | joe loves Sinnerman")
+	save("loves", `lo"ves`)
+	printed.await("Not built: see above")
+	call() // the one before
+	printed.await("hello | joe loves Sinnerman")
+	save(`lo"ves`, "likes")
+	printed.await("loaded by")
+	call()
+	printed.await("hello | joe likes Sinnerman")
+	cancel()
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	if code := <-ended; code != exitDone {
+		t.Errorf("it ended with %d", code)
+	}
+	if entry := plugin.Load(folder, "hello"); !entry.Symlink || entry.Err != nil {
+		t.Errorf("the link is %+v", entry)
+	}
+}
+
+func TestDevLinksAFolder(t *testing.T) {
+	folder, first, second := t.TempDir(), hello(t), hello(t)
+	dev := func(stdin, dir string) result {
+		return pluginhost(t.Context(), stdin, "plugin", "dev", dir, "--plugins", folder, "--nats", nowhere)
+	}
+	if got := dev("", first); got.code != exitDone || !strings.Contains(got.out, "Development symlink created: '"+filepath.Join(folder, "hello")+"' -> '"+first+"'\nPlugin can be refreshed with: pluginhost plugin refresh hello\nNo host was told: ") {
+		t.Errorf("got %+v", got)
+	}
+	if got := dev("", first); got.code != exitDone || !strings.HasPrefix(got.out, "Symlink already exists and points to the correct source\n") {
+		t.Errorf("once more: %+v", got)
+	}
+	if got := dev("n\n", second); got.code != exitFailure || !strings.Contains(got.err, "Do you want to replace it? (y/N): operation canceled") {
+		t.Errorf("another, with no: %+v", got)
+	}
+	if got := dev("y\n", second); got.code != exitDone {
+		t.Errorf("another, with yes: %+v", got)
+	}
+	if target, err := os.Readlink(filepath.Join(folder, "hello")); err != nil || target != second {
+		t.Errorf("the link goes to %s: %v", target, err)
+	}
+	if got := dev("", filepath.Join(first, "nowhere")); got.code != exitFailure || !strings.Contains(got.err, "source folder not found") {
+		t.Errorf("a folder that is not there: %+v", got)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	folder := t.TempDir()
+	addEcho(t, folder)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"plugin", "info", ""}, "echo\n"},
+		{[]string{"plugin", "remove", ""}, "echo\n"},
+		{[]string{"call", "echo", ""}, "get_artist_biography\n"},
+		{[]string{"plugin", "install", ""}, "ndp\n:8\n"},
+		{[]string{"plugin", "new", "x", "--capability", ""}, "Scrobbler\n"},
+	} {
+		args := append([]string{"__complete"}, c.args[:len(c.args)-1]...)
+		if c.args[0] == "plugin" && c.args[1] != "new" {
+			args = append(args, "--plugins", folder, "--nats", nowhere)
+		}
+		if got := pluginhost(t.Context(), "", append(args, "")...); got.code != exitDone || !strings.Contains(got.out, c.want) {
+			t.Errorf("%v: got %+v, want %q", c.args, got, c.want)
+		}
+	}
+}
+
+func TestDevWatchBuildsWithoutAHost(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reader, writer := io.Pipe()
+	ended := make(chan int, 1)
+	folder, dir := t.TempDir(), hello(t)
+	go func() {
+		ended <- run(ctx, []string{"plugin", "dev", "--watch", dir, "--plugins", folder, "--nats", nowhere}, streams{strings.NewReader(""), writer, writer})
+		_ = writer.Close()
+	}()
+	lines{t, bufio.NewScanner(reader)}.await("but not loaded: no host is running")
+	cancel()
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	if code := <-ended; code != exitDone {
+		t.Errorf("it ended with %d", code)
+	}
+}

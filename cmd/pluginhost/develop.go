@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/internal/author"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// reconnectWait is how often the host is looked for.
+const reconnectWait = 250 * time.Millisecond
+
+// develop builds the plugin in a folder whenever its source is saved, has the replicas
+// load it and shows what it writes, until the command is interrupted.
+func develop(cmd *cobra.Command, id, source string) error {
+	back := make(chan struct{}, 1)
+	note := func(*nats.Conn) {
+		select {
+		case back <- struct{}{}:
+		default:
+		}
+	}
+	// The host may start later, and restart.
+	caller, conn, _, err := connect(cmd, nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.RetryOnFailedConnect(true),
+		nats.ConnectHandler(note), nats.ReconnectHandler(note))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	out := cmd.OutOrStdout()
+	output, err := conn.Subscribe(subjects.Event(subjects.EventOutput, id), func(msg *nats.Msg) {
+		var event subjects.OutputEvent
+		if json.Unmarshal(msg.Data, &event) == nil {
+			_, _ = fmt.Fprintf(out, "%s | %s\n", id, unprintable.Replace(event.Text))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = output.Unsubscribe() }() // the connection closes
+	sources, err := author.WatchSources(source, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+	if err != nil {
+		return err
+	}
+	defer sources.Stop()
+	if _, err := fmt.Fprintf(out, "Watching %s: save a file to build and load it, Ctrl-C to end\n", source); err != nil {
+		return err
+	}
+	for {
+		text := buildAndLoad(cmd, caller, id, source)
+		if cmd.Context().Err() != nil {
+			return nil // as asked
+		}
+		if _, err := fmt.Fprintln(out, text); err != nil {
+			return err
+		}
+		select {
+		case <-sources.Saved():
+		case <-back:
+		case <-cmd.Context().Done():
+			return nil
+		}
+	}
+}
+
+// buildAndLoad says what came of it: a plugin that does not build or load is what the
+// author works on, and no end of the command.
+func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source string) string {
+	begun := time.Now()
+	built, err := author.Build(cmd.Context(), source, cmd.ErrOrStderr())
+	switch {
+	case errors.Is(err, author.ErrCompiler):
+		return "Not built: see above"
+	case err != nil:
+		return "Not built: " + printable(err.Error())
+	}
+	compiled := time.Now()
+	verb := "Built in " + compiled.Sub(begun).Round(time.Millisecond).String()
+	if isCompiled, err := author.IsCompiled(source); err == nil && !isCompiled {
+		verb = "Checked"
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
+	defer cancel()
+	answers, err := caller.Refresh(ctx, id)
+	if err != nil {
+		return verb + ", but not loaded: " + notLoaded(err)
+	}
+	var lines []string
+	for _, warning := range built.Warnings {
+		lines = append(lines, "Warning: "+printable(warning))
+	}
+	for _, answer := range answers {
+		switch answer.Outcome {
+		case subjects.OutcomeLoaded:
+			lines = append(lines, fmt.Sprintf("%s, loaded by %s in %v", verb, answer.Replica, time.Since(compiled).Round(time.Millisecond)))
+		case subjects.OutcomeFailed:
+			lines = append(lines, fmt.Sprintf("%s, but %s could not load it: %s", verb, answer.Replica, printable(answer.Error)))
+		default:
+			lines = append(lines, fmt.Sprintf("%s, but %s has another plugins folder: start it with --plugins", verb, answer.Replica))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// notLoaded says what to do where no host answers.
+func notLoaded(err error) string {
+	if errors.Is(err, client.ErrNoReplica) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrNoResponders) {
+		return "no host is running; pluginhost serve with the same --plugins loads it when it starts"
+	}
+	return err.Error()
+}
+
+// unprintable are what would break a line that the host has made harmless.
+var unprintable = strings.NewReplacer("\n", " ", "\r", " ", "\x1b", "\uFFFD")

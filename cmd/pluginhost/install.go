@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+func newPluginInstallCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "install FILE" + plugin.PackageExt,
+		Short: "Install a plugin from a package",
+		Long: `Install a plugin from a package: in the plugins folder of this machine or, with --cluster, for
+all replicas.
+
+The package is checked as a whole before anything is touched. Running replicas with that
+folder, or of the cluster, load the plugin; others do when they start.`,
+		Example: `  pluginhost plugin install wikipedia.ndp
+  pluginhost plugin install wikipedia.ndp --as wiki-de
+  pluginhost plugin install wikipedia.ndp --cluster`,
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completePackages,
+		RunE:              pluginInstall,
+	}
+	addPackageFlags(cmd)
+	addClusterFlag(cmd)
+	return cmd
+}
+
+// installedDocument is what --json prints for install and update.
+type installedDocument struct {
+	V       int    `json:"v"`
+	ID      string `json:"id"`
+	Version string `json:"version"`
+	Digest  string `json:"digest"` // SHA-256 of the package
+	// Path is the plugins folder, Cluster that it was installed for all replicas instead.
+	Path     string   `json:"path,omitempty"`
+	Cluster  bool     `json:"cluster,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	told
+}
+
+func pluginInstall(cmd *cobra.Command, args []string) error {
+	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	p, err := openPackage(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	if err := p.installable(); err != nil {
+		return err
+	}
+	to, err := openPlace(cmd, config)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	if err := to.install(cmd.Context(), p, newProgress(cmd, "installing")); err != nil {
+		return p.explainID(err)
+	}
+	return p.finish(cmd, config, fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to))
+}
+
+// finish tells running replicas of the plugin that is in the folder now, and prints what
+// came of it.
+func (p *ndp) finish(cmd *cobra.Command, config clientConfig, text string) error {
+	done := installedDocument{
+		V: subjects.Version, ID: p.id, Version: p.Manifest.Version, Digest: p.Digest,
+		Warnings: p.warnings(),
+	}
+	if done.Cluster, _ = cmd.Flags().GetBool("cluster"); !done.Cluster {
+		done.Path = config.PluginsFolder
+	}
+	caller, conn, _, err := connect(cmd)
+	if err == nil {
+		defer conn.Close()
+	}
+	done.told = tell(cmd.Context(), caller, err, p.id)
+	if config.JSON {
+		err = printJSON(cmd.OutOrStdout(), done)
+	} else {
+		err = done.print(cmd, text)
+	}
+	if err != nil {
+		return err
+	}
+	return done.failure(p.id)
+}
+
+func (d installedDocument) print(cmd *cobra.Command, text string) error {
+	out := cmd.OutOrStdout()
+	if _, err := fmt.Fprintln(out, printable(text)); err != nil {
+		return err
+	}
+	for _, warning := range d.Warnings {
+		if _, err := fmt.Fprintln(out, "Warning: "+printable(warning)); err != nil {
+			return err
+		}
+	}
+	return d.printLoaded(out, d.ID, d.Path)
+}
+
+// warnings are those of manifest and module.
+func (p *ndp) warnings() []string {
+	var all []string
+	for _, warning := range p.Warnings {
+		all = append(all, warning.String())
+	}
+	return append(all, p.report.Warnings...)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/internal/inspect"
+	"github.com/pluginhost/pluginhost/plugin"
+)
+
+// ndp is a package on the command line.
+type ndp struct {
+	*plugin.Package
+	id     string // of the plugin it becomes
+	report inspect.Report
+}
+
+// openPackage reads, checks and inspects a package. Its id is the name in its manifest,
+// as in Navidrome, or what the flag --as says.
+func openPackage(cmd *cobra.Command, path string) (*ndp, error) {
+	p, err := plugin.ReadPackage(cmd.Context(), path)
+	if err != nil {
+		return nil, err
+	}
+	opened := &ndp{Package: p, id: p.Manifest.Name, report: inspect.Plugin(p.Manifest, p.Wasm)}
+	if flag := cmd.Flags().Lookup("as"); flag != nil && flag.Changed {
+		opened.id = flag.Value.String()
+	}
+	return opened, nil
+}
+
+// installable says why the plugin would not load.
+func (p *ndp) installable() error {
+	if len(p.report.Faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s would not load, nothing is changed: %s", p.Path, printable(strings.Join(p.report.Faults, "; ")))
+}
+
+// explainID says how to choose an id, where the name in the manifest does not do.
+func (p *ndp) explainID(err error) error {
+	if errors.Is(err, plugin.ErrBadID) {
+		return fmt.Errorf("%w; the name in the manifest is the id unless --as ID says another", err)
+	}
+	return err
+}
+
+// addPackageFlags registers the flags of the commands that take a package.
+func addPackageFlags(cmd *cobra.Command) {
+	addClientFlags(cmd.Flags())
+	addFolderFlags(cmd.Flags())
+	cmd.Flags().String("as", "", "id of the plugin (default the name in its manifest)")
+}
+
+// progress shows how far unpacking is, once it takes a while.
+type progress struct {
+	out   io.Writer
+	verb  string
+	begun time.Time
+	shown time.Time
+}
+
+// newProgress shows progress on a terminal only; elsewhere it is nil.
+func newProgress(cmd *cobra.Command, verb string) plugin.Progress {
+	file, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	p := &progress{out: file, verb: verb, begun: time.Now()}
+	return p.show
+}
+
+func (p *progress) show(done, total int64) {
+	const patience, pace = 300 * time.Millisecond, 100 * time.Millisecond
+	now := time.Now()
+	switch {
+	case done == total && !p.shown.IsZero():
+		_, _ = fmt.Fprintf(p.out, "\r%s: done          \n", p.verb)
+	case now.Sub(p.begun) < patience || now.Sub(p.shown) < pace:
+	default:
+		p.shown = now
+		_, _ = fmt.Fprintf(p.out, "\r%s: %d of %d MB", p.verb, done>>20, total>>20)
+	}
+}
+
+// printable makes a foreign text harmless to a terminal, in one line.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.Join(strings.Fields(text), " "))
+}

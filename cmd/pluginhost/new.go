@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/internal/author"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/replica"
+)
+
+func newPluginNewCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "new FOLDER",
+		Short: "Begin a plugin in Go",
+		Long: `Begin a plugin in Go: a folder with a plugin that builds, works and is tested.
+
+The name of the folder is the name of the plugin. The capabilities are
+` + strings.Join(author.Capabilities(), ", ") + `.`,
+		Example: `  pluginhost plugin new hello
+  pluginhost plugin new hello --capability Scrobbler --capability LifecycleManagement`,
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeFolders,
+		RunE:              pluginNew,
+	}
+	cmd.Flags().StringSlice("capability", []string{plugin.MetadataAgent}, "what the plugin can do; may be repeated")
+	cmd.Flags().String("module", "", "path of its Go module (default example.com/<name>)")
+	cmd.Flags().String("sdk", "", "folder with the source of pluginhost (default the version of this command, or the checkout around the working directory)")
+	_ = cmd.RegisterFlagCompletionFunc("capability", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return author.Capabilities(), cobra.ShellCompDirectiveNoFileComp
+	})
+	return cmd
+}
+
+func pluginNew(cmd *cobra.Command, args []string) error {
+	dir, err := filepath.Abs(args[0])
+	if err != nil {
+		return err
+	}
+	draft := author.Draft{Dir: dir, Name: filepath.Base(dir)}
+	draft.Capabilities, _ = cmd.Flags().GetStringSlice("capability")
+	draft.Module, _ = cmd.Flags().GetString("module")
+	draft.Checkout, _ = cmd.Flags().GetString("sdk")
+	if draft.Checkout == "" {
+		draft.Checkout, draft.Version = sdk()
+	} else if draft.Checkout, err = filepath.Abs(draft.Checkout); err != nil {
+		return err
+	}
+	err = author.New(cmd.Context(), draft, cmd.ErrOrStderr())
+	if errors.Is(err, author.ErrNoSDK) {
+		return usageError{fmt.Errorf("%w: give --sdk the folder of a checkout of %s", err, author.SDK)}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `Plugin '%[1]s' is in %[2]s
+
+  pluginhost plugin build %[3]s
+  pluginhost plugin install %[4]s
+  pluginhost plugin dev --watch %[3]s     # instead: build and load it at every save
+`, draft.Name, args[0], shellQuoted(args[0]), shellQuoted(filepath.Join(args[0], draft.PackageName())))
+	return err
+}
+
+// sdk is where a new plugin has the SDK from: the checkout that is worked in, or the release
+// that this command is of.
+func sdk() (checkout, version string) {
+	dir, err := os.Getwd()
+	for ; err == nil; dir = filepath.Dir(dir) {
+		if author.IsCheckout(dir) {
+			return dir, ""
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if version := replica.Version(); author.IsRelease(version) {
+		return "", version
+	}
+	return "", ""
+}
+
+// shellQuoted is a word as it can be pasted into a shell.
+func shellQuoted(word string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+@%", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

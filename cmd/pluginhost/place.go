@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// place is where plugins are installed. Whoever has it closes it.
+type place interface {
+	install(ctx context.Context, p *ndp, progress plugin.Progress) error
+	update(ctx context.Context, p *ndp, progress plugin.Progress) error
+	// remove says whether the plugin was a symlink.
+	remove(ctx context.Context, id string) (symlink bool, err error)
+	// granted is what the installed plugin may do: nothing, where it cannot be read.
+	granted(ctx context.Context, id string) (plugin.Permissions, error)
+	// String names it, behind "Plugin … installed successfully".
+	String() string
+	close()
+}
+
+func addClusterFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool("cluster", false, "for all replicas of the cluster, instead of in the plugins folder of this machine")
+}
+
+// openPlace is the cluster with the flag --cluster, and else the plugins folder.
+func openPlace(cmd *cobra.Command, config clientConfig) (place, error) {
+	if cluster, _ := cmd.Flags().GetBool("cluster"); !cluster {
+		return folder(config.PluginsFolder), nil
+	}
+	caller, conn, _, err := connect(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return cluster{caller, conn}, nil
+}
+
+// folder is the plugins folder of this machine.
+type folder string
+
+func (f folder) install(ctx context.Context, p *ndp, progress plugin.Progress) error {
+	return plugin.Install(ctx, string(f), p.id, p.Package, progress)
+}
+
+func (f folder) update(ctx context.Context, p *ndp, progress plugin.Progress) error {
+	return plugin.Update(ctx, string(f), p.id, p.Package, progress)
+}
+
+func (f folder) remove(ctx context.Context, id string) (bool, error) {
+	return plugin.Remove(ctx, string(f), id)
+}
+
+func (f folder) granted(_ context.Context, id string) (plugin.Permissions, error) {
+	entry := plugin.Load(string(f), id)
+	switch {
+	case entry.Symlink:
+		return plugin.Permissions{}, fmt.Errorf("%w: remove %s first, its target stays", plugin.ErrSymlink, id)
+	case entry.Manifest != nil:
+		return entry.Manifest.Permissions, nil
+	case errors.Is(entry.Err, plugin.ErrNotFound):
+		return plugin.Permissions{}, fmt.Errorf("%w: %s (path: %s)", plugin.ErrNotFound, id, string(f))
+	case errors.Is(entry.Err, plugin.ErrBadID):
+		return plugin.Permissions{}, entry.Err
+	default:
+		return plugin.Permissions{}, nil
+	}
+}
+
+func (f folder) String() string { return "" }
+
+func (f folder) close() {}
+
+// cluster is the object store, from which all replicas take what they have not in their
+// folders.
+type cluster struct {
+	caller *client.Client
+	conn   *nats.Conn
+}
+
+func (c cluster) install(ctx context.Context, p *ndp, progress plugin.Progress) error {
+	content, err := p.forCluster()
+	if err != nil {
+		return err
+	}
+	return c.caller.InstallPackage(ctx, content, progress)
+}
+
+func (c cluster) update(ctx context.Context, p *ndp, progress plugin.Progress) error {
+	content, err := p.forCluster()
+	if err != nil {
+		return err
+	}
+	return c.caller.UpdatePackage(ctx, content, progress)
+}
+
+// forCluster is the package as the client takes it.
+func (p *ndp) forCluster() (client.Package, error) {
+	return client.Package{
+		ID: p.id, Name: p.Manifest.Name, Version: p.Manifest.Version, Digest: p.Digest, Content: p.Content,
+	}, plugin.CheckNewID(p.id)
+}
+
+func (c cluster) remove(ctx context.Context, id string) (bool, error) {
+	return false, c.caller.RemovePackage(ctx, id)
+}
+
+func (c cluster) granted(ctx context.Context, id string) (plugin.Permissions, error) {
+	record, err := c.caller.Package(ctx, id)
+	if err != nil {
+		return plugin.Permissions{}, err
+	}
+	content, err := c.caller.PackageContent(ctx, record)
+	if errors.Is(err, subjects.ErrPackageDamaged) { // which the update cures
+		return plugin.Permissions{}, nil
+	}
+	if err != nil {
+		return plugin.Permissions{}, err
+	}
+	installed, err := plugin.ParsePackage(ctx, content)
+	if errors.Is(err, plugin.ErrBadPackage) {
+		return plugin.Permissions{}, nil
+	}
+	if err != nil {
+		return plugin.Permissions{}, err
+	}
+	return installed.Manifest.Permissions, nil
+}
+
+func (c cluster) String() string { return " for the cluster" }
+
+func (c cluster) close() { c.conn.Close() }

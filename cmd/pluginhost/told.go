@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// tellTimeout bounds how long replicas are waited for that share the folder.
+const tellTimeout = 30 * time.Second
+
+// told is what the running replicas said to a change of the plugins folder.
+type told struct {
+	Replicas []subjects.Refreshed `json:"replicas"`
+	// Silent are those that have not answered in time.
+	Silent []string `json:"silent,omitempty"`
+	// Unreachable is why none could be told.
+	Unreachable string `json:"unreachable,omitempty"`
+}
+
+// tell has running replicas look at a plugin in the folder; unreachable is why there is no
+// caller. That none runs is no error.
+func tell(ctx context.Context, caller *client.Client, unreachable error, id string) told {
+	t := told{Replicas: []subjects.Refreshed{}}
+	if unreachable != nil {
+		t.Unreachable = unreachable.Error()
+		return t
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	replicas, err := caller.Status(ctx)
+	var plugins []refreshedPlugin
+	if err == nil {
+		plugins, err = refreshAll(ctx, caller, replicas, []string{id})
+	}
+	if err != nil {
+		t.Unreachable = err.Error()
+		return t
+	}
+	t.Replicas = append(t.Replicas, plugins[0].Replicas...)
+	t.Silent = plugins[0].Silent
+	return t
+}
+
+// printLoaded says what became of a plugin that is in the folder now, or installed for the
+// cluster where that is empty.
+func (t told) printLoaded(out io.Writer, id, folder string) error {
+	if t.Unreachable != "" {
+		_, err := fmt.Fprintf(out, "No host was told: %s\n", t.Unreachable)
+		return err
+	}
+	for _, r := range t.Replicas {
+		text := string(r.Outcome)
+		switch r.Outcome {
+		case subjects.OutcomeLoaded:
+			text = "loaded"
+			if r.Plugin != nil {
+				text += ", generation " + r.Plugin.Generation
+				if folder == "" && r.Plugin.Source != subjects.SourcePackage {
+					text += ", from its plugins folder, which has one of this id"
+				}
+			}
+		case subjects.OutcomeUnknown, subjects.OutcomeUnloaded:
+			text = "does not have it"
+			if folder != "" {
+				text += ": its plugins folder is another than " + folder
+			}
+		case subjects.OutcomeFailed:
+			text = "failed: " + r.Error
+		}
+		if _, err := fmt.Fprintf(out, "%s on %s: %s\n", id, r.Replica, printable(text)); err != nil {
+			return err
+		}
+	}
+	for _, silent := range t.Silent {
+		if _, err := fmt.Fprintf(out, "%s on %s: no answer within %v: it may be loading it yet, see pluginhost plugin info\n", id, silent, tellTimeout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failure is that a replica could not load the plugin.
+func (t told) failure(id string) error {
+	var errs []error
+	for _, r := range t.Replicas {
+		if r.Outcome == subjects.OutcomeFailed {
+			errs = append(errs, fmt.Errorf("plugin %s is installed, but %s could not load it: %s", id, r.Replica, printable(r.Error)))
+		}
+	}
+	return errors.Join(errs...)
+}
