@@ -45,11 +45,19 @@ type installedDocument struct {
 }
 
 func pluginInstall(cmd *cobra.Command, args []string) error {
+	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
+		err := to.install(cmd.Context(), p, newProgress(cmd, "installing"))
+		return fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to), p.explainID(err)
+	})
+}
+
+// putPackage checks a package, puts it where the flags say and tells what came of it.
+func putPackage(cmd *cobra.Command, path string, put func(to place, p *ndp) (text string, err error)) error {
 	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
 	if err != nil {
 		return err
 	}
-	p, err := openPackage(cmd, args[0])
+	p, err := openPackage(cmd, path)
 	if err != nil {
 		return err
 	}
@@ -61,10 +69,11 @@ func pluginInstall(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer to.close()
-	if err := to.install(cmd.Context(), p, newProgress(cmd, "installing")); err != nil {
-		return p.explainID(err)
+	text, err := put(to, p)
+	if err != nil {
+		return err
 	}
-	return p.finish(cmd, config, fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to))
+	return p.finish(cmd, config, text)
 }
 
 // finish tells running replicas of the plugin that is in the folder now, and prints what

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -30,33 +29,17 @@ one may do beyond the old one is shown and has to be agreed to.`,
 }
 
 func pluginUpdate(cmd *cobra.Command, args []string) error {
-	config, err := loadClientConfig(cmd.Flags(), os.LookupEnv)
-	if err != nil {
-		return err
-	}
-	p, err := openPackage(cmd, args[0])
-	if err != nil {
-		return err
-	}
-	if err := p.installable(); err != nil {
-		return err
-	}
-	to, err := openPlace(cmd, config)
-	if err != nil {
-		return err
-	}
-	defer to.close()
-	before, err := to.granted(cmd.Context(), p.id)
-	if err != nil {
-		return p.explainID(err)
-	}
-	if err := p.agreed(cmd, before); err != nil {
-		return err
-	}
-	if err := to.update(cmd.Context(), p, newProgress(cmd, "installing")); err != nil {
-		return p.explainID(err)
-	}
-	return p.finish(cmd, config, fmt.Sprintf("Plugin '%s' updated to v%s successfully%v", p.id, p.Manifest.Version, to))
+	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
+		before, err := to.granted(cmd.Context(), p.id)
+		if err != nil {
+			return "", p.explainID(err)
+		}
+		if err := p.agreed(cmd, before); err != nil {
+			return "", err
+		}
+		err = to.update(cmd.Context(), p, newProgress(cmd, "installing"))
+		return fmt.Sprintf("Plugin '%s' updated to v%s successfully%v", p.id, p.Manifest.Version, to), p.explainID(err)
+	})
 }
 
 // agreed asks about what the package may do that the installed plugin may not.
