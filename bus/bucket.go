@@ -53,7 +53,7 @@ func rollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRo
 // is over: on a cluster, that of a former value can remove the one that has just
 // taken its place. A bucket that does not do is ErrForeignBucket.
 func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
-	stream, err := b.js.CreateStream(ctx, jetstream.StreamConfig{
+	stream, err := b.ensureStream(ctx, jetstream.StreamConfig{
 		Name:              want.stream(),
 		Subjects:          []string{want.subject(">")},
 		MaxMsgsPerSubject: history,
@@ -64,9 +64,6 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 		Replicas:          b.copies(),
 		Storage:           b.storage(),
 	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		stream, err = b.js.Stream(ctx, want.stream())
-	}
 	if err != nil {
 		return nil, fmt.Errorf("kv bucket %s: %w", want, err)
 	}
@@ -74,9 +71,14 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 		return nil, fmt.Errorf("%w: %s needs a history of %d, no direct gets, message TTLs, and no markers for them: remove it (nats kv del %s), and it is made anew, empty",
 			ErrForeignBucket, want, history, want)
 	}
-	kv, err := b.js.KeyValue(ctx, string(want))
+	return b.openBucket(ctx, want)
+}
+
+// openBucket opens a KV bucket that is there.
+func (b *Bus) openBucket(ctx context.Context, of bucket) (jetstream.KeyValue, error) {
+	kv, err := prepare(ctx, b, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, string(of)) })
 	if err != nil {
-		return nil, fmt.Errorf("kv bucket %s: %w", want, err)
+		return nil, fmt.Errorf("kv bucket %s: %w", of, err)
 	}
 	return kv, nil
 }

@@ -64,9 +64,9 @@ func (b *Bus) OpenCache(ctx context.Context, config CacheConfig) (*Cache, error)
 	if _, err := b.ensureBucket(ctx, cacheBucket); err != nil {
 		return nil, err
 	}
-	stream, err := b.js.Stream(ctx, cacheBucket.stream())
+	stream, err := b.openStream(ctx, cacheBucket.stream())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cacheBucket.stream(), err)
+		return nil, err
 	}
 	c := &Cache{bus: b, config: config, stream: stream, index: newCacheIndex(config.Copy)}
 	c.watch = startCacheWatch(ctx, c)

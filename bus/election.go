@@ -49,9 +49,9 @@ func (b *Bus) StartElection(ctx context.Context, replica string) (*Election, err
 	if err != nil {
 		return nil, err
 	}
-	kv, err := b.js.KeyValue(ctx, subjects.StateBucket)
+	kv, err := b.openBucket(ctx, stateBucket)
 	if err != nil {
-		return nil, fmt.Errorf("kv bucket %s: %w", subjects.StateBucket, err)
+		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	e := &Election{bus: b, kv: kv, replica: replica, cancel: cancel, moved: time.Now(), changed: make(chan struct{})}

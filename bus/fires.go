@@ -21,7 +21,7 @@ const codeSubjectFull jetstream.ErrorCode = 10077
 // ensureFires makes the stream of fires if it is missing. One that was made
 // otherwise is ErrForeignBucket.
 func (b *Bus) ensureFires(ctx context.Context) error {
-	stream, err := b.js.CreateStream(ctx, jetstream.StreamConfig{
+	stream, err := b.ensureStream(ctx, jetstream.StreamConfig{
 		Name:                 subjects.FireStream,
 		Subjects:             []string{subjects.FireSubjects},
 		Retention:            jetstream.WorkQueuePolicy,
@@ -31,9 +31,6 @@ func (b *Bus) ensureFires(ctx context.Context) error {
 		Replicas:             b.copies(),
 		Storage:              b.storage(),
 	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		stream, err = b.js.Stream(ctx, subjects.FireStream)
-	}
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", subjects.FireStream, err)
 	}
@@ -50,7 +47,7 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 	if err := b.ensureFires(ctx); err != nil {
 		return nil, err
 	}
-	consumer, err := b.js.CreateOrUpdateConsumer(ctx, subjects.FireStream, jetstream.ConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		Durable:       subjects.FireConsumer(id),
 		Description:   "fires of plugin " + subjects.Token(id),
 		FilterSubject: subjects.Fires(id),
@@ -58,6 +55,9 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 		// Who holds a fire says so more often than that.
 		AckWait:       ackWait,
 		MaxAckPending: maxFiresHeld,
+	}
+	consumer, err := prepare(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.CreateOrUpdateConsumer(ctx, subjects.FireStream, config)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)

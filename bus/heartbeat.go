@@ -63,12 +63,12 @@ func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func()
 	if err != nil {
 		return nil, err
 	}
-	kv, err := b.js.KeyValue(ctx, subjects.StateBucket)
+	kv, err := b.openBucket(ctx, stateBucket)
 	if err != nil {
-		return nil, fmt.Errorf("kv bucket %s: %w", subjects.StateBucket, err)
+		return nil, err
 	}
 	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, seen: make(map[string]sighting), changed: make(chan struct{})}
-	if err := h.beat(ctx); err != nil {
+	if _, err := prepare(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.beat(ctx) }); err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

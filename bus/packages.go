@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/pluginhost/pluginhost/internal/packagestore"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -54,11 +52,7 @@ func (b *Bus) OpenPackages(ctx context.Context, changed func(id string)) (*Packa
 
 // ensurePackageStore makes the object store of packages if it is missing.
 func (b *Bus) ensurePackageStore(ctx context.Context) error {
-	_, err := b.js.Stream(ctx, subjects.PackageStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = b.js.CreateStream(ctx, packagestore.Config(b.copies(), b.storage()))
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica has made it
+	if _, err := b.ensureStream(ctx, packagestore.Config(b.copies(), b.storage())); err != nil {
 		return fmt.Errorf("object store %s: %w", subjects.PackageStore, err)
 	}
 	return nil

@@ -43,13 +43,13 @@ type records struct {
 }
 
 func (b *Bus) records(ctx context.Context, of bucket) (records, error) {
-	kv, err := b.js.KeyValue(ctx, string(of))
+	kv, err := b.openBucket(ctx, of)
 	if err != nil {
-		return records{}, fmt.Errorf("kv bucket %s: %w", of, err)
+		return records{}, err
 	}
-	stream, err := b.js.Stream(ctx, of.stream())
+	stream, err := b.openStream(ctx, of.stream())
 	if err != nil {
-		return records{}, fmt.Errorf("kv bucket %s: %w", of, err)
+		return records{}, err
 	}
 	return records{bus: b, of: of, kv: kv, stream: stream, told: removedTTL}, nil
 }

@@ -28,13 +28,22 @@ func (b *Bus) Secret(ctx context.Context, key string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret, err := prepare(ctx, b, func(ctx context.Context) ([]byte, error) { return sharedSecret(ctx, kv, key) })
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", key, err)
+	}
+	return secret, nil
+}
+
+// sharedSecret reads a secret, or makes it where there is none.
+func sharedSecret(ctx context.Context, kv jetstream.KeyValue, key string) ([]byte, error) {
 	for {
 		entry, err := kv.Get(ctx, key)
 		if err == nil {
-			return parseSecret(key, entry.Value())
+			return parseSecret(entry.Value())
 		}
 		if !errors.Is(err, jetstream.ErrKeyNotFound) {
-			return nil, fmt.Errorf("secret %s: %w", key, err)
+			return nil, err
 		}
 		record := secretRecord{V: subjects.Version, Bytes: make([]byte, secretSize)}
 		_, _ = rand.Read(record.Bytes) // never fails
@@ -42,20 +51,16 @@ func (b *Bus) Secret(ctx context.Context, key string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, err = kv.Create(ctx, key, body)
-		if err == nil {
-			return record.Bytes, nil
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return nil, fmt.Errorf("secret %s: %w", key, err)
+		if _, err = kv.Create(ctx, key, body); !errors.Is(err, jetstream.ErrKeyExists) {
+			return record.Bytes, err
 		}
 	}
 }
 
-func parseSecret(key string, body []byte) ([]byte, error) {
+func parseSecret(body []byte) ([]byte, error) {
 	var record secretRecord
 	if err := json.Unmarshal(body, &record); err != nil || record.V != subjects.Version || len(record.Bytes) != secretSize {
-		return nil, fmt.Errorf("secret %s in bucket %s is damaged: remove the key, and a new one is made", key, subjects.StateBucket)
+		return nil, fmt.Errorf("it is damaged in bucket %s: remove the key, and a new one is made", subjects.StateBucket)
 	}
 	return record.Bytes, nil
 }
