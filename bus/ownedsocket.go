@@ -133,7 +133,8 @@ func (o *OwnedSocket) write(ctx context.Context, record subjects.SocketRecord) e
 		}
 		return err
 	}, func(is subjects.SocketRecord, revision uint64) bool {
-		if is.Replica != record.Replica || (is.Final == nil) != (record.Final == nil) {
+		// One that has not moved was not written: whoever believes us dead can take it.
+		if revision == o.revision || is.Replica != record.Replica || (is.Final == nil) != (record.Final == nil) {
 			return false
 		}
 		o.revision, o.record = revision, record
