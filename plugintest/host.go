@@ -17,6 +17,7 @@ import (
 	"github.com/pluginhost/pluginhost/api/schema"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
+	"github.com/pluginhost/pluginhost/internal/granted"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -34,7 +35,7 @@ type Host struct {
 	runtime  *wasmrt.Runtime
 	module   *wasmrt.Module
 	methods  map[string]*schema.Method // by name, of the manifest's capabilities
-	services services
+	services granted.Services
 
 	clock     *clock
 	values    *values
@@ -107,7 +108,7 @@ func load(t testing.TB, dir string) (*Host, error) {
 	}
 	h.module, err = h.runtime.Load(t.Context(), compiled.Wasm, wasmrt.Options{
 		Services:  h.exports(),
-		Functions: h.services.hostFunctions(),
+		Functions: h.services.Functions(),
 		Limits:    wasmrt.Limits{MaxConcurrent: maxConcurrent, MaxMemory: maxMemory, MaxResult: maxResponse},
 		Logger:    slog.New(&h.output),
 	})
@@ -157,7 +158,7 @@ func (h *Host) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.t.Context()), patience)
 	defer cancel()
 	h.sockets.stop()
-	err := h.services.close()
+	err := h.services.Close()
 	if h.module != nil {
 		err = errors.Join(err, h.module.Close(ctx))
 	}

@@ -2,8 +2,6 @@ package plugintest
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
 	"github.com/pluginhost/pluginhost/api/host"
@@ -19,37 +17,23 @@ import (
 	hosthttp "github.com/pluginhost/pluginhost/hostsvc/http"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
-	"github.com/pluginhost/pluginhost/wasmrt"
+	"github.com/pluginhost/pluginhost/internal/granted"
 )
 
-// services are the host services that the manifest was granted. Whoever has them closes
-// them.
-type services struct {
-	functions []host.Function
-	closers   []io.Closer
-}
-
 // grant makes the services that the manifest asks for.
-func (h *Host) grant() (services, error) {
-	offers := map[string]func(*services) error{
-		"http":        h.grantHTTP,
-		"config":      h.grantConfig,
-		"cache":       h.grantCache,
-		"artwork":     h.grantArtwork,
-		"subsonicapi": h.grantSubsonic,
-		"scheduler":   h.grantScheduler,
-		"websocket":   h.grantWebSocket,
-	}
-	var granted services
-	for _, permission := range h.manifest.Permissions.Granted() {
-		if err := offers[permission](&granted); err != nil {
-			return granted, fmt.Errorf("permission %s: %w", permission, err)
-		}
-	}
-	return granted, nil
+func (h *Host) grant() (granted.Services, error) {
+	return granted.Grant(h.manifest.Permissions.Granted(), map[string]granted.Offer{
+		"http":        h.offerHTTP,
+		"config":      h.offerConfig,
+		"cache":       h.offerCache,
+		"artwork":     h.offerArtwork,
+		"subsonicapi": h.offerSubsonic,
+		"scheduler":   h.offerScheduler,
+		"websocket":   h.offerWebSocket,
+	})
 }
 
-func (h *Host) grantHTTP(s *services) error {
+func (h *Host) offerHTTP() ([]host.Function, io.Closer, error) {
 	permission := h.manifest.Permissions.HTTP
 	service, err := hosthttp.New(hosthttp.Config{
 		PluginID:          h.id,
@@ -60,16 +44,13 @@ func (h *Host) grantHTTP(s *services) error {
 		Transport:         h.web,
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	s.functions = append(s.functions, apihttp.Functions(service)...)
-	s.closers = append(s.closers, service)
-	return nil
+	return apihttp.Functions(service), service, nil
 }
 
-func (h *Host) grantConfig(s *services) error {
-	s.functions = append(s.functions, apiconfig.Functions(currentConfig{h})...)
-	return nil
+func (h *Host) offerConfig() ([]host.Function, io.Closer, error) {
+	return apiconfig.Functions(currentConfig{h}), nil, nil
 }
 
 // currentConfig hands out the configuration of the moment.
@@ -80,23 +61,20 @@ func (c currentConfig) GetPluginConfig(ctx context.Context, request *apiconfig.G
 	return hostconfig.New(c.host.config()).GetPluginConfig(ctx, request)
 }
 
-func (h *Host) grantCache(s *services) error {
-	s.functions = append(s.functions, apicache.Functions(h.cache)...)
-	return nil
+func (h *Host) offerCache() ([]host.Function, io.Closer, error) {
+	return apicache.Functions(h.cache), nil, nil
 }
 
-func (h *Host) grantArtwork(s *services) error {
-	s.functions = append(s.functions, apiartwork.Functions(artwork.New(addresses{h}))...)
-	return nil
+func (h *Host) offerArtwork() ([]host.Function, io.Closer, error) {
+	return apiartwork.Functions(artwork.New(addresses{h})), nil, nil
 }
 
-func (h *Host) grantSubsonic(s *services) error {
+func (h *Host) offerSubsonic() ([]host.Function, io.Closer, error) {
 	h.subsonic.Store(h.newSubsonic(nil))
-	s.functions = append(s.functions, apisubsonicapi.Functions(currentSubsonic{h})...)
-	return nil
+	return apisubsonicapi.Functions(currentSubsonic{h}), nil, nil
 }
 
-func (h *Host) grantScheduler(s *services) error {
+func (h *Host) offerScheduler() ([]host.Function, io.Closer, error) {
 	service, err := scheduler.New(scheduler.Config{
 		PluginID:   h.id,
 		Store:      h.schedules,
@@ -106,13 +84,12 @@ func (h *Host) grantScheduler(s *services) error {
 		Now:        h.clock.now,
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	s.functions = append(s.functions, apischeduler.Functions(service)...)
-	return nil
+	return apischeduler.Functions(service), nil, nil
 }
 
-func (h *Host) grantWebSocket(s *services) error {
+func (h *Host) offerWebSocket() ([]host.Function, io.Closer, error) {
 	permission := h.manifest.Permissions.WebSocket
 	service, err := websocket.New(websocket.Config{
 		PluginID:          h.id,
@@ -125,24 +102,7 @@ func (h *Host) grantWebSocket(s *services) error {
 		Dial:              h.sockets.dial,
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	s.functions = append(s.functions, apiwebsocket.Functions(service)...)
-	return nil
-}
-
-func (s services) close() error {
-	var errs []error
-	for _, closer := range s.closers {
-		errs = append(errs, closer.Close())
-	}
-	return errors.Join(errs...)
-}
-
-func (s services) hostFunctions() []wasmrt.HostFunction {
-	functions := make([]wasmrt.HostFunction, len(s.functions))
-	for i, function := range s.functions {
-		functions[i] = wasmrt.HostFunction(function)
-	}
-	return functions
+	return apiwebsocket.Functions(service), nil, nil
 }

@@ -79,12 +79,12 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.services.close())
+			err = errors.Join(err, g.services.Close())
 		}
 	}()
 	g.module, err = r.runtime.Load(ctx, s.wasm, wasmrt.Options{
 		Services:  g.exports(),
-		Functions: g.services.hostFunctions(),
+		Functions: g.services.Functions(),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
 		Logger:    r.outputLog(g),
 	})
@@ -255,7 +255,7 @@ func (g *generation) refused(err error) error {
 
 // close waits for the calls that were accepted, or for ctx.
 func (g *generation) close(ctx context.Context) error {
-	return errors.Join(g.module.Close(ctx), g.services.close())
+	return errors.Join(g.module.Close(ctx), g.services.Close())
 }
 
 // failure turns what a call of a guest ended with into what goes over the wire.

@@ -22,6 +22,7 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/internal/granted"
 	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -30,15 +31,14 @@ import (
 // services are the host services of one generation of a plugin: those that its
 // manifest was granted. Whoever has them closes them.
 type services struct {
-	functions []host.Function
-	closers   []io.Closer
-	sockets   *pluginSockets // nil without WebSockets
+	granted.Services
+	sockets *pluginSockets // nil without WebSockets
 }
 
 // grant makes the services that a manifest asks for.
 func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 	g := granting{replica: r, config: config, entry: entry}
-	offers := map[string]func() ([]host.Function, error){
+	of, err := granted.Grant(entry.Manifest.Permissions.Granted(), map[string]granted.Offer{
 		"http":        g.http,
 		"config":      g.settings,
 		"cache":       g.cache,
@@ -46,30 +46,23 @@ func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 		"subsonicapi": g.subsonicAPI,
 		"scheduler":   g.scheduler,
 		"websocket":   g.webSocket,
-	}
-	for _, permission := range entry.Manifest.Permissions.Granted() {
-		functions, err := offers[permission]()
-		if err != nil {
-			return services{}, errors.Join(fmt.Errorf("permission %s: %w", permission, err), g.close())
-		}
-		g.functions = append(g.functions, functions...)
-	}
-	return g.services, nil
+	})
+	return services{of, g.sockets}, err
 }
 
 // granting makes the services of one generation.
 type granting struct {
-	services
 	replica *Replica
 	config  *Config
 	entry   plugin.Entry
+	sockets *pluginSockets // nil until the plugin has WebSockets
 }
 
-func (g *granting) http() ([]host.Function, error) {
+func (g *granting) http() ([]host.Function, io.Closer, error) {
 	permission := g.entry.Manifest.Permissions.HTTP
 	navidrome, err := navidromeURL(g.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	service, err := hosthttp.New(hosthttp.Config{
 		PluginID:          g.entry.ID,
@@ -81,27 +74,26 @@ func (g *granting) http() ([]host.Function, error) {
 		Logger:            g.replica.log,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	g.closers = append(g.closers, service)
-	return apihttp.Functions(service), nil
+	return apihttp.Functions(service), service, nil
 }
 
-func (g *granting) settings() ([]host.Function, error) {
-	return apiconfig.Functions(hostconfig.New(g.config.PluginConfigFor(g.entry.ID))), nil
+func (g *granting) settings() ([]host.Function, io.Closer, error) {
+	return apiconfig.Functions(hostconfig.New(g.config.PluginConfigFor(g.entry.ID))), nil, nil
 }
 
-func (g *granting) cache() ([]host.Function, error) {
+func (g *granting) cache() ([]host.Function, io.Closer, error) {
 	limits := g.config.Cache
 	return apicache.Functions(hostcache.New(hostcache.Config{
 		PluginID: g.entry.ID,
 		Store:    g.replica.cache.Of(g.entry.ID, bus.CacheLimits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
 		MaxValue: limits.MaxValue,
 		Logger:   g.replica.log,
-	})), nil
+	})), nil, nil
 }
 
-func (g *granting) scheduler() ([]host.Function, error) {
+func (g *granting) scheduler() ([]host.Function, io.Closer, error) {
 	settings := g.config.Scheduler
 	service, err := scheduler.New(scheduler.Config{
 		PluginID:   g.entry.ID,
@@ -111,16 +103,16 @@ func (g *granting) scheduler() ([]host.Function, error) {
 		Logger:     g.replica.log,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return apischeduler.Functions(service), nil
+	return apischeduler.Functions(service), nil, nil
 }
 
-func (g *granting) webSocket() ([]host.Function, error) {
+func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
 	permission := g.entry.Manifest.Permissions.WebSocket
 	navidrome, err := navidromeURL(g.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g.sockets = &pluginSockets{sockets: g.replica.sockets, hosted: g.replica.hosted(g.entry.ID)}
 	service, err := websocket.New(websocket.Config{
@@ -135,26 +127,26 @@ func (g *granting) webSocket() ([]host.Function, error) {
 		Logger:            g.replica.log,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return apiwebsocket.Functions(service), nil
+	return apiwebsocket.Functions(service), nil, nil
 }
 
-func (g *granting) artwork() ([]host.Function, error) {
+func (g *granting) artwork() ([]host.Function, io.Closer, error) {
 	if g.replica.artwork == nil {
-		return apiartwork.Functions(artwork.New(busArtwork{g.replica.bus, g.entry.ID})), nil
+		return apiartwork.Functions(artwork.New(busArtwork{g.replica.bus, g.entry.ID})), nil, nil
 	}
 	var share *url.URL
 	if g.config.Navidrome.ShareURL != "" {
 		var err error
 		if share, err = url.Parse(g.config.Navidrome.ShareURL); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return apiartwork.Functions(artwork.New(artwork.NewLinks(g.replica.artwork.signer, share))), nil
+	return apiartwork.Functions(artwork.New(artwork.NewLinks(g.replica.artwork.signer, share))), nil, nil
 }
 
-func (g *granting) subsonicAPI() ([]host.Function, error) {
+func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
 	permission := g.entry.Manifest.Permissions.SubsonicAPI
 	config := subsonicapi.Config{
 		PluginID:         g.entry.ID,
@@ -164,19 +156,20 @@ func (g *granting) subsonicAPI() ([]host.Function, error) {
 		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
 		Logger:           g.replica.log,
 	}
+	var closer io.Closer
 	if g.config.Navidrome.Subsonic == SubsonicBus {
 		config.Navidrome = busSubsonic{g.replica.bus}
 	} else {
 		server, err := openNavidrome(g.config)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if server != nil {
 			config.Navidrome = server
-			g.closers = append(g.closers, closing(server.Close))
+			closer = closing(server.Close)
 		}
 	}
-	return apisubsonicapi.Functions(subsonicapi.New(config)), nil
+	return apisubsonicapi.Functions(subsonicapi.New(config)), closer, nil
 }
 
 // closing is an io.Closer that cannot fail.
@@ -186,22 +179,6 @@ type closing func()
 func (c closing) Close() error {
 	c()
 	return nil
-}
-
-func (s services) close() error {
-	var errs []error
-	for _, closer := range s.closers {
-		errs = append(errs, closer.Close())
-	}
-	return errors.Join(errs...)
-}
-
-func (s services) hostFunctions() []wasmrt.HostFunction {
-	functions := make([]wasmrt.HostFunction, len(s.functions))
-	for i, function := range s.functions {
-		functions[i] = wasmrt.HostFunction(function)
-	}
-	return functions
 }
 
 // explain says what to do about an import that the guest is not offered.
