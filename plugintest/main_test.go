@@ -23,12 +23,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // example loads one of the examples.
 func example(t testing.TB, name string) *plugintest.Host {
 	t.Helper()
-	return plugintest.Load(t, filepath.Join(guests.Root(), "examples", name))
+	dir := filepath.Join(guests.Root(), "examples", name)
+	guests.Precompile(t, plugintest.CodeFolder(t), guests.Compile(t, dir))
+	return plugintest.Load(t, dir)
 }
 
 // guest loads a plugin for tests, which is there as a module without its source.
 func guest(t testing.TB, name string, permissions map[string]any, capabilities ...string) *plugintest.Host {
 	t.Helper()
+	guests.Precompile(t, plugintest.CodeFolder(t), guests.Path(t, name))
 	folder := t.TempDir()
 	testenv.AddPlugin(t, folder, name, testenv.Manifest(permissions, capabilities...), guests.Wasm(t, name))
 	return plugintest.Load(t, filepath.Join(folder, name))

@@ -57,7 +57,7 @@ func Compile(t testing.TB, dir string) string {
 	// The go command does nothing where the file is current. It is replaced as
 	// a whole, because another package's test may be reading it.
 	fresh := file + ".new"
-	cmd := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-o", fresh, ".")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-o", fresh, ".") // as plugin build
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -74,6 +74,7 @@ func Compile(t testing.TB, dir string) string {
 	if err := os.Rename(temp, file); err != nil {
 		t.Fatal(err)
 	}
+	Precompile(t, CacheDir(t, "compiled"), file)
 	return file
 }
 

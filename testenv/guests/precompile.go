@@ -1,0 +1,49 @@
+package guests
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/gofrs/flock"
+)
+
+// Precompile has the machine code of a module in a runtime's cache folder before it is
+// loaded. With the race detector a test would take many times as long for that.
+func Precompile(t testing.TB, dir, file string) {
+	t.Helper()
+	if !hasRaceDetector {
+		return
+	}
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions, err := os.ReadFile(filepath.Join(Root(), "go.sum")) // the compiler's among them
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock := flock.New(dir + ".lock")
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Unlock() }()
+	done := filepath.Join(dir, fmt.Sprintf("precompiled-%x", sha256.Sum256(append(wasm, versions...))))
+	if _, err := os.Stat(done); err == nil {
+		return
+	}
+	cmd := exec.Command("go", "run", "./testenv/precompile", dir, file)
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("precompile %s: %v\n%s", file, err, out)
+	}
+	if err := os.WriteFile(done, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
