@@ -45,7 +45,7 @@ type Package struct {
 // one that differs in nothing but case, [subjects.ErrPackageMoved] where somebody else
 // does the same at the same time, [subjects.ErrNoPackageStore] where no replica has ever
 // run. Nothing is installed then. After any other error the plugin may be
-// installed: Package tells. Without a deadline in ctx it has five minutes. The user needs
+// installed: Package tells. A ctx that ends once all is stored is too late to stop it. Without a deadline in ctx it has five minutes. The user needs
 // the rights of an operator.
 func (c *Client) InstallPackage(ctx context.Context, p Package, progress func(done, total int64)) error {
 	return c.putPackage(ctx, p, progress, func(all []packageRecord, there packageRecord) error {
@@ -202,8 +202,10 @@ func (c *Client) putPackage(ctx context.Context, p Package, progress func(done, 
 	if err := o.store.Write(ctx, record.Digest, p.Content, progress); err != nil {
 		return err
 	}
+	naming, cancel := packagestore.Outlive(ctx) // its content would stay for nothing
+	defer cancel()
 	record.Time = time.Now().UTC()
-	if err := o.put(ctx, record, there.revision); err != nil {
+	if err := o.put(naming, record, there.revision); err != nil {
 		return err
 	}
 	o.prune(ctx, p.ID)

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -152,6 +153,21 @@ func TestAnInstallSurvivesALostAnswer(t *testing.T) {
 		if err := c.RemovePackage(t.Context(), "p"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What is stored and named by nothing would stay.
+func TestAnInstallThatIsGivenUpOnceAllIsStoredIsDone(t *testing.T) {
+	c := client.New(testenv.Connect(t, emptyHost(t)))
+	ctx, cancel := context.WithCancel(t.Context())
+	err := c.InstallPackage(ctx, pack("p", "1"), func(done, total int64) {
+		if done == total {
+			cancel()
+		}
+	})
+	record, missing := c.Package(t.Context(), "p")
+	if err != nil || missing != nil || record.Version != "1" {
+		t.Errorf("got %v; the cluster has %+v: %v", err, record, missing)
 	}
 }
 

@@ -118,6 +118,9 @@ func TestInterruptedInstallLeavesNothing(t *testing.T) {
 
 func TestInstallWaitsForAnother(t *testing.T) {
 	folder := t.TempDir()
+	if plugin.IsBusy(folder) {
+		t.Error("nobody has begun")
+	}
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	first := make(chan error, 1)
 	go func() {
@@ -131,6 +134,9 @@ func TestInstallWaitsForAnother(t *testing.T) {
 		})
 	}()
 	<-begun
+	if !plugin.IsBusy(folder) {
+		t.Error("another command would wait without a word")
+	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errTired)
 	if err := plugin.Install(ctx, folder, "second", packed(t, "1"), nil); !errors.Is(err, errTired) || !strings.Contains(err.Error(), "another process changes the plugins folder") {
@@ -142,6 +148,9 @@ func TestInstallWaitsForAnother(t *testing.T) {
 	close(goOn)
 	if err := <-first; err != nil {
 		t.Error(err)
+	}
+	if plugin.IsBusy(folder) {
+		t.Error("all is done")
 	}
 	wantOnly(t, folder, "first", "1")
 }
@@ -171,6 +180,22 @@ func TestExchangeInSteps(t *testing.T) {
 		}
 		wantOnly(t, folder, "covers", map[bool]string{false: "2", true: "1"}[killed])
 	}
+}
+
+func TestRecoverDeletesWhatIsOfNoUse(t *testing.T) {
+	folder := t.TempDir()
+	for path, version := range map[string]string{"": "2", ".staging-new": "1", ".staging-done/former": "1"} {
+		if err := plugin.Install(t.Context(), filepath.Join(folder, path), "covers", packed(t, version), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, ".staging-file"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := plugin.Recover(folder); err != nil {
+		t.Fatal(err)
+	}
+	wantOnly(t, folder, "covers", "2")
 }
 
 func TestRecoverWithoutAFolder(t *testing.T) {

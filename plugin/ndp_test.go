@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -31,6 +32,7 @@ type entry struct {
 	mode    fs.FileMode
 	stored  bool
 	flags   uint16
+	claims  uint64 // how long it says that it is; 0 is the truth
 }
 
 // zipped makes a zip of a plugin's two files and of what is added.
@@ -52,15 +54,34 @@ func zipOf(t testing.TB, entries ...entry) []byte {
 		if e.mode != 0 {
 			header.SetMode(e.mode)
 		}
-		file, err := w.CreateHeader(header)
+		create, content := w.CreateHeader, []byte(e.content)
+		if e.claims != 0 {
+			create, content = w.CreateRaw, deflated(t, content)
+			header.CRC32 = crc32.ChecksumIEEE([]byte(e.content))
+			header.CompressedSize64, header.UncompressedSize64 = uint64(len(content)), e.claims
+		}
+		file, err := create(header)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(file, e.content); err != nil {
+		if _, err := file.Write(content); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func deflated(t testing.TB, content []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, flate.BestSpeed)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -85,42 +106,44 @@ func TestPackagesAreRefused(t *testing.T) {
 		content []byte
 		says    string
 	}{
-		"nothing":                   {nil, "no zip file"},
-		"no zip":                    {[]byte("hello"), "no zip file"},
-		"cut short":                 {zipped(t)[:200], "no zip file"},
-		"damaged content":           {damaged, `"long.txt" cannot be unpacked`},
-		"a parent":                  {zipped(t, entry{name: "../evil", content: "x"}), `illegal file path in plugin package: "../evil"`},
-		"a parent in the middle":    {zipped(t, entry{name: "a/../../evil", content: "x"}), "illegal file path"},
-		"an absolute path":          {zipped(t, entry{name: "/etc/passwd", content: "x"}), "illegal file path"},
-		"a path of Windows":         {zipped(t, entry{name: `..\evil`, content: "x"}), "a backslash or a colon"},
-		"a drive":                   {zipped(t, entry{name: "C:evil", content: "x"}), "a backslash or a colon"},
-		"a dot":                     {zipped(t, entry{name: ".", content: "x"}), "illegal file path"},
-		"no name":                   {zipped(t, entry{name: "", content: "x"}), "illegal file path"},
-		"an empty element":          {zipped(t, entry{name: "a//b", content: "x"}), "illegal file path"},
-		"a zero byte":               {zipped(t, entry{name: "a\x00b", content: "x"}), "a control character"},
-		"an escape sequence":        {zipped(t, entry{name: "a\x1b[2J", content: "x"}), "a control character"},
-		"no UTF-8":                  {zipped(t, entry{name: "a\xff", content: "x"}), "not UTF-8"},
-		"a long element":            {zipped(t, entry{name: strings.Repeat("a", 256), content: "x"}), "more than 255 bytes"},
-		"a long path":               {zipped(t, entry{name: strings.Repeat("a/", 512) + "b", content: "x"}), "more than 1024 bytes"},
-		"a symbolic link":           {zipped(t, entry{name: "link", content: "/etc/passwd", mode: fs.ModeSymlink | 0o777}), "a symbolic link"},
-		"a wasm that is a link":     {zipOf(t, entry{name: "manifest.json", content: goodManifest}, entry{name: "plugin.wasm", content: "/bin/sh", mode: fs.ModeSymlink | 0o777}), "a symbolic link"},
-		"a device":                  {zipped(t, entry{name: "dev", mode: fs.ModeDevice | 0o600}), "not a plain file"},
-		"a named pipe":              {zipped(t, entry{name: "pipe", mode: fs.ModeNamedPipe | 0o600}), "not a plain file"},
-		"a folder without a slash":  {zipped(t, entry{name: "folder", mode: fs.ModeDir | 0o700}), "not a plain file: a folder"},
-		"a file twice":              {zipped(t, entry{name: "a", content: "1"}, entry{name: "a", content: "2"}), `it has "a" twice`},
-		"the wasm twice":            {zipped(t, entry{name: "plugin.wasm", content: someWasm}), "twice"},
-		"names but for case":        {zipped(t, entry{name: "a.md", content: "1"}, entry{name: "A.md", content: "2"}), "differ in nothing but case"},
-		"folders but for case":      {zipped(t, entry{name: "docs/a", content: "1"}, entry{name: "Docs/b", content: "2"}), "differ in nothing but case"},
-		"a file that is a folder":   {zipped(t, entry{name: "a", content: "1"}, entry{name: "a/b", content: "2"}), "both a file and a folder"},
-		"a folder that is a file":   {zipped(t, entry{name: "a/b", content: "2"}, entry{name: "a", content: "1"}), "both a file and a folder"},
-		"an encrypted file":         {zipped(t, entry{name: "secret", content: "1", flags: 1}), "encrypted"},
-		"no manifest":               {zipOf(t, entry{name: "plugin.wasm", content: someWasm}), "missing required manifest.json"},
-		"no wasm":                   {zipOf(t, entry{name: "manifest.json", content: goodManifest}), "missing required plugin.wasm"},
-		"a wasm in capitals":        {zipOf(t, entry{name: "manifest.json", content: goodManifest}, entry{name: "Plugin.WASM", content: someWasm}), "must be named plugin.wasm"},
-		"everything in a folder":    {zipOf(t, entry{name: "covers/manifest.json", content: goodManifest}, entry{name: "covers/plugin.wasm", content: someWasm}), "pack the files and not their folder"},
-		"a wasm that is none":       {zipOf(t, entry{name: "manifest.json", content: goodManifest}, entry{name: "plugin.wasm", content: "#!/bin/sh"}), "no WebAssembly module"},
-		"a manifest that is none":   {zipOf(t, entry{name: "manifest.json", content: "{"}, entry{name: "plugin.wasm", content: someWasm}), "ends too early"},
-		"a manifest without a name": {zipOf(t, entry{name: "manifest.json", content: strings.Replace(goodManifest, "name", "nam", 1)}, entry{name: "plugin.wasm", content: someWasm}), "name: is missing"},
+		"nothing":                     {nil, "no zip file"},
+		"no zip":                      {[]byte("hello"), "no zip file"},
+		"cut short":                   {zipped(t)[:200], "no zip file"},
+		"damaged content":             {damaged, `"long.txt" cannot be unpacked`},
+		"a file longer than it says":  {zipped(t, entry{name: "a", content: strings.Repeat("0", 1000), claims: 10}), `"a" cannot be unpacked`},
+		"a file shorter than it says": {zipped(t, entry{name: "a", content: "0", claims: 1000}), `"a" cannot be unpacked`},
+		"a parent":                    {zipped(t, entry{name: "../evil", content: "x"}), `illegal file path in plugin package: "../evil"`},
+		"a parent in the middle":      {zipped(t, entry{name: "a/../../evil", content: "x"}), "illegal file path"},
+		"an absolute path":            {zipped(t, entry{name: "/etc/passwd", content: "x"}), "illegal file path"},
+		"a path of Windows":           {zipped(t, entry{name: `..\evil`, content: "x"}), "a backslash or a colon"},
+		"a drive":                     {zipped(t, entry{name: "C:evil", content: "x"}), "a backslash or a colon"},
+		"a dot":                       {zipped(t, entry{name: ".", content: "x"}), "illegal file path"},
+		"no name":                     {zipped(t, entry{name: "", content: "x"}), "illegal file path"},
+		"an empty element":            {zipped(t, entry{name: "a//b", content: "x"}), "illegal file path"},
+		"a zero byte":                 {zipped(t, entry{name: "a\x00b", content: "x"}), "a control character"},
+		"an escape sequence":          {zipped(t, entry{name: "a\x1b[2J", content: "x"}), "a control character"},
+		"no UTF-8":                    {zipped(t, entry{name: "a\xff", content: "x"}), "not UTF-8"},
+		"a long element":              {zipped(t, entry{name: strings.Repeat("a", 256), content: "x"}), "more than 255 bytes"},
+		"a long path":                 {zipped(t, entry{name: strings.Repeat("a/", 512) + "b", content: "x"}), "more than 1024 bytes"},
+		"a symbolic link":             {zipped(t, entry{name: "link", content: "/etc/passwd", mode: fs.ModeSymlink | 0o777}), "a symbolic link"},
+		"a wasm that is a link":       {zipOf(t, entry{name: "manifest.json", content: goodManifest}, entry{name: "plugin.wasm", content: "/bin/sh", mode: fs.ModeSymlink | 0o777}), "a symbolic link"},
+		"a device":                    {zipped(t, entry{name: "dev", mode: fs.ModeDevice | 0o600}), "not a plain file"},
+		"a named pipe":                {zipped(t, entry{name: "pipe", mode: fs.ModeNamedPipe | 0o600}), "not a plain file"},
+		"a folder without a slash":    {zipped(t, entry{name: "folder", mode: fs.ModeDir | 0o700}), "not a plain file: a folder"},
+		"a file twice":                {zipped(t, entry{name: "a", content: "1"}, entry{name: "a", content: "2"}), `it has "a" twice`},
+		"the wasm twice":              {zipped(t, entry{name: "plugin.wasm", content: someWasm}), "twice"},
+		"names but for case":          {zipped(t, entry{name: "a.md", content: "1"}, entry{name: "A.md", content: "2"}), "differ in nothing but case"},
+		"folders but for case":        {zipped(t, entry{name: "docs/a", content: "1"}, entry{name: "Docs/b", content: "2"}), "differ in nothing but case"},
+		"a file that is a folder":     {zipped(t, entry{name: "a", content: "1"}, entry{name: "a/b", content: "2"}), "both a file and a folder"},
+		"a folder that is a file":     {zipped(t, entry{name: "a/b", content: "2"}, entry{name: "a", content: "1"}), "both a file and a folder"},
+		"an encrypted file":           {zipped(t, entry{name: "secret", content: "1", flags: 1}), "encrypted"},
+		"no manifest":                 {zipOf(t, entry{name: "plugin.wasm", content: someWasm}), "missing required manifest.json"},
+		"no wasm":                     {zipOf(t, entry{name: "manifest.json", content: goodManifest}), "missing required plugin.wasm"},
+		"a wasm in capitals":          {zipOf(t, entry{name: "manifest.json", content: goodManifest}, entry{name: "Plugin.WASM", content: someWasm}), "must be named plugin.wasm"},
+		"everything in a folder":      {zipOf(t, entry{name: "covers/manifest.json", content: goodManifest}, entry{name: "covers/plugin.wasm", content: someWasm}), "pack the files and not their folder"},
+		"a wasm that is none":         {zipOf(t, entry{name: "manifest.json", content: goodManifest}, entry{name: "plugin.wasm", content: "#!/bin/sh"}), "no WebAssembly module"},
+		"a manifest that is none":     {zipOf(t, entry{name: "manifest.json", content: "{"}, entry{name: "plugin.wasm", content: someWasm}), "ends too early"},
+		"a manifest without a name":   {zipOf(t, entry{name: "manifest.json", content: strings.Replace(goodManifest, "name", "nam", 1)}, entry{name: "plugin.wasm", content: someWasm}), "name: is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := plugin.ParsePackage(t.Context(), c.content)
@@ -145,7 +168,7 @@ func TestLimitsOfPackages(t *testing.T) {
 	many := func(n int) []entry {
 		entries := make([]entry, n-2)
 		for i := range entries {
-			entries[i].name = fmt.Sprint("file", i)
+			entries[i] = entry{name: fmt.Sprint("file", i), stored: true}
 		}
 		return entries
 	}
@@ -161,10 +184,12 @@ func TestLimitsOfPackages(t *testing.T) {
 		}
 	}
 	large := incompressible(plugin.MaxPackageEntry + 1)
-	rest := plugin.MaxPackageTotal - 2*plugin.MaxPackageEntry/4*3 - len(goodManifest) - len(someWasm)
+	// What is compressed of three makes the package itself short enough.
+	const short = 1 << 20
+	rest := plugin.MaxPackageTotal - plugin.MaxPackageEntry - short - len(goodManifest) - len(someWasm)
 	three := func(more int) []byte {
-		part := large[:plugin.MaxPackageEntry/4*3]
-		return zipped(t, entry{name: "a", content: part, stored: true}, entry{name: "b", content: part, stored: true}, entry{name: "c", content: large[:rest+more]})
+		return zipped(t, entry{name: "a", content: large[:plugin.MaxPackageEntry], stored: true},
+			entry{name: "b", content: large[:rest], stored: true}, entry{name: "c", content: large[:short+more]})
 	}
 	for _, c := range []struct {
 		name     string

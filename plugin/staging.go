@@ -57,6 +57,18 @@ func stage(ctx context.Context, dir string) (*staging, error) {
 	return s, nil
 }
 
+// IsBusy says whether a process changes the plugins folder at this moment, so that [Install], [Update], [Remove] and
+// [Link] would wait for it.
+func IsBusy(dir string) bool {
+	path := filepath.Join(dir, lockName)
+	if _, err := os.Stat(path); err != nil {
+		return false
+	}
+	lock := flock.New(path)
+	free, err := lock.TryLock()
+	return err == nil && !free || lock.Unlock() != nil
+}
+
 // give gives what was written to the owner of the folder.
 func (s *staging) give(path string) error {
 	owner, err := os.Stat(s.dir)

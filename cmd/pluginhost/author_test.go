@@ -3,15 +3,26 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
+
+func TestNewSaysForMachinesWhatIsThere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "hello")
+	got := pluginhost(t.Context(), "", "plugin", "new", dir, "--sdk", guests.Root(), "--json")
+	var is struct{ Name, Path, Package string }
+	if err := json.Unmarshal([]byte(got.out), &is); err != nil || is.Name != "hello" || is.Path != dir || is.Package != filepath.Join(dir, "hello.ndp") {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
 
 // hello begins a plugin in a new folder.
 func hello(t *testing.T, args ...string) (dir string) {
@@ -108,26 +119,42 @@ func (l lines) await(text string) string {
 	return ""
 }
 
+// watching runs plugin dev --watch on a folder until end, which fails the test where the command
+// does not end well.
+func watching(t *testing.T, dir, folder, nats string) (printed lines, end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	reader, writer := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"plugin", "dev", "--watch", dir, "--plugins", folder, "--nats", nats}, streams{strings.NewReader(""), writer, writer})
+		_ = writer.Close()
+	}()
+	return lines{t, bufio.NewScanner(reader)}, func() {
+		t.Helper()
+		cancel()
+		go func() { _, _ = io.Copy(io.Discard, reader) }()
+		if code := <-ended; code != exitDone {
+			t.Errorf("it ended with %d", code)
+		}
+	}
+}
+
+// scrobble calls the plugin hello.
+func scrobble(t *testing.T, nats string) {
+	t.Helper()
+	got := pluginhost(t.Context(), "", "call", "hello", "scrobble", `{"username":"joe","track":{"name":"Sinnerman"}}`, "--nats", nats)
+	if got.code != exitDone {
+		t.Fatalf("got %+v", got)
+	}
+}
+
 func TestDevWatchBuildsAndLoadsAtEverySave(t *testing.T) {
 	folder := t.TempDir()
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	dir := hello(t, "--capability", "Scrobbler")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	reader, writer := io.Pipe()
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, []string{"plugin", "dev", "--watch", dir, "--plugins", folder, "--nats", replica.NATS}, streams{strings.NewReader(""), writer, writer})
-		_ = writer.Close()
-	}()
-	printed := lines{t, bufio.NewScanner(reader)}
-	call := func() {
-		t.Helper()
-		got := pluginhost(t.Context(), "", "call", "hello", "scrobble", `{"username":"joe","track":{"name":"Sinnerman"}}`, "--nats", replica.NATS)
-		if got.code != exitDone {
-			t.Fatalf("got %+v", got)
-		}
-	}
+	printed, end := watching(t, dir, folder, replica.NATS)
 	save := func(old, by string) {
 		t.Helper()
 		path := filepath.Join(dir, "scrobbler.go")
@@ -140,25 +167,21 @@ func TestDevWatchBuildsAndLoadsAtEverySave(t *testing.T) {
 		}
 	}
 	printed.await("loaded by")
-	call()
+	scrobble(t, replica.NATS)
 	printed.await("hello | joe has listened to Sinnerman")
 	save("has listened to", "loves")
 	printed.await("loaded by")
-	call()
+	scrobble(t, replica.NATS)
 	printed.await("hello | joe loves Sinnerman")
 	save("loves", `lo"ves`)
 	printed.await("Not built: see above")
-	call() // the one before
+	scrobble(t, replica.NATS) // the one before
 	printed.await("hello | joe loves Sinnerman")
 	save(`lo"ves`, "likes")
 	printed.await("loaded by")
-	call()
+	scrobble(t, replica.NATS)
 	printed.await("hello | joe likes Sinnerman")
-	cancel()
-	go func() { _, _ = io.Copy(io.Discard, reader) }()
-	if code := <-ended; code != exitDone {
-		t.Errorf("it ended with %d", code)
-	}
+	end()
 	if entry := plugin.Load(folder, "hello"); !entry.Symlink || entry.Err != nil {
 		t.Errorf("the link is %+v", entry)
 	}
@@ -213,19 +236,20 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestDevWatchBuildsWithoutAHost(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	reader, writer := io.Pipe()
-	ended := make(chan int, 1)
-	folder, dir := t.TempDir(), hello(t)
-	go func() {
-		ended <- run(ctx, []string{"plugin", "dev", "--watch", dir, "--plugins", folder, "--nats", nowhere}, streams{strings.NewReader(""), writer, writer})
-		_ = writer.Close()
-	}()
-	lines{t, bufio.NewScanner(reader)}.await("but not loaded: no host is running")
-	cancel()
-	go func() { _, _ = io.Copy(io.Discard, reader) }()
-	if code := <-ended; code != exitDone {
-		t.Errorf("it ended with %d", code)
-	}
+	printed, end := watching(t, hello(t), t.TempDir(), nowhere)
+	printed.await("but not loaded: no host is running")
+	end()
+}
+
+func TestDevWatchOutlivesAHost(t *testing.T) {
+	folder, dir := t.TempDir(), hello(t, "--capability", "Scrobbler")
+	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
+	printed, end := watching(t, dir, folder, replica.NATS)
+	printed.await("loaded by " + replica.ReplicaID)
+	replica.Signal(syscall.SIGKILL)
+	replica.Wait()
+	next := serveProcess(t, folder, "--listen", strings.TrimPrefix(replica.NATS, "nats://"))
+	scrobble(t, next.NATS)
+	printed.await("hello | joe has listened to Sinnerman")
+	end()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
@@ -58,7 +57,7 @@ func pluginBuild(cmd *cobra.Command, args []string) error {
 	if path == "" {
 		path = filepath.Join(dir, author.PackageName(built.Manifest.Name))
 	}
-	packed, err := writePackage(cmd, dir, path)
+	packed, err := author.Package(cmd.Context(), dir, path)
 	if err != nil {
 		return err
 	}
@@ -70,31 +69,6 @@ func pluginBuild(cmd *cobra.Command, args []string) error {
 		return printJSON(cmd.OutOrStdout(), done)
 	}
 	return done.print(cmd.OutOrStdout())
-}
-
-// writePackage packs the plugin's folder into a file that is there as a whole or not at
-// all.
-func writePackage(cmd *cobra.Command, dir, path string) (packed *plugin.Package, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".package-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	packed, err = plugin.Pack(cmd.Context(), dir, file)
-	if failed := file.Chmod(0o644); err == nil {
-		err = failed
-	}
-	if failed := file.Close(); err == nil {
-		err = failed
-	}
-	if err != nil {
-		return nil, err
-	}
-	return packed, os.Rename(file.Name(), path)
 }
 
 func (d builtDocument) print(out io.Writer) error {

@@ -34,6 +34,7 @@ func TestInstallUpdateAndRemoveForTheCluster(t *testing.T) {
 	wants(run("n\n", "update", two, "--cluster"), exitFailure, "  + cache: to be fast\n", "operation canceled, nothing is changed")
 	wants(run("", "update", two, "--cluster", "--yes"), exitDone, append(both("loaded, generation "), "updated to v2.0.0 successfully for the cluster\n")...)
 	wants(run("", "list"), exitDone, "2.0.0", "ready 2")
+	wants(run("", "info", "echo"), exitDone, "    Reason: to be fast\n", "set_string", "  File:        installed for the cluster\n", "permission cache is asked for and never used")
 
 	// A folder's own plugin of this id goes first, and the command says so.
 	wants(run("", "install", one, "--plugins", own), exitDone, "echo on "+second.ReplicaID+": loaded, generation ")

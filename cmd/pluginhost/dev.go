@@ -97,6 +97,7 @@ func pluginDev(cmd *cobra.Command, args []string) error {
 // link links the source, and asks before it takes another plugin's place. It says whether
 // the link is new.
 func link(cmd *cobra.Command, folder, id, source string) (linked bool, err error) {
+	tellBusy(cmd, folder)
 	err = plugin.Link(cmd.Context(), folder, id, source, false)
 	switch {
 	case errors.Is(err, plugin.ErrLinked):

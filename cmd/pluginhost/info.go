@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +11,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -38,7 +43,10 @@ type infoDocument struct {
 	V  int    `json:"v"`
 	ID string `json:"id"`
 	// Local is what the files say, nil where there are none here.
-	Local    *description          `json:"local,omitempty"`
+	Local *description `json:"local,omitempty"`
+	// Cluster is what its package says that is installed for the cluster, where no file
+	// here says anything.
+	Cluster  *description          `json:"cluster,omitempty"`
 	Replicas []subjects.PluginInfo `json:"replicas"`
 	// Unreachable is why no replica was asked.
 	Unreachable string `json:"unreachable,omitempty"`
@@ -86,15 +94,37 @@ func (d *infoDocument) ask(cmd *cobra.Command) (best subjects.PluginStatus, know
 	}
 	d.Replicas = infos
 	best, known = bestOf(infos)
+	if d.Local == nil && best.Source == subjects.SourcePackage {
+		d.Cluster = describeInstalled(cmd.Context(), caller, d.ID)
+	}
 	return best, known, nil
 }
 
-func (d *infoDocument) print(out io.Writer, best subjects.PluginStatus, known bool) error {
-	local := d.Local
-	if local == nil {
-		local = describeStatus(best)
+// packagePatience is how long the package of a plugin is waited for, of which more than the
+// least is known.
+const packagePatience = 10 * time.Second
+
+// describeInstalled describes the package that the cluster has for a plugin, or nothing
+// where it cannot be read, as without the rights of an operator.
+func describeInstalled(ctx context.Context, caller *client.Client, id string) *description {
+	ctx, cancel := context.WithTimeout(ctx, packagePatience)
+	defer cancel()
+	p, record, err := clusterPackage(ctx, caller, id)
+	if err != nil {
+		return nil
 	}
-	if err := local.print(out); err != nil {
+	d := describe(p.Manifest, p.Warnings, inspect.Plugin(p.Manifest, p.Wasm))
+	d.ID = id
+	d.Package = &packageFacts{File: "installed for the cluster", Size: p.Size, Digest: p.Digest, Modified: record.Time}
+	return d
+}
+
+func (d *infoDocument) print(out io.Writer, best subjects.PluginStatus, known bool) error {
+	is := cmp.Or(d.Local, d.Cluster)
+	if is == nil {
+		is = describeStatus(best)
+	}
+	if err := is.print(out); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(out); err != nil {

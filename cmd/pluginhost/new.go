@@ -13,6 +13,7 @@ import (
 	"github.com/pluginhost/pluginhost/internal/author"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 func newPluginNewCommand() *cobra.Command {
@@ -32,10 +33,19 @@ The name of the folder is the name of the plugin. The capabilities are
 	cmd.Flags().StringSlice("capability", []string{plugin.MetadataAgent}, "what the plugin can do; may be repeated")
 	cmd.Flags().String("module", "", "path of its Go module (default example.com/<name>)")
 	cmd.Flags().String("sdk", "", "folder with the source of pluginhost (default the version of this command, or the checkout around the working directory)")
+	cmd.Flags().Bool("json", false, "print JSON for machines")
 	_ = cmd.RegisterFlagCompletionFunc("capability", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return author.Capabilities(), cobra.ShellCompDirectiveNoFileComp
 	})
 	return cmd
+}
+
+// newDocument is what --json prints.
+type newDocument struct {
+	V       int    `json:"v"`
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Package string `json:"package"` // which plugin build writes
 }
 
 func pluginNew(cmd *cobra.Command, args []string) error {
@@ -58,6 +68,11 @@ func pluginNew(cmd *cobra.Command, args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return printJSON(cmd.OutOrStdout(), newDocument{
+			V: subjects.Version, Name: draft.Name, Path: dir, Package: filepath.Join(dir, draft.PackageName()),
+		})
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), `Plugin '%[1]s' is in %[2]s
 

@@ -33,6 +33,7 @@ func addClusterFlag(cmd *cobra.Command) {
 // openPlace is the cluster with the flag --cluster, and else the plugins folder.
 func openPlace(cmd *cobra.Command, config clientConfig) (place, error) {
 	if cluster, _ := cmd.Flags().GetBool("cluster"); !cluster {
+		tellBusy(cmd, config.PluginsFolder)
 		return folder(config.PluginsFolder), nil
 	}
 	caller, conn, _, err := connect(cmd)
@@ -40,6 +41,13 @@ func openPlace(cmd *cobra.Command, config clientConfig) (place, error) {
 		return nil, err
 	}
 	return cluster{caller, conn}, nil
+}
+
+// tellBusy says what the command is about to wait for, if anything.
+func tellBusy(cmd *cobra.Command, folder string) {
+	if plugin.IsBusy(folder) {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Waiting for another command, which changes %s\n", folder)
+	}
 }
 
 // folder is the plugins folder of this machine.
@@ -112,25 +120,28 @@ func (c cluster) remove(ctx context.Context, id string) (bool, error) {
 }
 
 func (c cluster) granted(ctx context.Context, id string) (plugin.Permissions, error) {
-	record, err := c.caller.Package(ctx, id)
-	if err != nil {
-		return plugin.Permissions{}, err
-	}
-	content, err := c.caller.PackageContent(ctx, record)
-	if errors.Is(err, subjects.ErrPackageDamaged) { // which the update cures
+	installed, _, err := clusterPackage(ctx, c.caller, id)
+	switch {
+	case errors.Is(err, subjects.ErrPackageDamaged), errors.Is(err, plugin.ErrBadPackage): // which the update cures
 		return plugin.Permissions{}, nil
-	}
-	if err != nil {
-		return plugin.Permissions{}, err
-	}
-	installed, err := plugin.ParsePackage(ctx, content)
-	if errors.Is(err, plugin.ErrBadPackage) {
-		return plugin.Permissions{}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return plugin.Permissions{}, err
 	}
 	return installed.Manifest.Permissions, nil
+}
+
+// clusterPackage reads the package that the cluster has for a plugin.
+func clusterPackage(ctx context.Context, caller *client.Client, id string) (*plugin.Package, subjects.PackageRecord, error) {
+	record, err := caller.Package(ctx, id)
+	if err != nil {
+		return nil, record, err
+	}
+	content, err := caller.PackageContent(ctx, record)
+	if err != nil {
+		return nil, record, err
+	}
+	installed, err := plugin.ParsePackage(ctx, content)
+	return installed, record, err
 }
 
 func (c cluster) String() string { return " for the cluster" }

@@ -47,7 +47,7 @@ func Build(ctx context.Context, dir string, output io.Writer) (*Built, error) {
 	if compiled, err := IsCompiled(dir); err != nil {
 		return nil, err
 	} else if compiled {
-		file, err := os.CreateTemp(dir, ".plugin-*.wasm")
+		file, err := createDraft(dir, wasmDraft)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pluginhost/pluginhost/internal/author"
 	"github.com/pluginhost/pluginhost/plugin"
@@ -142,6 +143,25 @@ func TestWhatIsNoPluginIsNotBegun(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(full); err != nil || len(entries) != 1 {
 		t.Errorf("the folder has %v, %v", entries, err)
+	}
+}
+
+func TestABuildRemovesWhatAKilledOneLeft(t *testing.T) {
+	dir := begin(t, plugin.MetadataAgent)
+	const old, young = ".plugin-1.wasm", ".plugin-2.wasm"
+	for name, age := range map[string]time.Duration{old: 2 * time.Hour, young: 0} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if at := time.Now().Add(-age); os.Chtimes(path, at, at) != nil {
+			t.Fatal("its time cannot be set")
+		}
+	}
+	wantBuilt(t, dir)
+	left, err := filepath.Glob(filepath.Join(dir, ".plugin-*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != young { // another build may go on
+		t.Errorf("left are %v, %v", left, err)
 	}
 }
 

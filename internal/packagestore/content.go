@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -57,8 +58,26 @@ func (s *Store) Read(ctx context.Context, digest string, size int64) ([]byte, er
 	return content, nil
 }
 
+// finishTimeout is how long what is begun may take to be finished after its context.
+const finishTimeout = 5 * time.Second
+
+// Outlive returns a context that ends a while after ctx, for what would otherwise leave
+// content that nobody needs. The caller cancels it.
+func Outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(finishTimeout):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
+}
+
 // Write stores a package under its digest, in the place of what is there, and reads it
-// back. progress is told how many of all bytes are stored; it may be nil.
+// back. progress is told how many of all bytes are stored; it may be nil. A ctx that ends
+// once all are is too late to stop it.
 func (s *Store) Write(ctx context.Context, digest string, content []byte, progress func(done, total int64)) error {
 	stored := jetstream.ObjectInfo{
 		ObjectMeta: jetstream.ObjectMeta{Name: digest},
@@ -88,6 +107,8 @@ func (s *Store) Write(ctx context.Context, digest string, content []byte, progre
 	if meta.Data, err = json.Marshal(stored); err != nil {
 		return err
 	}
+	ctx, cancel := Outlive(ctx)
+	defer cancel()
 	if err := s.publish(ctx, meta); err != nil {
 		return fmt.Errorf("store package %s: %w", digest, err)
 	}
