@@ -111,21 +111,38 @@ func (f *follower) watch(ctx context.Context) error {
 			switch {
 			case !open:
 				return errWatchEnded
-			case entry == nil:
+			case entry != nil:
+				delete(missing, entry.Key())
+				progress.seen = entry.Revision()
+				f.see(entry)
+			case missing != nil:
 				for _, key := range slices.Sorted(maps.Keys(missing)) {
 					f.tell(change{key: key, gone: true})
 				}
 				missing = nil
 				// The newest message may be one that has gone with its time.
 				progress.seen = max(progress.seen, last)
+				if watcher, err = resume(ctx, kv, watcher, progress.seen); err != nil {
+					return err
+				}
 				f.first.Do(func() { close(f.known) })
-			default:
-				delete(missing, entry.Key())
-				progress.seen = entry.Revision()
-				f.see(entry)
 			}
 		}
 	}
+}
+
+// resume watches on from a revision, in the place of a watch that has told all there
+// was. That one had the last message of each key, and the server would count those anew
+// whenever a write rolls up: it costs the more the more keys there are.
+func resume(ctx context.Context, kv jetstream.KeyValue, former jetstream.KeyWatcher, revision uint64) (jetstream.KeyWatcher, error) {
+	if err := former.Stop(); err != nil {
+		return former, err
+	}
+	watcher, err := kv.WatchAll(ctx, jetstream.ResumeFromRevision(revision+1))
+	if err != nil {
+		return former, err
+	}
+	return watcher, nil
 }
 
 // reopen makes the bucket if it is missing, and forgets what was in a former one. last
