@@ -25,6 +25,7 @@ const lifecycle = "LifecycleManagement"
 // configuration. It is immutable; a reload makes another.
 type generation struct {
 	id       string
+	files    string // the digest of its files
 	entry    plugin.Entry
 	limits   RuntimeConfig
 	module   *wasmrt.Module
@@ -43,6 +44,7 @@ type source struct {
 	entry  plugin.Entry
 	config *Config
 	wasm   []byte
+	files  string // the digest of wasm and manifest
 	// served says that a generation of this id serves already, retry which failure
 	// of its OnInit is to be tried again.
 	served bool
@@ -59,7 +61,12 @@ func readSource(config *Config, entry plugin.Entry) (source, error) {
 	if s.wasm, err = entry.ReadWasm(); err != nil {
 		return s, err
 	}
-	s.id, err = generationID(config, entry, s.wasm)
+	manifest, err := os.ReadFile(entry.ManifestPath)
+	if err != nil {
+		return s, err
+	}
+	s.files = plugin.FilesDigest(s.wasm, manifest)
+	s.id, err = generationID(config, entry, s.files)
 	return s, err
 }
 
@@ -67,6 +74,7 @@ func readSource(config *Config, entry plugin.Entry) (source, error) {
 func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, err error) {
 	g := &generation{
 		id:        s.id,
+		files:     s.files,
 		entry:     s.entry,
 		limits:    s.config.Runtime.For(s.entry.ID),
 		log:       r.log.With("plugin", s.entry.ID),
@@ -100,21 +108,13 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 }
 
 // generationID tells apart what behaves differently.
-func generationID(config *Config, entry plugin.Entry, wasm []byte) (string, error) {
-	manifest, err := os.ReadFile(entry.ManifestPath)
-	if err != nil {
-		return "", err
-	}
+func generationID(config *Config, entry plugin.Entry, files string) (string, error) {
 	settings, err := effectiveSettings(config, entry.ID, entry.Manifest)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.New()
-	for _, part := range [][]byte{wasm, manifest, settings} {
-		digest := sha256.Sum256(part)
-		sum.Write(digest[:])
-	}
-	return hex.EncodeToString(sum.Sum(nil))[:16], nil
+	sum := sha256.Sum256(append([]byte(files), settings...))
+	return hex.EncodeToString(sum[:])[:16], nil
 }
 
 // effectiveSettings are those that a plugin behaves by. One without a manifest

@@ -257,7 +257,7 @@ func (h *hosted) status() subjects.PluginStatus {
 	endpoint, current := h.endpoint.Load(), h.current.Load()
 	if endpoint != nil && current != nil {
 		status.State = subjects.StateReady
-		status.Generation = current.id
+		status.Generation, status.Files = current.id, current.files
 		isolation, reason := current.module.Isolation()
 		status.Isolation, status.IsolationReason = string(isolation), cut(reason, maxText)
 		stats := current.module.Stats()

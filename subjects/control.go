@@ -41,7 +41,10 @@ type PluginStatus struct {
 	Warnings     []string `json:"warnings,omitempty"`
 	// Generation identifies code, manifest and configuration together.
 	Generation string `json:"generation,omitempty"`
-	Isolation  string `json:"isolation,omitempty"`
+	// Files identifies its two files: in hex, the SHA-256 of the SHA-256 of plugin.wasm
+	// and that of manifest.json, one behind the other.
+	Files     string `json:"files,omitempty"`
+	Isolation string `json:"isolation,omitempty"`
 	// IsolationReason says why it is not the isolation that was asked for.
 	IsolationReason string `json:"isolation_reason,omitempty"`
 	// Source is where it comes from: SourcePackage, or empty for the plugins folder.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,16 +107,18 @@ type lines struct {
 	scanner *bufio.Scanner
 }
 
-// await returns the next line that has a text.
-func (l lines) await(text string) string {
+// await returns the next line that has one of the texts.
+func (l lines) await(texts ...string) string {
 	l.t.Helper()
 	var seen []string
 	for l.scanner.Scan() {
-		if seen = append(seen, l.scanner.Text()); strings.Contains(l.scanner.Text(), text) {
-			return l.scanner.Text()
+		line := l.scanner.Text()
+		seen = append(seen, line)
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
+			return line
 		}
 	}
-	l.t.Fatalf("%q was not printed: %q", text, seen)
+	l.t.Fatalf("%q was not printed: %q", texts, seen)
 	return ""
 }
 
@@ -249,6 +252,8 @@ func TestDevWatchOutlivesAHost(t *testing.T) {
 	replica.Signal(syscall.SIGKILL)
 	replica.Wait()
 	next := serveProcess(t, folder, "--listen", strings.TrimPrefix(replica.NATS, "nats://"))
+	// It builds as soon as it is connected, and hears the plugin from then on.
+	printed.await("loaded by "+next.ReplicaID, "but not loaded")
 	scrobble(t, next.NATS)
 	printed.await("hello | joe has listened to Sinnerman")
 	end()

@@ -73,7 +73,7 @@ func pluginDev(cmd *cobra.Command, args []string) error {
 		if config.JSON {
 			return usageError{errors.New("--watch is for people: it has no --json")}
 		}
-		return develop(cmd, id, source)
+		return develop(cmd, id, source, folder)
 	}
 	done := devDocument{V: subjects.Version, ID: id, Path: filepath.Join(folder, id), Source: source}
 	caller, conn, _, err := connect(cmd)

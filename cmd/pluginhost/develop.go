@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,7 +23,7 @@ const reconnectWait = 250 * time.Millisecond
 
 // develop builds the plugin in a folder whenever its source is saved, has the replicas
 // load it and shows what it writes, until the command is interrupted.
-func develop(cmd *cobra.Command, id, source string) error {
+func develop(cmd *cobra.Command, id, source, folder string) error {
 	back := make(chan struct{}, 1)
 	note := func(*nats.Conn) {
 		select {
@@ -30,12 +31,18 @@ func develop(cmd *cobra.Command, id, source string) error {
 		default:
 		}
 	}
+	var late atomic.Bool // there was no host at first
 	// The host may start later, and restart.
 	caller, conn, _, err := connect(cmd, nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.RetryOnFailedConnect(true),
-		nats.ConnectHandler(note), nats.ReconnectHandler(note))
+		nats.ConnectHandler(func(c *nats.Conn) {
+			if late.Load() {
+				note(c)
+			}
+		}), nats.ReconnectHandler(note))
 	if err != nil {
 		return err
 	}
+	late.Store(!conn.IsConnected())
 	defer conn.Close()
 	out := cmd.OutOrStdout()
 	output, err := conn.Subscribe(subjects.Event(subjects.EventOutput, id), func(msg *nats.Msg) {
@@ -57,7 +64,7 @@ func develop(cmd *cobra.Command, id, source string) error {
 		return err
 	}
 	for {
-		text := buildAndLoad(cmd, caller, id, source)
+		text := buildAndLoad(cmd, caller, id, source, folder)
 		if cmd.Context().Err() != nil {
 			return nil // as asked
 		}
@@ -75,7 +82,7 @@ func develop(cmd *cobra.Command, id, source string) error {
 
 // buildAndLoad says what came of it: a plugin that does not build or load is what the
 // author works on, and no end of the command.
-func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source string) string {
+func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder string) string {
 	begun := time.Now()
 	built, err := author.Build(cmd.Context(), source, cmd.ErrOrStderr())
 	switch {
@@ -100,13 +107,13 @@ func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source string) 
 		lines = append(lines, "Warning: "+printable(warning))
 	}
 	for _, answer := range answers {
-		switch answer.Outcome {
-		case subjects.OutcomeLoaded:
+		switch {
+		case answer.Outcome == subjects.OutcomeLoaded && !runsOther(source, answer.Plugin):
 			lines = append(lines, fmt.Sprintf("%s, loaded by %s in %v", verb, answer.Replica, time.Since(compiled).Round(time.Millisecond)))
-		case subjects.OutcomeFailed:
+		case answer.Outcome == subjects.OutcomeFailed:
 			lines = append(lines, fmt.Sprintf("%s, but %s could not load it: %s", verb, answer.Replica, printable(answer.Error)))
 		default:
-			lines = append(lines, fmt.Sprintf("%s, but %s has another plugins folder: start it with --plugins", verb, answer.Replica))
+			lines = append(lines, fmt.Sprintf("%s, but on %s %s", verb, answer.Replica, otherFolder(folder)))
 		}
 	}
 	return strings.Join(lines, "\n")

@@ -47,7 +47,7 @@ type installedDocument struct {
 func pluginInstall(cmd *cobra.Command, args []string) error {
 	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
 		err := to.install(cmd.Context(), p, newProgress(cmd, "installing"))
-		return fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to), p.explainID(err)
+		return fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to), p.explain(err)
 	})
 }
 

@@ -77,7 +77,10 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 	first := echoPackage(t, "1.0.0", nil, 0)
 	wants(run("", "install", first), exitDone, "Plugin 'echo' v1.0.0 installed successfully\necho on ", "")
 	wants(pluginhost(t.Context(), "", "call", "echo", "get_artist_url", `{"id":"hello"}`, "--nats", replica.NATS), exitDone, "hello", "")
-	wants(run("", "install", first), exitFailure, "", "plugin already installed: echo")
+	wants(run("", "install", first), exitFailure, "", "pluginhost plugin update puts the package in its place")
+	other := t.TempDir()
+	wants(pluginhost(t.Context(), "", "plugin", "install", echoPackage(t, "1.0.1", nil, 0), "--plugins", other, "--nats", replica.NATS),
+		exitDone, "NOT loaded: its plugins folder is another than "+other, "")
 	wants(run("", "update", echoPackage(t, "1.1.0", nil, 0)), exitDone, "Plugin 'echo' updated to v1.1.0 successfully\necho on ", "")
 	version("1.1.0")
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
 )
 
 // ndp is a package on the command line.
@@ -26,6 +27,9 @@ type ndp struct {
 // as in Navidrome, or what the flag --as says.
 func openPackage(cmd *cobra.Command, path string) (*ndp, error) {
 	p, err := plugin.ReadPackage(cmd.Context(), path)
+	if info, failed := os.Stat(path); err != nil && failed == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: pluginhost plugin build makes a package of a folder, plugin dev links it", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +48,15 @@ func (p *ndp) installable() error {
 	return fmt.Errorf("%s would not load, nothing is changed: %s", p.Path, printable(strings.Join(p.report.Faults, "; ")))
 }
 
-// explainID says how to choose an id, where the name in the manifest does not do.
-func (p *ndp) explainID(err error) error {
-	if errors.Is(err, plugin.ErrBadID) {
+// explain says what to do about a package that has no place where it is to go.
+func (p *ndp) explain(err error) error {
+	switch {
+	case errors.Is(err, plugin.ErrBadID):
 		return fmt.Errorf("%w; the name in the manifest is the id unless --as ID says another", err)
+	case errors.Is(err, plugin.ErrInstalled), errors.Is(err, subjects.ErrInstalled):
+		return fmt.Errorf("%w: pluginhost plugin update puts the package in its place, --as ID installs it beside that one", err)
+	case errors.Is(err, plugin.ErrNotFound), errors.Is(err, subjects.ErrNotInstalled):
+		return fmt.Errorf("%w: pluginhost plugin install is for what is not there yet", err)
 	}
 	return err
 }

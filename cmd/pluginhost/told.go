@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -61,6 +63,9 @@ func (t told) printLoaded(out io.Writer, id, folder string) error {
 			text = "loaded"
 			if r.Plugin != nil {
 				text += ", generation " + r.Plugin.Generation
+				if folder != "" && runsOther(filepath.Join(folder, id), r.Plugin) {
+					text = otherFolder(folder)
+				}
 				if folder == "" && r.Plugin.Source != subjects.SourcePackage {
 					text += ", from its plugins folder, which has one of this id"
 				}
@@ -68,7 +73,7 @@ func (t told) printLoaded(out io.Writer, id, folder string) error {
 		case subjects.OutcomeUnknown, subjects.OutcomeUnloaded:
 			text = "does not have it"
 			if folder != "" {
-				text += ": its plugins folder is another than " + folder
+				text = otherFolder(folder)
 			}
 		case subjects.OutcomeFailed:
 			text = "failed: " + r.Error
@@ -83,6 +88,20 @@ func (t told) printLoaded(out io.Writer, id, folder string) error {
 		}
 	}
 	return nil
+}
+
+// runsOther says whether what a replica runs is not the plugin in a folder.
+func runsOther(dir string, is *subjects.PluginStatus) bool {
+	if is == nil {
+		return false
+	}
+	here, err := plugin.FolderDigest(dir)
+	return err == nil && is.Files != "" && is.Files != here
+}
+
+// otherFolder says what to do about a replica that has not loaded what is in a folder.
+func otherFolder(folder string) string {
+	return "NOT loaded: its plugins folder is another than " + folder + ", give this command that one with --plugins"
 }
 
 // failure is that a replica could not load the plugin.

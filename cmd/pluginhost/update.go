@@ -32,13 +32,13 @@ func pluginUpdate(cmd *cobra.Command, args []string) error {
 	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
 		before, err := to.granted(cmd.Context(), p.id)
 		if err != nil {
-			return "", p.explainID(err)
+			return "", p.explain(err)
 		}
 		if err := p.agreed(cmd, before); err != nil {
 			return "", err
 		}
 		err = to.update(cmd.Context(), p, newProgress(cmd, "installing"))
-		return fmt.Sprintf("Plugin '%s' updated to v%s successfully%v", p.id, p.Manifest.Version, to), p.explainID(err)
+		return fmt.Sprintf("Plugin '%s' updated to v%s successfully%v", p.id, p.Manifest.Version, to), p.explain(err)
 	})
 }
 

@@ -43,7 +43,7 @@ func Plugin(manifest *plugin.Manifest, wasm []byte) Report {
 	}
 	r.Imported = slices.Sorted(slices.Values(module.Imports))
 	r.Isolation, r.IsolationReason = string(module.Isolation), module.Reason
-	r.imports(granted, module.Foreign)
+	r.imports(granted, manifest.Capabilities, module.Foreign)
 	r.exports(manifest.Capabilities, module.Exports)
 	r.permissions(manifest.Permissions)
 	if len(r.Faults) == 0 {
@@ -69,21 +69,34 @@ func (r *Report) module(capabilities []string, wasm []byte) {
 	}
 }
 
-// imports compares what the module imports with what it is granted.
-func (r *Report) imports(granted, foreign []string) {
+// imports compares what the module imports with what it is granted, and with what it can
+// be called back for.
+func (r *Report) imports(granted, capabilities, foreign []string) {
 	for _, function := range r.Imported {
 		if !slices.Contains(r.Granted, function) {
 			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(function)))
+		}
+	}
+	for _, need := range []struct{ permission, capability string }{{"scheduler", plugin.SchedulerCallback}, {"websocket", plugin.WebSocketCallback}} {
+		if r.uses(need.permission) && !slices.Contains(capabilities, need.capability) {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("it uses %s without the capability %s: nothing calls it back", need.permission, need.capability))
 		}
 	}
 	for _, module := range slices.Compact(slices.Sorted(slices.Values(foreign))) {
 		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of env and of wasi_snapshot_preview1", module))
 	}
 	for _, service := range schema.HostServices() {
-		if slices.Contains(granted, service.Permission) && !slices.ContainsFunc(service.Functions, func(f string) bool { return slices.Contains(r.Imported, f) }) {
+		if slices.Contains(granted, service.Permission) && !r.uses(service.Permission) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s is asked for and never used", service.Permission))
 		}
 	}
+}
+
+// uses says whether the module imports a function of a permission.
+func (r *Report) uses(permission string) bool {
+	return slices.ContainsFunc(schema.HostServices(), func(service schema.HostService) bool {
+		return service.Permission == permission && slices.ContainsFunc(service.Functions, func(f string) bool { return slices.Contains(r.Imported, f) })
+	})
 }
 
 // exports compares what the module exports with what its capabilities need.

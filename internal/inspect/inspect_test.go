@@ -33,6 +33,10 @@ func TestReport(t *testing.T) {
 			guests.Handmade{}, map[string]any{"config": map[string]any{"reason": "r"}}, nil, nil,
 			[]string{"permission config is asked for and never used"},
 		},
+		"schedules that call nobody back": {
+			guests.Handmade{Imports: []string{"schedule_recurring"}}, map[string]any{"scheduler": map[string]any{"reason": "r"}}, nil, nil,
+			[]string{"it uses scheduler without the capability SchedulerCallback: nothing calls it back"},
+		},
 		"permissions for every server, and one that is unknown": {
 			guests.Handmade{}, anywhere, nil, nil,
 			[]string{
