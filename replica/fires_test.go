@@ -264,7 +264,7 @@ func TestAFireWaitsForABusyPlugin(t *testing.T) {
 			s := s.in(t)
 			r := s.start(func(c *replica.Config) { c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, queue })
 			id := fmt.Sprint("waits", queue)
-			s.do(once(id, 1))
+			s.do(once(id, 1000))
 			var calls sync.WaitGroup
 			var release []func()
 			for i := range 2 {
@@ -277,6 +277,7 @@ func TestAFireWaitsForABusyPlugin(t *testing.T) {
 				})
 				s.journal.AwaitAbout(t, "told", busy, 1)
 			}
+			s.rewrite(id, func(r *subjects.ScheduleRecord) { r.Due = time.Now() })
 			s.awaitSchedule(id, func(r *subjects.ScheduleRecord) bool { return r == nil || r.Running != nil })
 			if queue > 0 {
 				eventually(t, "it waits", func() bool { return r.Status().Plugins[0].Calls.Waiting == 1 })

@@ -177,10 +177,10 @@ func badExpressions(*stateful) func(*testing.T, *stateful) {
 func cancelled(s *stateful) func(*testing.T, *stateful) {
 	ids := map[string]string{"once": "cancelled once", "every": "cancelled every"}
 	for kind, id := range ids {
-		s.do(soonOf(kind, id, 1))
+		s.do(soonOf(kind, id, 4))
 		s.do(cancel(id))
 	}
-	s.do(once("after the cancelled", 2))
+	s.do(once("after the cancelled", 5))
 	return func(t *testing.T, s *stateful) {
 		s.ran("after the cancelled")
 		for _, id := range ids {
