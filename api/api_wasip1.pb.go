@@ -14,42 +14,42 @@ func metadataAgentAPIVersion() uint64 { return 1 }
 
 //go:wasmexport metadata_agent_get_artist_mbid
 func metadataAgentGetArtistMBID(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetArtistMBID)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetArtistMBID)
 }
 
 //go:wasmexport metadata_agent_get_artist_url
 func metadataAgentGetArtistURL(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetArtistURL)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetArtistURL)
 }
 
 //go:wasmexport metadata_agent_get_artist_biography
 func metadataAgentGetArtistBiography(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetArtistBiography)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetArtistBiography)
 }
 
 //go:wasmexport metadata_agent_get_similar_artists
 func metadataAgentGetSimilarArtists(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetSimilarArtists)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetSimilarArtists)
 }
 
 //go:wasmexport metadata_agent_get_artist_images
 func metadataAgentGetArtistImages(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetArtistImages)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetArtistImages)
 }
 
 //go:wasmexport metadata_agent_get_artist_top_songs
 func metadataAgentGetArtistTopSongs(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetArtistTopSongs)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetArtistTopSongs)
 }
 
 //go:wasmexport metadata_agent_get_album_info
 func metadataAgentGetAlbumInfo(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetAlbumInfo)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetAlbumInfo)
 }
 
 //go:wasmexport metadata_agent_get_album_images
 func metadataAgentGetAlbumImages(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, metadataAgent.GetAlbumImages)
+	return guest.Serve(ptr, size, guest.Registered("MetadataAgent", metadataAgent).GetAlbumImages)
 }
 
 //go:wasmexport scrobbler_api_version
@@ -57,17 +57,17 @@ func scrobblerAPIVersion() uint64 { return 1 }
 
 //go:wasmexport scrobbler_is_authorized
 func scrobblerIsAuthorized(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, scrobbler.IsAuthorized)
+	return guest.Serve(ptr, size, guest.Registered("Scrobbler", scrobbler).IsAuthorized)
 }
 
 //go:wasmexport scrobbler_now_playing
 func scrobblerNowPlaying(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, scrobbler.NowPlaying)
+	return guest.Serve(ptr, size, guest.Registered("Scrobbler", scrobbler).NowPlaying)
 }
 
 //go:wasmexport scrobbler_scrobble
 func scrobblerScrobble(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, scrobbler.Scrobble)
+	return guest.Serve(ptr, size, guest.Registered("Scrobbler", scrobbler).Scrobble)
 }
 
 //go:wasmexport scheduler_callback_api_version
@@ -75,7 +75,7 @@ func schedulerCallbackAPIVersion() uint64 { return 1 }
 
 //go:wasmexport scheduler_callback_on_scheduler_callback
 func schedulerCallbackOnSchedulerCallback(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, schedulerCallback.OnSchedulerCallback)
+	return guest.Serve(ptr, size, guest.Registered("SchedulerCallback", schedulerCallback).OnSchedulerCallback)
 }
 
 //go:wasmexport lifecycle_management_api_version
@@ -83,7 +83,7 @@ func lifecycleManagementAPIVersion() uint64 { return 1 }
 
 //go:wasmexport lifecycle_management_on_init
 func lifecycleManagementOnInit(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, lifecycleManagement.OnInit)
+	return guest.Serve(ptr, size, guest.Registered("LifecycleManagement", lifecycleManagement).OnInit)
 }
 
 //go:wasmexport web_socket_callback_api_version
@@ -91,20 +91,20 @@ func webSocketCallbackAPIVersion() uint64 { return 1 }
 
 //go:wasmexport web_socket_callback_on_text_message
 func webSocketCallbackOnTextMessage(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, webSocketCallback.OnTextMessage)
+	return guest.Serve(ptr, size, guest.Registered("WebSocketCallback", webSocketCallback).OnTextMessage)
 }
 
 //go:wasmexport web_socket_callback_on_binary_message
 func webSocketCallbackOnBinaryMessage(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, webSocketCallback.OnBinaryMessage)
+	return guest.Serve(ptr, size, guest.Registered("WebSocketCallback", webSocketCallback).OnBinaryMessage)
 }
 
 //go:wasmexport web_socket_callback_on_error
 func webSocketCallbackOnError(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, webSocketCallback.OnError)
+	return guest.Serve(ptr, size, guest.Registered("WebSocketCallback", webSocketCallback).OnError)
 }
 
 //go:wasmexport web_socket_callback_on_close
 func webSocketCallbackOnClose(ptr, size uint32) uint64 {
-	return guest.Serve(ptr, size, webSocketCallback.OnClose)
+	return guest.Serve(ptr, size, guest.Registered("WebSocketCallback", webSocketCallback).OnClose)
 }

@@ -80,7 +80,7 @@ func TestErrorsAreThoseOfACallOnTheBus(t *testing.T) {
 		{"an error that looks like a standard one", biography("error not found"), subjects.ErrPlugin, "500 plugin_error: not found"},
 		{"an error in the response", told, subjects.ErrPlugin, "500 plugin_error: retry later"},
 		{"a standard error in the response", toldStandard, api.ErrNotFound, "404 plugin:not_found"},
-		{"a panic", biography("panic"), subjects.ErrCrashed, "502 plugin_crashed: "},
+		{"a panic", biography("panic"), subjects.ErrCrashed, "502 plugin_crashed: panic: asked to"},
 		{"too late", late, context.DeadlineExceeded, "408 deadline_exceeded: "},
 		{"too much", biography("big 2000000"), subjects.ErrTooLarge, "413 too_large: "},
 		{"a capability that the manifest has not", host.Call(t.Context(), "on_init", &api.InitRequest{}, &api.InitResponse{}), api.ErrNotImplemented, "501 plugin:not_implemented: on_init is a method of LifecycleManagement"},

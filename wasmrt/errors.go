@@ -60,11 +60,19 @@ func (e *PluginError) Error() string { return e.Text }
 // CrashError says that a guest trapped, exited or broke the binary interface.
 // Its instance is gone.
 type CrashError struct {
+	// Said is what the guest itself said of it on stderr, a line such as
+	// "panic: no luck"; empty is nothing.
+	Said string
 	// Err is what happened, with the guest's stack where there is one.
 	Err error
 }
 
-func (e *CrashError) Error() string { return e.Err.Error() }
+func (e *CrashError) Error() string {
+	if e.Said == "" {
+		return e.Err.Error()
+	}
+	return e.Said + ": " + e.Err.Error()
+}
 
 func (e *CrashError) Unwrap() error { return e.Err }
 

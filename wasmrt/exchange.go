@@ -40,10 +40,16 @@ func (i *instance) serve(ctx context.Context, method string, request []byte) ([]
 	case errors.As(err, &host):
 		return nil, host
 	case i.linear.short:
-		return nil, &CrashError{fmt.Errorf("%w (it was refused more memory: %w)", err, ErrHostMemory)}
+		return nil, i.crash(fmt.Errorf("%w (it was refused more memory: %w)", err, ErrHostMemory))
 	default:
-		return nil, &CrashError{err}
+		return nil, i.crash(err)
 	}
+}
+
+// crash is err with what the guest said of it.
+func (i *instance) crash(err error) *CrashError {
+	i.stderr.flush()
+	return &CrashError{i.stderr.lastWords, err}
 }
 
 // exchange passes request through the guest's memory and finds the result, as

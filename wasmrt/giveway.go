@@ -44,9 +44,9 @@ func (i *instance) check() {
 	case i.call.Err() != nil, !i.deadline.IsZero() && !now.Before(i.deadline):
 		i.end(ErrDeadline)
 	case i.stopping.Err() != nil:
-		i.end(&CrashError{errStopped})
+		i.end(&CrashError{Err: errStopped})
 	case i.stack.size() > maxNativeStack:
-		i.end(&CrashError{errNativeStack})
+		i.end(&CrashError{Err: errNativeStack})
 	case i.turn.give(i.call, i.stopping, now) != nil:
 		i.check() // says which
 	}

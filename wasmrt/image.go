@@ -125,7 +125,7 @@ func (i *instance) warm(ctx context.Context) error {
 	for _, size := range warming {
 		ptr, err := i.write(ctx, make([]byte, size))
 		if err != nil {
-			return cmp.Or(i.ended, error(&CrashError{err}))
+			return cmp.Or(i.ended, error(i.crash(err)))
 		}
 		i.held = append(i.held, ptr)
 	}

@@ -167,7 +167,7 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("unexpected exit_code: %d", exit.ExitCode())
 		}
-		return nil, &CrashError{err}
+		return nil, inst.crash(err)
 	}
 	if err := m.resolve(inst, from.image); err != nil {
 		inst.close(context.WithoutCancel(ctx))
@@ -234,7 +234,7 @@ func (i *instance) enter(ctx context.Context) (context.Context, error) {
 	i.call = &callContext{ctx, i}
 	i.quiet.yes = false
 	i.deadline, _ = ctx.Deadline()
-	i.ended, i.linear.short = nil, false
+	i.ended, i.linear.short, i.stderr.lastWords = nil, false, ""
 	i.turn.begin(time.Now())
 	if i.linear.image != nil && i.faults {
 		i.quiet.begin()

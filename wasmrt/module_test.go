@@ -174,6 +174,34 @@ func TestBrokenGuestsAreClassifiedAndTheNextCallWorks(t *testing.T) {
 	}
 }
 
+// What a language's runtime says of a crash is in the error of that call, and of
+// no other.
+func TestACrashTellsWhatTheGuestSaidOfIt(t *testing.T) {
+	var crash *wasmrt.CrashError
+	for _, isolation := range isolations {
+		m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Limits: wasmrt.Limits{Isolation: isolation, MaxConcurrent: 1}})
+		_, err := ask(t.Context(), m, "panic")
+		if !errors.As(err, &crash) || crash.Said != "panic: asked to" || !strings.HasPrefix(err.Error(), "panic: asked to: wasm error: unreachable\n") {
+			t.Errorf("%s: %+v", isolation, err)
+		}
+		if _, err := ask(t.Context(), m, "say panic: not at all"); err != nil {
+			t.Error(err)
+		}
+		if _, err := ask(t.Context(), m, "exit 3"); !errors.As(err, &crash) || crash.Said != "" {
+			t.Errorf("%s: the call before it said %+v", isolation, err)
+		}
+	}
+}
+
+func TestACapabilityWithoutARegistrationSaysSo(t *testing.T) {
+	missing := services("LifecycleManagement")
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Services: missing})
+	var crash *wasmrt.CrashError
+	if _, err := m.Call(t.Context(), missing[0].Methods[0], nil); !errors.As(err, &crash) || !strings.Contains(crash.Said, "api.RegisterLifecycleManagement") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestHandmadeFaultsAreCrashes(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"trap":                  guests.Trap,

@@ -73,7 +73,12 @@ type lineWriter struct {
 	giveWay func() // ends the call if its time is over
 	line    []byte
 	long    bool // the line is longer than maxLine
+	// lastWords is the first line of the call that tells why the guest crashes.
+	lastWords string
 }
+
+// maxLastWords is in bytes.
+const maxLastWords = 512
 
 // outputChunk is what is read without giving way: a guest may write all of its
 // memory at once.
@@ -112,5 +117,19 @@ func (w *lineWriter) flush() {
 	if len(line) > 0 {
 		w.output.line(w.stream, line, w.long)
 	}
+	if w.lastWords == "" && tellsCrash(line) {
+		w.lastWords = printable(line[:min(len(line), maxLastWords)])
+	}
 	w.line, w.long = w.line[:0], false
+}
+
+// tellsCrash knows how the languages of plugins tell why a program ends: Go, its
+// runtime, and AssemblyScript.
+func tellsCrash(line []byte) bool {
+	for _, begin := range []string{"panic: ", "fatal error: ", "abort: "} {
+		if bytes.HasPrefix(line, []byte(begin)) {
+			return true
+		}
+	}
+	return false
 }

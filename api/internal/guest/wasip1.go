@@ -64,6 +64,15 @@ func bytesAt(ptr, size uint32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(uintptr(ptr))), size)
 }
 
+// Registered is the plugin's implementation of a capability. Where there is none the
+// call ends with a panic that tells its author.
+func Registered[T any](capability string, implementation T) T {
+	if any(implementation) == nil {
+		panic("the plugin has no " + capability + ": call api.Register" + capability + " in an init function, or take it out of the manifest")
+	}
+	return implementation
+}
+
 // Serve answers one call of the host: it decodes the request at ptr, calls
 // method and returns the packed response, or the packed text of the error.
 func Serve[Req, Resp any, PReq interface {

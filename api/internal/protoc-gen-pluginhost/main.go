@@ -5,6 +5,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
@@ -116,7 +117,8 @@ func (g generator) exports() {
 		for _, method := range service.Methods {
 			out.P("//go:wasmexport ", prefix, "_", snake.Case(method.GoName))
 			out.P("func ", registered(service), method.GoName, "(ptr, size uint32) uint64 {")
-			out.P("return ", guestPackage.Ident("Serve"), "(ptr, size, ", registered(service), ".", method.GoName, ")")
+			out.P("return ", guestPackage.Ident("Serve"), "(ptr, size, ",
+				guestPackage.Ident("Registered"), "(", strconv.Quote(service.GoName), ", ", registered(service), ").", method.GoName, ")")
 			out.P("}")
 			out.P()
 		}

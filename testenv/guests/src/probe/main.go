@@ -93,6 +93,8 @@ func (agent) GetArtistBiography(_ context.Context, request *api.ArtistBiographyR
 		time.Sleep(time.Duration(n) * time.Millisecond)
 	case "big":
 		text = strings.Repeat("x", n)
+	case "say":
+		fmt.Fprintln(os.Stderr, argument)
 	case "forge":
 		fmt.Fprintf(os.Stderr, "innocent\nlevel=ERROR msg=forged\r\x1b[2J\u202e\n")
 		fmt.Fprint(os.Stdout, "to stdout\n"+strings.Repeat("y", n))
