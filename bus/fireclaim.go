@@ -123,16 +123,20 @@ func (r *Runner) holds(ctx context.Context, c *claimed) bool {
 }
 
 // finish records that a fire has run, until that is certain: a one-time schedule
-// goes, a recurring one waits for its next time. It ends where the schedule was
+// goes, a recurring one waits for its next time; failure is that of its callback. It ends where the schedule was
 // cancelled or replaced meanwhile. It is false where the fire is another replica's by
 // now, or nobody knows.
-func (r *Runner) finish(c *claimed) bool {
+func (r *Runner) finish(c *claimed, failure error) bool {
 	return r.settle(c, func(ctx context.Context) error {
 		if !c.record.IsRecurring() {
 			return r.schedules.records.remove(ctx, c.key, c.revision)
 		}
 		after := c.record
-		after.Running = nil
+		after.Running, after.Error = nil, ""
+		if failure != nil {
+			after.Failures++
+			after.Error = failure.Error()
+		}
 		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
 		return err
 	})

@@ -41,7 +41,8 @@ type RunnerConfig struct {
 	// Runs says whether another replica may be alive and have the plugin.
 	Runs func(replica string) bool
 	// Run runs a fire, which the record has as Running. It ends soon after ctx.
-	// ErrNotRun gives the fire back; any other error is final.
+	// ErrNotRun gives the fire back; any other error is final, and its text goes into the
+	// record of a recurring schedule.
 	Run func(ctx context.Context, record *subjects.ScheduleRecord) error
 	// Rerun is told before a fire is run that replica lost had begun to run.
 	Rerun func(record *subjects.ScheduleRecord, lost string)
@@ -171,12 +172,13 @@ func (r *Runner) run(c *claimed, msg jetstream.Msg) {
 	if c.lost != "" {
 		r.config.Rerun(&c.record, c.lost)
 	}
-	if err := r.config.Run(r.running, &c.record); errors.Is(err, ErrNotRun) {
+	err := r.config.Run(r.running, &c.record)
+	if errors.Is(err, ErrNotRun) {
 		r.release(c)
 		_ = msg.NakWithDelay(heldPause)
 		return
 	}
-	if r.finish(c) {
+	if r.finish(c, err) {
 		_ = msg.Ack()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -22,20 +23,23 @@ const maxMethod = 255
 
 // Call calls one method by its name on the bus with the bytes of the request
 // message and returns those of the response. It is easier called through
-// MetadataAgent and Scrobbler.
+// MetadataAgent and Scrobbler. Callbacks, such as on_scheduler_callback, can be called
+// as the host calls them: for operators and tests.
 func (c *Client) Call(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, call{method: method, subject: subjects.Call(id, method), body: request})
+	return c.send(ctx, id, call{method: method, subject: subject(id, method), body: request})
 }
 
 // CallJSON is Call with JSON both ways. A timeout above 0 is what the plugin is
 // given; the caller waits as long as ctx says, for a reply that tells why.
 func (c *Client) CallJSON(ctx context.Context, id, method string, request []byte, timeout time.Duration) ([]byte, error) {
-	return c.send(ctx, id, call{method: method, subject: subjects.Call(id, method), body: request, json: true, timeout: timeout})
+	return c.send(ctx, id, call{method: method, subject: subject(id, method), body: request, json: true, timeout: timeout})
 }
 
-// Callback calls one callback, as the host does: for operators and tests.
-func (c *Client) Callback(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, call{method: method, subject: subjects.Callback(id, method), body: request})
+func subject(id, method string) string {
+	if schema.IsCallback(method) {
+		return subjects.Callback(id, method)
+	}
+	return subjects.Call(id, method)
 }
 
 // call is one request before it is sent.

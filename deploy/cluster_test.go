@@ -108,7 +108,7 @@ func TestPermissionsAreEnough(t *testing.T) {
 		if plugins, err := c.Plugins(ctx, ""); err != nil || len(plugins) != 2 {
 			t.Errorf("plugins: %v, %v", plugins, err)
 		}
-		if _, err := c.Callback(ctx, "echo", "on_scheduler_callback", nil); err != nil {
+		if _, err := c.Call(ctx, "echo", "on_scheduler_callback", nil); err != nil {
 			t.Errorf("callback: %v", err)
 		}
 		if err := c.PurgeCache(ctx, "services"); err != nil {

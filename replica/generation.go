@@ -178,12 +178,12 @@ func (g *generation) exports() []wasmrt.Service {
 		service := wasmrt.Service{VersionExport: capability.VersionExport}
 		for _, method := range capability.Methods {
 			service.Methods = append(service.Methods, method.Export)
-			switch capability.Name {
-			case "MetadataAgent", "Scrobbler":
-				g.methods[method.Name] = g.method(method)
-			case lifecycle:
-			default:
+			switch {
+			case capability.Name == lifecycle:
+			case capability.IsCallback():
 				g.callbacks[method.Name] = g.method(method)
+			default:
+				g.methods[method.Name] = g.method(method)
 			}
 		}
 		services = append(services, service)

@@ -36,6 +36,7 @@ type hosted struct {
 	// unloading says that nothing of the plugin is to begin any more.
 	unloading atomic.Bool
 	warnings  *rate.Limiter
+	callbacks callbackStats
 
 	// initFailure is nil unless the newest OnInit has failed.
 	initFailure atomic.Pointer[initFailure]
@@ -206,17 +207,13 @@ func (g *generation) table(callback bool) map[string]bus.Method {
 func (g *generation) noSuchMethod(name string, callback bool) error {
 	for _, capability := range schema.Capabilities() {
 		for _, method := range capability.Methods {
-			if method.Name == name && capability.Name != lifecycle && isCallback(capability.Name) == callback {
+			if method.Name == name && capability.Name != lifecycle && capability.IsCallback() == callback {
 				return subjects.Errorf(subjects.ErrNotImplemented, "%s is a method of %s, which is not in the manifest of %s", name, capability.Name, g.entry.ID)
 			}
 		}
 	}
 	known := slices.Sorted(maps.Keys(g.table(callback)))
 	return subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: %s has %s", name, g.entry.ID, strings.Join(known, ", "))
-}
-
-func isCallback(capability string) bool {
-	return capability != plugin.MetadataAgent && capability != plugin.Scrobbler
 }
 
 // describe tells discovery about the current generation.
@@ -245,6 +242,7 @@ func (h *hosted) status() subjects.PluginStatus {
 	entry := shown.entry
 	status := subjects.PluginStatus{
 		ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink,
+		Callbacks: h.callbacks.read(),
 		Schedules: h.replica.planner.schedules.Count(h.id), Sockets: len(h.replica.sockets.of(h)),
 	}
 	if shown.loading {

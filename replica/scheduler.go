@@ -73,8 +73,7 @@ func (h *hosted) stopRunner(ctx context.Context) {
 	}
 }
 
-// runFire calls back a plugin whose schedule fires. What the plugin makes of it is
-// logged and nothing else, as in Navidrome.
+// runFire calls back a plugin whose schedule fires.
 func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) error {
 	request, err := (&api.SchedulerCallbackRequest{
 		ScheduleId:  string(record.Schedule),
@@ -86,7 +85,8 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	}
 	h.replica.log.Debug("schedule fires", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
 		"planned", record.Running.Planned, "late", time.Since(record.Running.Planned))
-	answer, err := h.callBack(ctx, "on_scheduler_callback", request, func() error { return nil })
+	const method = "on_scheduler_callback"
+	answer, err := h.callBack(ctx, method, request, func() error { return nil })
 	if errors.Is(err, errNotCalled) {
 		return bus.ErrNotRun
 	}
@@ -97,10 +97,11 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	if err == nil && response.Error != "" {
 		err = errors.New(response.Error)
 	}
+	h.fireEnded(method, record.Schedule, err)
 	if err != nil {
-		h.warn("schedule callback failed", "schedule", cut(string(record.Schedule), maxText), "error", cut(err.Error(), maxErrorText))
+		return errors.New(cut(err.Error(), maxText)) // it goes into the record
 	}
-	return err
+	return nil
 }
 
 func (h *hosted) announceRerun(record *subjects.ScheduleRecord, lost string) {

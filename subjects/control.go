@@ -54,6 +54,8 @@ type PluginStatus struct {
 	// Symlink tells a plugin under development.
 	Symlink bool       `json:"symlink,omitempty"`
 	Calls   *CallStats `json:"calls,omitempty"`
+	// Callbacks is nil before the first.
+	Callbacks *CallbackStats `json:"callbacks,omitempty"`
 	// Schedules are those of the plugin, on whatever replica they fire; Sockets
 	// are its WebSockets that this replica owns.
 	Schedules int `json:"schedules,omitempty"`
@@ -68,6 +70,26 @@ type CallStats struct {
 	Running int `json:"running"`
 	Waiting int `json:"waiting"`
 	Idle    int `json:"idle"`
+}
+
+// CallbackStats counts the callbacks of a plugin's schedules and connections that one
+// replica has made.
+type CallbackStats struct {
+	Requests int `json:"requests"`
+	Errors   int `json:"errors"`
+	// LastError is the newest of the errors; nil is none.
+	LastError *CallbackError `json:"last_error,omitempty"`
+}
+
+// CallbackError is a callback that failed.
+type CallbackError struct {
+	Method string `json:"method"`
+	// Schedule is the id of the schedule that called back, or Connection that of the
+	// connection.
+	Schedule   []byte    `json:"schedule,omitzero"`
+	Connection []byte    `json:"connection,omitzero"`
+	Time       time.Time `json:"time"`
+	Error      string    `json:"error"`
 }
 
 // Status answers ControlStatus.

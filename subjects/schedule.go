@@ -60,6 +60,10 @@ type ScheduleRecord struct {
 	Running *FireClaim `json:"running,omitempty"`
 	// Missed counts planned times at which it did not fire.
 	Missed uint64 `json:"missed,omitempty"`
+	// Failures counts callbacks that failed. Error is how the newest one did; empty is
+	// that it went well, or that there was none.
+	Failures uint64 `json:"failures,omitempty"`
+	Error    string `json:"error,omitempty"`
 }
 
 // IsRecurring says whether it fires more than once.

@@ -30,6 +30,12 @@ type Capability struct {
 	Methods []*Method
 }
 
+// IsCallback says whether the methods of the capability are callbacks: the host
+// calls them for the plugin, clients only to try them.
+func (c Capability) IsCallback() bool {
+	return c.Name == "SchedulerCallback" || c.Name == "WebSocketCallback"
+}
+
 // Method is one method of a capability.
 type Method struct {
 	// Capability is the name of the service it belongs to.
@@ -76,6 +82,18 @@ func Lookup(name string) (Capability, bool) {
 		}
 	}
 	return Capability{}, false
+}
+
+// IsCallback says whether a name on the bus is that of a callback.
+func IsCallback(method string) bool {
+	for _, capability := range Capabilities() {
+		for _, m := range capability.Methods {
+			if m.Name == method {
+				return capability.IsCallback()
+			}
+		}
+	}
+	return false
 }
 
 // load panics when the embedded descriptors are damaged: they are part of the

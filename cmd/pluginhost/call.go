@@ -26,9 +26,11 @@ func newCallCommand() *cobra.Command {
 		Long: `Call one method of a plugin and print its JSON reply.
 
 The request is JSON; "-" reads it from standard input and nothing is {}. A
-failed call prints its code, name and text, and exits with 1.`,
+failed call prints its code, name and text, and exits with 1. A callback is called as the
+host does it, which tries it without waiting for a schedule.`,
 		Example: `  pluginhost call wikipedia get_artist_biography '{"name":"Nina Simone"}'
-  pluginhost call webhook is_authorized '{"userId":"1","username":"joe"}'`,
+  pluginhost call webhook is_authorized '{"userId":"1","username":"joe"}'
+  pluginhost call ticker on_scheduler_callback '{"scheduleId":"reconnect"}'`,
 		Args:              usageArgs(cobra.RangeArgs(2, 3)),
 		ValidArgsFunction: completePlugin(completeMethods),
 		RunE:              call,

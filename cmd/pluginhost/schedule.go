@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -86,15 +87,28 @@ func scheduleList(cmd *cobra.Command, args []string) error {
 	if config.JSON {
 		return errors.Join(printJSON(cmd.OutOrStdout(), scheduleListDocument{V: subjects.Version, Schedules: append([]subjects.ScheduleRecord{}, schedules...)}), unreadable)
 	}
-	table := newTable(cmd.OutOrStdout(), "PLUGIN", "ID", "FIRES", "LAST", "MISSED", "RUNS ON")
+	table := newTable(cmd.OutOrStdout(), "PLUGIN", "ID", "FIRES", "LAST", "MISSED", "FAILED", "RUNS ON")
 	for _, s := range schedules {
 		running := "-"
 		if s.Running != nil {
 			running = s.Running.Replica
 		}
-		table.row(s.Plugin, shownID(s.Schedule), fires(s), moment(s.Last), strconv.FormatUint(s.Missed, 10), running)
+		table.row(s.Plugin, shownID(s.Schedule), fires(s), moment(s.Last), strconv.FormatUint(s.Missed, 10), strconv.FormatUint(s.Failures, 10), running)
 	}
-	return errors.Join(table.flush(), unreadable)
+	return errors.Join(table.flush(), printFailures(cmd.OutOrStdout(), schedules), unreadable)
+}
+
+// printFailures says why schedules failed when they fired last.
+func printFailures(out io.Writer, schedules []subjects.ScheduleRecord) error {
+	for _, s := range schedules {
+		if s.Error == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "\n%s %s failed at last: %s\n", s.Plugin, shownID(s.Schedule), printable(s.Error)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fires says when a schedule fires.

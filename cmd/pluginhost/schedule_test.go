@@ -1,8 +1,12 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +15,8 @@ import (
 
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/guests"
+	"github.com/pluginhost/pluginhost/testenv/journal"
 )
 
 // scheduled puts schedules of a plugin that is not there into the bucket.
@@ -30,6 +36,7 @@ func scheduled(t *testing.T, url string, ids ...string) {
 			record.Due = time.Date(3000, 1, 2, 3, 4, 5, 0, time.UTC)
 		} else {
 			record.Expression, record.Zone = "0 5 * * *", "Europe/Berlin"
+			record.Failures, record.Error = 7, "no luck\nwith it"
 		}
 		body, err := json.Marshal(record)
 		if err == nil {
@@ -52,7 +59,7 @@ func TestSchedulesAreListedAndCancelled(t *testing.T) {
 	// The second is that of a named callback.
 	scheduled(t, url, "a plain one", "clear\u200bb:c", `"quoted"`, "\xff", "last")
 	got := command("list", "gone")
-	for _, want := range []string{"a plain one", `"clear\u200bb:c"`, `"\"quoted\""`, `"\xff"`, "0 5 * * * Europe/Berlin", "3000-01-02"} {
+	for _, want := range []string{"a plain one", `"clear\u200bb:c"`, `"\"quoted\""`, `"\xff"`, "0 5 * * * Europe/Berlin", "3000-01-02", "7       -\n", "gone \"clear\\u200bb:c\" failed at last: no luck with it\n"} {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("no %s in\n%s", want, got.out)
 		}
@@ -82,5 +89,37 @@ func TestSchedulesAreListedAndCancelled(t *testing.T) {
 		if got := command(args...); got.code != exitUsage {
 			t.Errorf("%q: %+v", args, got)
 		}
+	}
+}
+
+func TestStatusTellsOfCallbacksThatFail(t *testing.T) {
+	j := journal.Start(t, func(e journal.Event) ([]journal.Command, error) {
+		if e.Event == "fire" {
+			return nil, errors.New("no luck with it")
+		}
+		return nil, nil
+	})
+	folder, file := t.TempDir(), filepath.Join(t.TempDir(), "host.toml")
+	testenv.AddPlugin(t, folder, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
+	if err := os.WriteFile(file, fmt.Appendf(nil, "%s[PluginConfig.p]\njournal = %q\n", testenv.SharedCache, j.URL()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url := serveProcess(t, folder, "--config", file, "--listen", "127.0.0.1:0").NATS
+	failing := `{"name":"{\"do\":\"once\",\"id\":\"` + base64.StdEncoding.EncodeToString([]byte("on time")) + `\"}"}`
+	if got := pluginhost(t.Context(), "", "call", "p", "get_artist_biography", failing, "--nats", url); got.code != exitDone {
+		t.Fatalf("%+v", got)
+	}
+	j.AwaitAbout(t, "fire", "on time", 1)
+	const want = "on_scheduler_callback of schedule on time failed at "
+	var got result
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(got.out, want) && time.Now().Before(deadline); {
+		got = pluginhost(t.Context(), "", "status", "--nats", url)
+	}
+	if !strings.Contains(got.out, want) || !strings.Contains(got.out, "no luck with it") {
+		t.Errorf("%+v", got)
+	}
+	tried := pluginhost(t.Context(), "", "call", "p", "on_scheduler_callback", `{"scheduleId":"tried"}`, "--nats", url)
+	if tried != (result{exitDone, `{"error":"no luck with it"}` + "\n", ""}) || len(j.About("fire", "tried")) != 1 {
+		t.Errorf("a callback that is tried: %+v", tried)
 	}
 }

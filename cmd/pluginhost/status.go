@@ -61,15 +61,18 @@ func status(cmd *cobra.Command, _ []string) error {
 		table.row(r.Replica, time.Since(r.Started).Round(time.Second).String(), replicaState(r), leads(r), r.NATS, strconv.Itoa(ready), strconv.Itoa(failed))
 	}
 	table.gap()
-	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING", "SCHEDULES", "SOCKETS")
+	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING", "CALLBACKS", "FAILED", "SCHEDULES", "SOCKETS")
 	for _, r := range replicas {
 		for _, p := range r.Plugins {
-			calls := subjects.CallStats{}
+			calls, callbacks := subjects.CallStats{}, subjects.CallbackStats{}
 			if p.Calls != nil {
 				calls = *p.Calls
 			}
+			if p.Callbacks != nil {
+				callbacks = *p.Callbacks
+			}
 			table.row(r.Replica, p.ID, string(p.State), dash(p.Generation), strconv.Itoa(calls.Requests), strconv.Itoa(calls.Errors),
-				strconv.Itoa(calls.Running), strconv.Itoa(calls.Waiting), strconv.Itoa(p.Schedules), strconv.Itoa(p.Sockets))
+				strconv.Itoa(calls.Running), strconv.Itoa(calls.Waiting), strconv.Itoa(callbacks.Requests), strconv.Itoa(callbacks.Errors), strconv.Itoa(p.Schedules), strconv.Itoa(p.Sockets))
 		}
 	}
 	if err := table.flush(); err != nil {
@@ -82,15 +85,30 @@ func status(cmd *cobra.Command, _ []string) error {
 func printReasons(out io.Writer, replicas []subjects.Status) error {
 	for _, r := range replicas {
 		for _, p := range r.Plugins {
-			if p.Error == "" {
-				continue
+			var reasons []string
+			if p.Error != "" {
+				reasons = append(reasons, reason(p, p.Error))
 			}
-			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, r.Replica, reason(p, p.Error)); err != nil {
-				return err
+			if p.Callbacks != nil && p.Callbacks.LastError != nil {
+				reasons = append(reasons, failedCallback(p.Callbacks.LastError))
+			}
+			for _, why := range reasons {
+				if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, r.Replica, why); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// failedCallback tells of the newest callback that failed.
+func failedCallback(last *subjects.CallbackError) string {
+	of := "schedule " + shownID(last.Schedule)
+	if last.Schedule == nil {
+		of = "connection " + shownID(last.Connection)
+	}
+	return fmt.Sprintf("%s of %s failed at %s: %s", last.Method, of, moment(last.Time), printable(last.Error))
 }
 
 // leads says whether a replica leads, as itself sees it.

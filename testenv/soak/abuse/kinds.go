@@ -176,7 +176,7 @@ func callers() []Kind {
 			send: call(Bystander, "is_authorized", nil)},
 		{Name: "a callback of a capability that is not in the manifest", Plugin: Bystander, Want: subjects.ErrNotImplemented, Says: "SchedulerCallback, which is not in the manifest",
 			send: func(ctx context.Context, caller Caller) error {
-				_, err := caller.Client.Callback(ctx, Bystander, "on_scheduler_callback", nil)
+				_, err := caller.Client.Call(ctx, Bystander, "on_scheduler_callback", nil)
 				return err
 			}},
 		{Name: "a method that is only the host's", Plugin: Bystander, Want: subjects.ErrBadRequest, Says: "unknown method",

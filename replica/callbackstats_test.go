@@ -1,0 +1,61 @@
+package replica_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv/journal"
+)
+
+// A callback that fails is seen where one looks for what a plugin does, as nobody
+// waits for its answer.
+func TestFailedCallbacksAreInStatusAndInTheRecord(t *testing.T) {
+	s := newStateful(t, nil)
+	r := s.start()
+	if callbacks := r.Status().Plugins[0].Callbacks; callbacks != nil {
+		t.Errorf("before the first: %+v", callbacks)
+	}
+	var fires atomic.Int64
+	s.journal.On("recovers", func(journal.Event) ([]journal.Command, error) {
+		if fires.Add(1) == 2 {
+			return nil, errors.New("no luck the second time")
+		}
+		return nil, nil
+	})
+	s.do(every("recovers", often))
+	failed := s.awaitSchedule("recovers", func(r *subjects.ScheduleRecord) bool { return r != nil && r.Error != "" })
+	if failed.Failures != 1 || !strings.Contains(failed.Error, "no luck the second time") || failed.Running != nil {
+		t.Errorf("the record is %+v", failed)
+	}
+	well := s.awaitSchedule("recovers", func(r *subjects.ScheduleRecord) bool { return r != nil && r.Failures == 1 && r.Error == "" })
+	if well.Last.Equal(failed.Last) {
+		t.Errorf("the failure is forgotten before the next fire: %+v", well)
+	}
+	s.do(cancel("recovers"))
+	callbacks := r.Status().Plugins[0].Callbacks
+	if callbacks == nil || callbacks.Requests < 3 || callbacks.Errors != 1 {
+		t.Fatalf("callbacks are %+v", callbacks)
+	}
+	if last := callbacks.LastError; last.Method != "on_scheduler_callback" || string(last.Schedule) != "recovers" || last.Connection != nil ||
+		!strings.Contains(last.Error, "no luck the second time") || last.Time.IsZero() {
+		t.Errorf("the last error is %+v", last)
+	}
+
+	g := newGateway(t)
+	s.journal.On("c", func(e journal.Event) ([]journal.Command, error) {
+		if e.Event == "text" {
+			return nil, errors.New("no luck with it")
+		}
+		return nil, nil
+	})
+	peer, _ := g.open(s, "c")
+	peer.says(t, "anything")
+	s.journal.AwaitAbout(t, "text", "c", 1)
+	eventually(t, "the connection's callback has failed", func() bool { return r.Status().Plugins[0].Callbacks.Errors == 2 })
+	if last := r.Status().Plugins[0].Callbacks.LastError; last.Method != "on_text_message" || string(last.Connection) != "c" || last.Schedule != nil {
+		t.Errorf("the last error is %+v", last)
+	}
+}
