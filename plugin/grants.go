@@ -46,7 +46,7 @@ func (p *HTTPPermission) beyond(before *HTTPPermission, add adding) {
 	// The most specific pattern decides, so one that is gone may have kept a wider one out.
 	for _, pattern := range slices.Sorted(maps.Keys(was.AllowedURLs)) {
 		if _, stays := p.AllowedURLs[pattern]; !stays && hasWildcard(p.AllowedURLs) {
-			add("http: %s is decided by wider patterns now", pattern)
+			add("http: what falls under %s, which is no pattern any more, as wider ones say", pattern)
 		}
 	}
 	if p.AllowLocalNetwork && !was.AllowLocalNetwork {

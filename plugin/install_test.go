@@ -336,7 +336,7 @@ func TestPermissionsBeyond(t *testing.T) {
 		{
 			`{"http": {"reason": "r", "allowedUrls": {"https://a/x": ["GET"], "https://a/*": ["*"]}}}`,
 			`{"http": {"reason": "r", "allowedUrls": {"https://a/*": ["*"]}}}`,
-			"http: https://a/x is decided by wider patterns now",
+			"http: what falls under https://a/x, which is no pattern any more, as wider ones say",
 		},
 		{`{"subsonicapi": {"reason": "r"}}`, `{"subsonicapi": {"reason": "r", "allowedUsernames": ["joe"]}}`, ""},
 	} {

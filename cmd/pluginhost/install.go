@@ -41,12 +41,16 @@ type installedDocument struct {
 	Path     string   `json:"path,omitempty"`
 	Cluster  bool     `json:"cluster,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	// MayUse is what it may use of the host, a line each; install shows it, while update
+	// asks about what is more than before.
+	MayUse []string `json:"may_use,omitempty"`
 	told
 }
 
 func pluginInstall(cmd *cobra.Command, args []string) error {
 	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
 		err := to.install(cmd.Context(), p, newProgress(cmd, "installing"))
+		p.mayUse = p.Manifest.Permissions.Beyond(plugin.Permissions{})
 		return fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to), p.explain(err)
 	})
 }
@@ -81,7 +85,7 @@ func putPackage(cmd *cobra.Command, path string, put func(to place, p *ndp) (tex
 func (p *ndp) finish(cmd *cobra.Command, config clientConfig, text string) error {
 	done := installedDocument{
 		V: subjects.Version, ID: p.id, Version: p.Manifest.Version, Digest: p.Digest,
-		Warnings: p.warnings(),
+		Warnings: p.warnings(), MayUse: p.mayUse,
 	}
 	if done.Cluster, _ = cmd.Flags().GetBool("cluster"); !done.Cluster {
 		done.Path = config.PluginsFolder
@@ -106,6 +110,15 @@ func (d installedDocument) print(cmd *cobra.Command, text string) error {
 	out := cmd.OutOrStdout()
 	if _, err := fmt.Fprintln(out, printable(text)); err != nil {
 		return err
+	}
+	if len(d.MayUse) > 0 {
+		text := "It may use:\n"
+		for _, line := range d.MayUse {
+			text += "  " + printable(line) + "\n"
+		}
+		if _, err := fmt.Fprint(out, text); err != nil {
+			return err
+		}
 	}
 	for _, warning := range d.Warnings {
 		if _, err := fmt.Fprintln(out, "Warning: "+printable(warning)); err != nil {

@@ -95,6 +95,7 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 	wants(run("", "update", first, "--as", "other", "--yes"), exitFailure, "", "plugin not found: other")
 
 	wants(run("", "install", first, "--as", "second"), exitDone, "Plugin 'second' v1.0.0 installed successfully", "")
+	wants(run("", "install", more, "--as", "fourth"), exitDone, "Plugin 'fourth' v2.0.0 installed successfully\nIt may use:\n  cache: to be\uFFFD[2J fast\n", "")
 	wants(run("", "info", "second"), exitDone, "Required Permissions:\n  -\n", "")
 	wants(run("", "info", "echo"), exitDone, "Warnings:\n  permission cache is asked for and never used\n", "")
 	wants(run("", "remove", "second"), exitDone, "Plugin 'second' removed successfully", "")

@@ -3,12 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // schedules name zones that the machine may not know
 
@@ -91,9 +93,14 @@ func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 // usageArgs makes what a check of arguments refuses a usage error.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
+		err := check(cmd, args)
+		if err == nil {
+			return nil
 		}
-		return nil
+		if cmd.HasSubCommands() {
+			return usageError{err} // which names the command that does not exist
+		}
+		_, takes, _ := strings.Cut(cmd.Use, " ")
+		return usageError{fmt.Errorf("%s takes %s: %d given", cmd.CommandPath(), cmp.Or(takes, "no arguments"), len(args))}
 	}
 }

@@ -21,6 +21,7 @@ type ndp struct {
 	*plugin.Package
 	id     string // of the plugin it becomes
 	report inspect.Report
+	mayUse []string // of the host, where that is shown
 }
 
 // openPackage reads, checks and inspects a package. Its id is the name in its manifest,

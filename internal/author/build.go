@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +124,9 @@ func Compile(ctx context.Context, dir, target string, output io.Writer) (*Compil
 // files.
 func IsCompiled(dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: name the folder of a plugin, or make one with pluginhost plugin new", err)
+	}
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return filepath.Ext(e.Name()) == ".go" }), err
 }
 
