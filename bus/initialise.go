@@ -48,7 +48,8 @@ type InitConfig struct {
 // Initialise runs the OnInit of a generation once in the whole cluster, and returns
 // on every replica how it ended: nil or an *InitError. It is run again when the
 // replica dies while it runs, when nobody is left of those that ran or served it,
-// and for a retry. Any other error, such as that of ctx, says that nobody knows how
+// when nobody serves it and that of another generation has run meanwhile, and for a
+// retry. Any other error, such as that of ctx, says that nobody knows how
 // it ended.
 func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
 	state, err := h.bus.followState(ctx)
@@ -112,12 +113,16 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 		return false, nil
 	case record.State == subjects.InitFailed && revision == i.Retry:
 		return i.take(ctx, record, revision)
-	case i.waited, i.Served, !none && record.Replica == i.Replica:
+	case i.waited, i.Served:
+		return true, outcome(record, revision)
+	}
+	holds := !none && !i.isSuperseded(revision)
+	if holds && record.Replica == i.Replica {
 		return true, outcome(record, revision)
 	}
 	found, certain := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
 		return other.Generations[i.ID] == i.Generation ||
-			!none && (other.Replica == record.Replica || other.Failed[i.ID] == i.Generation)
+			holds && (other.Replica == record.Replica || other.Failed[i.ID] == i.Generation)
 	})
 	switch {
 	case !certain:
@@ -127,6 +132,14 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 	default:
 		return i.take(ctx, record, revision)
 	}
+}
+
+// isSuperseded says whether the OnInit of another generation has run after the one of
+// which the record has this revision.
+func (i *initialising) isSuperseded(revision uint64) bool {
+	return slices.ContainsFunc(i.state.under(subjects.InitKeys(i.ID)), func(other change) bool {
+		return other.key != i.key && other.revision > revision
+	})
 }
 
 func outcome(record subjects.InitRecord, revision uint64) error {

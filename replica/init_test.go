@@ -69,6 +69,38 @@ func TestOnInitRunsOnceForAGeneration(t *testing.T) {
 	s.inits(2) // of another generation
 }
 
+// What the OnInit of other settings has planned and connected is in force: going back
+// runs that of the former ones again, once, when the last replica has left them.
+func TestOnInitRunsAgainForSettingsThatOneGoesBackTo(t *testing.T) {
+	s := newStateful(t, nil)
+	two := s.starting(2)()
+	set := func(r *replica.Replica, other string) {
+		t.Helper()
+		config := r.Config()
+		config.PluginConfig = map[string]map[string]string{"p": {"journal": s.journal.URL(), "other": other}}
+		if changed, err := r.Reconfigure(t.Context(), config); err != nil || len(changed.Loaded) != 1 {
+			t.Fatalf("%+v, %v", changed, err)
+		}
+		s.ready(r)
+		s.caughtUp(two...)
+	}
+	steps := []struct {
+		replica int
+		other   string
+		inits   int
+	}{
+		{0, "a", 2}, {1, "a", 2},
+		{0, "b", 3}, {0, "a", 3}, // the other replica serves it all the time
+		{0, "b", 3}, {1, "b", 3},
+		{1, "a", 4}, {0, "a", 4},
+		{0, "b", 5}, {1, "b", 5},
+	}
+	for _, step := range steps {
+		set(two[step.replica], step.other)
+		s.inits(step.inits)
+	}
+}
+
 func TestOnInitRunsAgainWhenNobodyIsLeft(t *testing.T) {
 	s := newStateful(t, nil)
 	for run := 1; run <= 2; run++ {
