@@ -28,7 +28,7 @@ $(EXAMPLES:%=example-%): example-%: build
 	@mkdir -p dist
 	bin/pluginhost plugin build examples/$* --output dist/$*.ndp
 	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
-	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes
+	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null
 
 test:
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the tests of a client and of a plugin that are not Go are skipped"

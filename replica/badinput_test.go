@@ -127,12 +127,12 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 
 func TestGuestThatInitialisesWithoutEndIsGivenUp(t *testing.T) {
 	w := start(t, nil, func(c *replica.Config) {
-		c.Runtime.CompileTimeout = time.Second
+		c.Runtime.CompileTimeout = 3 * time.Second
 		testenv.AddPlugin(t, c.Plugins.Folder, "endless", testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Initialize: guests.Loop[:5]}.Bytes())
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Bystander, testenv.Manifest(nil, "MetadataAgent"), echo)
 	})
 	_, err := w.caller.Client.Call(w.context(t), "endless", biography, nil)
-	if !errors.Is(err, subjects.ErrUnavailable) || !strings.Contains(err.Error(), "does not initialise") || !strings.Contains(err.Error(), "[Runtime] CompileTimeout (1s)") {
+	if !errors.Is(err, subjects.ErrUnavailable) || !strings.Contains(err.Error(), "does not initialise") || !strings.Contains(err.Error(), "[Runtime] CompileTimeout (3s)") {
 		t.Errorf("a call got %v", err)
 	}
 	w.good(t, abuse.Bystander)

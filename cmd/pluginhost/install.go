@@ -36,7 +36,9 @@ type installedDocument struct {
 	V       int    `json:"v"`
 	ID      string `json:"id"`
 	Version string `json:"version"`
-	Digest  string `json:"digest"` // SHA-256 of the package
+	// Before is the version that was updated.
+	Before string `json:"before,omitempty"`
+	Digest string `json:"digest"` // SHA-256 of the package
 	// Path is the plugins folder, Cluster that it was installed for all replicas instead.
 	Path     string   `json:"path,omitempty"`
 	Cluster  bool     `json:"cluster,omitempty"`
@@ -84,7 +86,7 @@ func putPackage(cmd *cobra.Command, path string, put func(to place, p *ndp) (tex
 // came of it.
 func (p *ndp) finish(cmd *cobra.Command, config clientConfig, text string) error {
 	done := installedDocument{
-		V: subjects.Version, ID: p.id, Version: p.Manifest.Version, Digest: p.Digest,
+		V: subjects.Version, ID: p.id, Version: p.Manifest.Version, Before: p.before, Digest: p.Digest,
 		Warnings: p.warnings(), MayUse: p.mayUse,
 	}
 	if done.Cluster, _ = cmd.Flags().GetBool("cluster"); !done.Cluster {
@@ -110,6 +112,11 @@ func (d installedDocument) print(cmd *cobra.Command, text string) error {
 	out := cmd.OutOrStdout()
 	if _, err := fmt.Fprintln(out, printable(text)); err != nil {
 		return err
+	}
+	if d.Before != "" {
+		if _, err := fmt.Fprintf(out, "It was v%s before\n", printable(d.Before)); err != nil {
+			return err
+		}
 	}
 	if len(d.MayUse) > 0 {
 		text := "It may use:\n"

@@ -81,7 +81,7 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 	other := t.TempDir()
 	wants(pluginhost(t.Context(), "", "plugin", "install", echoPackage(t, "1.0.1", nil, 0), "--plugins", other, "--nats", replica.NATS),
 		exitDone, "NOT loaded: its plugins folder is another than "+other, "")
-	wants(run("", "update", echoPackage(t, "1.1.0", nil, 0)), exitDone, "Plugin 'echo' updated to v1.1.0 successfully\necho on ", "")
+	wants(run("", "update", echoPackage(t, "1.1.0", nil, 0)), exitDone, "Plugin 'echo' updated to v1.1.0 successfully\nIt was v1.0.0 before\necho on ", "")
 	version("1.1.0")
 
 	// More permissions are asked for.

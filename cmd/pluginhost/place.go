@@ -19,8 +19,9 @@ type place interface {
 	update(ctx context.Context, p *ndp, progress plugin.Progress) error
 	// remove says whether the plugin was a symlink.
 	remove(ctx context.Context, id string) (symlink bool, err error)
-	// granted is what the installed plugin may do: nothing, where it cannot be read.
-	granted(ctx context.Context, id string) (plugin.Permissions, error)
+	// installed is the manifest of the installed plugin: an empty one, where it cannot be
+	// read.
+	installed(ctx context.Context, id string) (plugin.Manifest, error)
 	// String names it, behind "Plugin … installed successfully".
 	String() string
 	close()
@@ -65,19 +66,19 @@ func (f folder) remove(ctx context.Context, id string) (bool, error) {
 	return plugin.Remove(ctx, string(f), id)
 }
 
-func (f folder) granted(_ context.Context, id string) (plugin.Permissions, error) {
+func (f folder) installed(_ context.Context, id string) (plugin.Manifest, error) {
 	entry := plugin.Load(string(f), id)
 	switch {
 	case entry.Symlink:
-		return plugin.Permissions{}, fmt.Errorf("%w: remove %s first, its target stays", plugin.ErrSymlink, id)
+		return plugin.Manifest{}, fmt.Errorf("%w: remove %s first, its target stays", plugin.ErrSymlink, id)
 	case entry.Manifest != nil:
-		return entry.Manifest.Permissions, nil
+		return *entry.Manifest, nil
 	case errors.Is(entry.Err, plugin.ErrNotFound):
-		return plugin.Permissions{}, fmt.Errorf("%w: %s (path: %s)", plugin.ErrNotFound, id, string(f))
+		return plugin.Manifest{}, fmt.Errorf("%w: %s (path: %s)", plugin.ErrNotFound, id, string(f))
 	case errors.Is(entry.Err, plugin.ErrBadID):
-		return plugin.Permissions{}, entry.Err
+		return plugin.Manifest{}, entry.Err
 	default:
-		return plugin.Permissions{}, nil
+		return plugin.Manifest{}, nil
 	}
 }
 
@@ -119,15 +120,15 @@ func (c cluster) remove(ctx context.Context, id string) (bool, error) {
 	return false, c.caller.RemovePackage(ctx, id)
 }
 
-func (c cluster) granted(ctx context.Context, id string) (plugin.Permissions, error) {
+func (c cluster) installed(ctx context.Context, id string) (plugin.Manifest, error) {
 	installed, _, err := clusterPackage(ctx, c.caller, id)
 	switch {
 	case errors.Is(err, subjects.ErrPackageDamaged), errors.Is(err, plugin.ErrBadPackage): // which the update cures
-		return plugin.Permissions{}, nil
+		return plugin.Manifest{}, nil
 	case err != nil:
-		return plugin.Permissions{}, err
+		return plugin.Manifest{}, err
 	}
-	return installed.Manifest.Permissions, nil
+	return *installed.Manifest, nil
 }
 
 // clusterPackage reads the package that the cluster has for a plugin.

@@ -30,13 +30,14 @@ one may do beyond the old one is shown and has to be agreed to.`,
 
 func pluginUpdate(cmd *cobra.Command, args []string) error {
 	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
-		before, err := to.granted(cmd.Context(), p.id)
+		before, err := to.installed(cmd.Context(), p.id)
 		if err != nil {
 			return "", p.explain(err)
 		}
-		if err := p.agreed(cmd, before); err != nil {
+		if err := p.agreed(cmd, before.Permissions); err != nil {
 			return "", err
 		}
+		p.before = before.Version
 		err = to.update(cmd.Context(), p, newProgress(cmd, "installing"))
 		return fmt.Sprintf("Plugin '%s' updated to v%s successfully%v", p.id, p.Manifest.Version, to), p.explain(err)
 	})
