@@ -11,12 +11,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == withoutNewCode {
-		execWithoutNewCode(os.Args[2:])
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // wait bounds what has to happen at all.
 const wait = 20 * time.Second
