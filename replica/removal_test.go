@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -100,6 +101,43 @@ func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.journal.AwaitCount(t, "init", 2)
+}
+
+// The leader takes a removal back while a replica serves the plugin: the one that removes
+// it must not be among them.
+func TestARemovalIsNotedAfterTheReplicaStopsListingThePlugin(t *testing.T) {
+	t.Parallel()
+	s := newStateful(t, nil)
+	r := s.start()
+	state := s.watch(subjects.StateBucket, ">")
+	defer func() { _ = state.Stop() }()
+	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Refresh(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	var last subjects.Heartbeat
+	for timeout := time.After(patience); ; {
+		select {
+		case entry := <-state.Updates():
+			switch {
+			case entry == nil || entry.Operation() != jetstream.KeyValuePut:
+			case entry.Key() == subjects.HeartbeatKey(r.ID()):
+				last = subjects.Heartbeat{}
+				if err := json.Unmarshal(entry.Value(), &last); err != nil {
+					t.Fatal(err)
+				}
+			case entry.Key() == subjects.RemovedKey("p"):
+				if last.Replica == "" || last.Generations["p"] != "" {
+					t.Errorf("the removal follows the heartbeat %+v", last)
+				}
+				return
+			}
+		case <-timeout:
+			t.Fatal("the removal is not noted")
+		}
+	}
 }
 
 // keepsSchedules fails the test unless the leader, which r is, has left the schedules
