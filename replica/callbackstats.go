@@ -14,15 +14,20 @@ type callbackStats struct {
 	stats subjects.CallbackStats
 }
 
-// add counts one; failure is nil where it went well.
-func (s *callbackStats) add(failure *subjects.CallbackError) {
+// add counts a callback: its method, and the schedule or the connection it was for. err is
+// how it failed.
+func (s *callbackStats) add(callback subjects.CallbackError, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Requests++
-	if failure != nil {
-		s.stats.Errors++
-		s.stats.LastError = failure
+	if err == nil {
+		return
 	}
+	s.stats.Errors++
+	callback.Schedule = callback.Schedule[:min(len(callback.Schedule), maxText)]
+	callback.Connection = callback.Connection[:min(len(callback.Connection), maxText)]
+	callback.Time, callback.Error = time.Now().UTC(), cut(err.Error(), maxText)
+	s.stats.LastError = &callback
 }
 
 // read is nil before the first callback.
@@ -34,27 +39,4 @@ func (s *callbackStats) read() *subjects.CallbackStats {
 	}
 	stats := s.stats
 	return &stats
-}
-
-// fireEnded tells what became of the callback of a schedule: nothing else comes of
-// its failure, as in Navidrome.
-func (h *hosted) fireEnded(method string, schedule []byte, err error) {
-	id := cut(string(schedule), maxText)
-	if err == nil {
-		h.callbacks.add(nil)
-		return
-	}
-	h.callbacks.add(&subjects.CallbackError{Method: method, Schedule: []byte(id), Time: time.Now().UTC(), Error: cut(err.Error(), maxText)})
-	h.warn("schedule callback failed", "schedule", id, "error", cut(err.Error(), maxErrorText))
-}
-
-// told is fireEnded of the callback of a connection.
-func (h *hosted) told(method, connection string, err error) {
-	id := cut(connection, maxText)
-	if err == nil {
-		h.callbacks.add(nil)
-		return
-	}
-	h.callbacks.add(&subjects.CallbackError{Method: method, Connection: []byte(id), Time: time.Now().UTC(), Error: cut(err.Error(), maxText)})
-	h.warn("WebSocket callback failed", "callback", method, "connection", id, "error", cut(err.Error(), maxErrorText))
 }

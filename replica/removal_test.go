@@ -20,15 +20,7 @@ import (
 // keysOfBucket are the keys of a bucket that match a pattern.
 func (s *stateful) keysOfBucket(bucket, pattern string) []string {
 	s.t.Helper()
-	js, err := jetstream.New(testenv.Connect(s.t, s.url))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	kv, err := js.KeyValue(s.t.Context(), bucket)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	lister, err := kv.ListKeysFiltered(s.t.Context(), pattern)
+	lister, err := s.bucket(bucket).ListKeysFiltered(s.t.Context(), pattern)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -42,15 +34,7 @@ func (s *stateful) keysOfBucket(bucket, pattern string) []string {
 // awaitBeats waits for so many heartbeats.
 func (s *stateful) awaitBeats(count int) {
 	s.t.Helper()
-	js, err := jetstream.New(testenv.Connect(s.t, s.url))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	kv, err := js.KeyValue(s.t.Context(), "pluginhost-state")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	beats, err := kv.Watch(s.t.Context(), "replica.*", jetstream.UpdatesOnly())
+	beats, err := s.bucket(subjects.StateBucket).Watch(s.t.Context(), subjects.HeartbeatKeys, jetstream.UpdatesOnly())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -81,19 +65,17 @@ func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	gone := func() bool { return len(s.keysOfBucket("pluginhost-schedules", ">")) == 0 }
+	gone := func() bool { return len(s.keysOfBucket(subjects.ScheduleBucket, ">")) == 0 }
 	remove(first, s.folder)
 	s.awaitBeats(8) // the leader looks for removed plugins as often
-	if gone() || len(s.keysOfBucket("pluginhost-state", "init.p.*")) == 0 {
+	if gone() || len(s.keysOfBucket(subjects.StateBucket, "init.p.*")) == 0 {
 		t.Error("its schedules are gone while another replica has it")
 	}
 	remove(second, own)
-	for deadline := time.Now().Add(patience); !gone() || len(s.keysOfBucket("pluginhost-state", "removed.*")) > 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("its schedules are still there")
-		}
-	}
-	if keys := s.keysOfBucket("pluginhost-state", "init.p.*"); len(keys) > 0 {
+	eventually(t, "its schedules are gone", func() bool {
+		return gone() && len(s.keysOfBucket(subjects.StateBucket, "removed.*")) == 0
+	})
+	if keys := s.keysOfBucket(subjects.StateBucket, "init.p.*"); len(keys) > 0 {
 		t.Errorf("it counts as initialised: %q", keys)
 	}
 	testenv.AddPlugin(t, s.folder, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))

@@ -73,7 +73,8 @@ func (h *hosted) stopRunner(ctx context.Context) {
 	}
 }
 
-// runFire calls back a plugin whose schedule fires.
+// runFire calls back a plugin whose schedule fires. What the plugin makes of it is told
+// to whoever looks, and has no consequence, as in Navidrome.
 func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) error {
 	request, err := (&api.SchedulerCallbackRequest{
 		ScheduleId:  string(record.Schedule),
@@ -97,8 +98,9 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	if err == nil && response.Error != "" {
 		err = errors.New(response.Error)
 	}
-	h.fireEnded(method, record.Schedule, err)
+	h.callbacks.add(subjects.CallbackError{Method: method, Schedule: record.Schedule}, err)
 	if err != nil {
+		h.warn("schedule callback failed", "schedule", cut(string(record.Schedule), maxText), "error", cut(err.Error(), maxErrorText))
 		return errors.New(cut(err.Error(), maxText)) // it goes into the record
 	}
 	return nil

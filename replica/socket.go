@@ -233,19 +233,20 @@ func (s *socket) mayTell() error {
 	return s.record.Hold(s.sockets.running)
 }
 
-// callBack calls the plugin back. While no generation serves, as when OnInit opened the
+// callBack calls the plugin back. What the plugin makes of it is told to whoever looks,
+// and has no consequence, as in Navidrome. While no generation serves, as when OnInit opened the
 // connection and goes on, it waits.
 func (s *socket) callBack(name string, request []byte) error {
 	for {
 		_, err := s.hosted.callBack(s.sockets.running, name, request, s.mayTell)
 		switch {
-		case err == nil:
-			s.hosted.told(name, s.id, nil)
-			return nil
 		case errors.Is(err, errLeftToOthers), errors.Is(err, bus.ErrSocketLost):
 			return err
 		case !errors.Is(err, errNotCalled):
-			s.hosted.told(name, s.id, err)
+			s.hosted.callbacks.add(subjects.CallbackError{Method: name, Connection: []byte(s.id)}, err)
+			if err != nil {
+				s.hosted.warn("WebSocket callback failed", "callback", name, "connection", cut(s.id, maxText), "error", cut(err.Error(), maxErrorText))
+			}
 			return nil
 		}
 		select {
