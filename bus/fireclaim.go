@@ -14,6 +14,7 @@ type claimed struct {
 	record   subjects.ScheduleRecord
 	revision uint64
 	lost     string // the replica that ran it before and is gone
+	missed   uint64 // the record's before the claim
 }
 
 // verdict is what becomes of a fire.
@@ -83,6 +84,7 @@ func (r *Runner) prepare(c *claimed, fire subjects.FireMessage) verdict {
 	} else if claims && !fire.Planned.After(record.Last) && !record.LastIsAhead(time.Now()) {
 		return drop
 	}
+	c.missed = record.Missed
 	if c.lost == "" {
 		record.Missed += fire.Skipped
 	}
@@ -146,7 +148,7 @@ func (r *Runner) finish(c *claimed, failure error) bool {
 func (r *Runner) release(c *claimed) {
 	r.settle(c, func(ctx context.Context) error {
 		after := c.record
-		after.Last, after.Running = c.record.Running.Before, nil
+		after.Last, after.Missed, after.Running = c.record.Running.Before, c.missed, nil
 		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
 		return err
 	})

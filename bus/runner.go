@@ -40,10 +40,11 @@ type RunnerConfig struct {
 	Term func(ctx context.Context) (uint64, error)
 	// Runs says whether another replica may be alive and have the plugin.
 	Runs func(replica string) bool
-	// Run runs a fire, which the record has as Running. It ends soon after ctx.
+	// Run runs a fire, which the record has as Running; fire is what the leader has
+	// published. It ends soon after ctx.
 	// ErrNotRun gives the fire back; any other error is final, and its text goes into the
 	// record of a recurring schedule.
-	Run func(ctx context.Context, record *subjects.ScheduleRecord) error
+	Run func(ctx context.Context, record *subjects.ScheduleRecord, fire subjects.FireMessage) error
 	// Rerun is told before a fire is run that replica lost had begun to run.
 	Rerun func(record *subjects.ScheduleRecord, lost string)
 }
@@ -163,16 +164,16 @@ func (r *Runner) handle(msg jetstream.Msg) {
 	case later:
 		_ = msg.NakWithDelay(heldPause)
 	case run:
-		r.run(c, msg)
+		r.run(c, fire, msg)
 	}
 }
 
 // run runs a fire that is ours.
-func (r *Runner) run(c *claimed, msg jetstream.Msg) {
+func (r *Runner) run(c *claimed, fire subjects.FireMessage, msg jetstream.Msg) {
 	if c.lost != "" {
 		r.config.Rerun(&c.record, c.lost)
 	}
-	err := r.config.Run(r.running, &c.record)
+	err := r.config.Run(r.running, &c.record, fire)
 	if errors.Is(err, ErrNotRun) {
 		r.release(c)
 		_ = msg.NakWithDelay(heldPause)

@@ -76,7 +76,7 @@ func (x *runnerTest) runnerOf(replica string, slots int, run func(context.Contex
 		ID: "p", Replica: replica, Slots: slots,
 		Term: func(context.Context) (uint64, error) { return locked(&x.mu, func() uint64 { return x.term }), nil },
 		Runs: func(replica string) bool { return !locked(&x.mu, func() bool { return x.gone[replica] }) },
-		Run: func(ctx context.Context, record *subjects.ScheduleRecord) error {
+		Run: func(ctx context.Context, record *subjects.ScheduleRecord, _ subjects.FireMessage) error {
 			x.runs <- fired{replica, string(record.Schedule), *record.Running}
 			return run(ctx)
 		},
@@ -318,7 +318,10 @@ func TestAFireWhoseReplicaDiedRunsOnceMore(t *testing.T) {
 func TestAFireOfWhichNothingRanIsGivenBack(t *testing.T) {
 	x := newRunnerTest(t)
 	record := x.set("s", "@every 1s")
-	x.mustFire(record, planned(1), 1)
+	missed := subjects.FireMessage{Set: record.Set, Planned: planned(1), Term: 1, Skipped: 2}
+	if err := x.Fire(t.Context(), subjects.ScheduleKey("p", "s"), missed); err != nil {
+		t.Fatal(err)
+	}
 	var refused sync.Once
 	x.runner("r1", func(context.Context) error {
 		err := error(nil)
@@ -332,6 +335,9 @@ func TestAFireOfWhichNothingRanIsGivenBack(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	x.awaitRecord("s", hasEnded)
+	if after := x.record("s"); after.Missed != 2 {
+		t.Errorf("%d times are counted as missed, want 2", after.Missed)
+	}
 	if x.reruns != 0 {
 		t.Error("a rerun is told, and nothing had run")
 	}

@@ -1,11 +1,28 @@
 package replica
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
+
+// calledBack counts a callback, and tells whoever looks how it failed; up to once a second
+// in the log, as a plugin can fail over and over.
+func (h *hosted) calledBack(callback subjects.CallbackError, err error) {
+	h.callbacks.add(callback, err)
+	if err == nil || !h.failures.Allow() {
+		return
+	}
+	message, of, id := "schedule callback failed", "schedule", callback.Schedule
+	if id == nil {
+		message, of, id = "WebSocket callback failed", "connection", callback.Connection
+	}
+	name, text := cut(string(id), maxText), cut(err.Error(), maxErrorText)
+	h.replica.log.Warn(message, "plugin", h.id, "callback", callback.Method, of, name, "error", text)
+	h.tellAuthor(fmt.Sprintf("%s of %s %q failed: %s", callback.Method, of, name, text))
+}
 
 // callbackStats counts the callbacks of a plugin's schedules and connections that
 // this replica has made.

@@ -1,7 +1,10 @@
 package replica_test
 
 import (
+	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,5 +60,35 @@ func TestFailedCallbacksAreInStatusAndInTheRecord(t *testing.T) {
 	eventually(t, "the connection's callback has failed", func() bool { return r.Status().Plugins[0].Callbacks.Errors == 2 })
 	if last := r.Status().Plugins[0].Callbacks.LastError; last.Method != "on_text_message" || string(last.Connection) != "c" || last.Schedule != nil {
 		t.Errorf("the last error is %+v", last)
+	}
+}
+
+func TestTheAuthorOfAPluginIsToldHowCallbacksFail(t *testing.T) {
+	s := newStateful(t, nil)
+	source := filepath.Join(t.TempDir(), "source")
+	if err := os.Rename(filepath.Join(s.folder, "p"), source); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(source, filepath.Join(s.folder, "p")); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	output, err := s.conn.SubscribeSync(subjects.Event(subjects.EventOutput, "p"))
+	if err == nil {
+		err = s.conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.journal.On("fails", func(journal.Event) ([]journal.Command, error) { return nil, errors.New("no luck with it") })
+	s.do(once("fails", 0))
+	msg, err := output.NextMsg(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var event subjects.OutputEvent
+	if err := json.Unmarshal(msg.Data, &event); err != nil || event.Stream != subjects.StreamHost ||
+		!strings.HasPrefix(event.Text, `on_scheduler_callback of schedule "fails" failed: `) || !strings.HasSuffix(event.Text, "no luck with it") {
+		t.Errorf("%+v, %v", event, err)
 	}
 }

@@ -35,8 +35,8 @@ type hosted struct {
 
 	// unloading says that nothing of the plugin is to begin any more.
 	unloading atomic.Bool
-	warnings  *rate.Limiter
 	callbacks callbackStats
+	failures  *rate.Limiter // of callbacks that are logged
 
 	// initFailure is nil unless the newest OnInit has failed.
 	initFailure atomic.Pointer[initFailure]
@@ -66,7 +66,7 @@ type view struct {
 }
 
 func newHosted(r *Replica, id string) *hosted {
-	return &hosted{replica: r, id: id, retiring: make(chan struct{}, maxRetiring), view: view{gone: true}, warnings: rate.NewLimiter(1, 10)}
+	return &hosted{replica: r, id: id, retiring: make(chan struct{}, maxRetiring), view: view{gone: true}, failures: rate.NewLimiter(1, 10)}
 }
 
 func (h *hosted) shown() view {
@@ -282,13 +282,6 @@ func (h *hosted) status() subjects.PluginStatus {
 		status.Warnings = append(status.Warnings, cut(unused, maxText))
 	}
 	return status
-}
-
-// warn logs what a plugin can cause over and over, up to once a second.
-func (h *hosted) warn(message string, args ...any) {
-	if h.warnings.Allow() {
-		h.replica.log.Warn(message, append([]any{"plugin", h.id}, args...)...)
-	}
 }
 
 func (h *hosted) announce(kind subjects.EventKind, generation string, err error) {

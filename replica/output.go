@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -35,4 +36,14 @@ func (a announcedOutput) Handle(ctx context.Context, record slog.Record) error {
 	})
 	a.hosted.publish(subjects.EventOutput, event)
 	return a.Handler.Handle(ctx, record)
+}
+
+// tellAuthor announces what the host has to say to whoever develops the plugin.
+func (h *hosted) tellAuthor(text string) {
+	if current := h.current.Load(); current == nil || !current.entry.Symlink {
+		return
+	}
+	h.publish(subjects.EventOutput, subjects.OutputEvent{
+		V: subjects.Version, Replica: h.replica.id, ID: h.id, Time: time.Now().UTC(), Stream: subjects.StreamHost, Text: text,
+	})
 }

@@ -14,7 +14,6 @@ type plan struct {
 	timetable scheduler.Timetable // of a recurring one
 	at        time.Time
 	tried     time.Time // when its fire was first to be published, in this term
-	told      bool      // it was
 	index     int       // in the queue
 }
 
@@ -23,7 +22,6 @@ type dueFire struct {
 	subjects.FireMessage
 	key    string
 	record *subjects.ScheduleRecord
-	late   time.Duration
 }
 
 func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
@@ -41,7 +39,7 @@ func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan,
 // begin plans the next time, or when to look whether the replica that runs a fire is
 // gone.
 func (p *plan) begin(now time.Time) {
-	p.tried, p.told = time.Time{}, false
+	p.tried = time.Time{}
 	switch {
 	case p.record.Running != nil:
 		p.at = now.Add(lookPause)
@@ -90,7 +88,9 @@ func (p *plan) look(now time.Time, r *Replica) *dueFire {
 		p.tried = now
 	}
 	p.at = now.Add(min(max(now.Sub(p.tried)/8, planPause), planPatience))
-	fire.late = now.Sub(fire.Planned)
+	if late := now.Sub(fire.Planned); record.Running == nil && (fire.Skipped > 0 || late > lateAfter) {
+		fire.Late = late.Round(time.Millisecond).String()
+	}
 	return fire
 }
 

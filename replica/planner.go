@@ -194,21 +194,5 @@ func (p *planner) publish(ctx context.Context, due *dueFire) bool {
 		}
 		return false
 	}
-	if p.isFirst(due) && (due.Skipped > 0 || due.late > lateAfter) {
-		p.replica.announceMissed(due)
-	}
 	return true
-}
-
-// isFirst says whether a fire was published for the first time in this term, and
-// notes that it was.
-func (p *planner) isFirst(due *dueFire) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	plan := p.plans[due.key]
-	if plan == nil || plan.record != due.record || plan.told {
-		return false
-	}
-	plan.told = true
-	return due.record.Running == nil
 }

@@ -75,7 +75,7 @@ func (h *hosted) stopRunner(ctx context.Context) {
 
 // runFire calls back a plugin whose schedule fires. What the plugin makes of it is told
 // to whoever looks, and has no consequence, as in Navidrome.
-func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) error {
+func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord, fire subjects.FireMessage) error {
 	request, err := (&api.SchedulerCallbackRequest{
 		ScheduleId:  string(record.Schedule),
 		Payload:     record.Payload,
@@ -87,7 +87,14 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	h.replica.log.Debug("schedule fires", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
 		"planned", record.Running.Planned, "late", time.Since(record.Running.Planned))
 	const method = "on_scheduler_callback"
-	answer, err := h.callBack(ctx, method, request, func() error { return nil })
+	missed := fire.Late != "" && record.Running.Attempt == 1
+	answer, err := h.callBack(ctx, method, request, func() error {
+		if missed {
+			h.announceMissed(record, fire)
+			missed = false // there may be another attempt
+		}
+		return nil
+	})
 	if errors.Is(err, errNotCalled) {
 		return bus.ErrNotRun
 	}
@@ -98,9 +105,8 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord) e
 	if err == nil && response.Error != "" {
 		err = errors.New(response.Error)
 	}
-	h.callbacks.add(subjects.CallbackError{Method: method, Schedule: record.Schedule}, err)
+	h.calledBack(subjects.CallbackError{Method: method, Schedule: record.Schedule}, err)
 	if err != nil {
-		h.warn("schedule callback failed", "schedule", cut(string(record.Schedule), maxText), "error", cut(err.Error(), maxErrorText))
 		return errors.New(cut(err.Error(), maxText)) // it goes into the record
 	}
 	return nil
@@ -114,11 +120,11 @@ func (h *hosted) announceRerun(record *subjects.ScheduleRecord, lost string) {
 	})
 }
 
-func (r *Replica) announceMissed(due *dueFire) {
-	r.log.Warn("a schedule fires late", "plugin", due.record.Plugin, "schedule", cut(string(due.record.Schedule), maxText),
-		"planned", due.Planned, "late", due.late.Round(time.Millisecond), "skipped", due.Skipped)
-	r.announceSchedule(subjects.EventScheduleMissed, due.record, subjects.ScheduleEvent{
-		Planned: due.Planned, Late: due.late.Round(time.Millisecond).String(), Skipped: due.Skipped,
+func (h *hosted) announceMissed(record *subjects.ScheduleRecord, fire subjects.FireMessage) {
+	h.replica.log.Warn("a schedule fires late", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
+		"planned", fire.Planned, "late", fire.Late, "skipped", fire.Skipped)
+	h.replica.announceSchedule(subjects.EventScheduleMissed, record, subjects.ScheduleEvent{
+		Planned: fire.Planned, Late: fire.Late, Skipped: fire.Skipped,
 	})
 }
 

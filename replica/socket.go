@@ -243,10 +243,7 @@ func (s *socket) callBack(name string, request []byte) error {
 		case errors.Is(err, errLeftToOthers), errors.Is(err, bus.ErrSocketLost):
 			return err
 		case !errors.Is(err, errNotCalled):
-			s.hosted.callbacks.add(subjects.CallbackError{Method: name, Connection: []byte(s.id)}, err)
-			if err != nil {
-				s.hosted.warn("WebSocket callback failed", "callback", name, "connection", cut(s.id, maxText), "error", cut(err.Error(), maxErrorText))
-			}
+			s.hosted.calledBack(subjects.CallbackError{Method: name, Connection: []byte(s.id)}, err)
 			return nil
 		}
 		select {

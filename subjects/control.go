@@ -167,10 +167,14 @@ type OutputEvent struct {
 	Replica string    `json:"replica"`
 	ID      string    `json:"id"`
 	Time    time.Time `json:"time"`
-	// Stream is stdout or stderr.
+	// Stream is stdout or stderr, or StreamHost.
 	Stream string `json:"stream"`
 	Text   string `json:"text"`
 }
+
+// StreamHost is OutputEvent.Stream where the host itself says something of the plugin:
+// how a callback has failed.
+const StreamHost = "host"
 
 // LeaderEvent is published when a replica gains or loses the lead.
 type LeaderEvent struct {

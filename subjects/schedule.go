@@ -98,6 +98,9 @@ type FireMessage struct {
 	Term uint64 `json:"term"`
 	// Skipped counts the planned times before this one that did not fire.
 	Skipped uint64 `json:"skipped,omitempty"`
+	// Late is how late it was published, a Go duration, where whoever runs it is to
+	// announce that.
+	Late string `json:"late,omitempty"`
 }
 
 // ScheduleEvent is published when fires of a schedule were late or left out, and
