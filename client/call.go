@@ -24,7 +24,7 @@ const maxMethod = 255
 // Call calls one method by its name on the bus with the bytes of the request
 // message and returns those of the response. It is easier called through
 // MetadataAgent and Scrobbler. Callbacks, such as on_scheduler_callback, can be called
-// as the host calls them: for operators and tests.
+// too, to try them: by NATS users that may publish to plugins.*.callback.*.
 func (c *Client) Call(ctx context.Context, id, method string, request []byte) ([]byte, error) {
 	return c.send(ctx, id, call{method: method, subject: subject(id, method), body: request})
 }
@@ -104,6 +104,10 @@ func (c *Client) once(ctx context.Context, id string, request call) ([]byte, err
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, c.whyNobody(ctx, id)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		if refused := c.conn.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {
+			// A server drops what a user may not publish, so this may be why.
+			return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s in time; the NATS server has refused something to this user: %w", id, refused)
+		}
 		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s in time", id)
 	default:
 		return nil, fmt.Errorf("call %s: %w", id, err)

@@ -8,7 +8,7 @@ import (
 )
 
 // Beyond lists, one a line, what these permissions grant that the ones before did not: what an operator is asked about
-// before a plugin is updated.
+// before a plugin is updated, and told after one is installed.
 func (p Permissions) Beyond(before Permissions) []string {
 	var more []string
 	add := func(format string, args ...any) { more = append(more, fmt.Sprintf(format, args...)) }
@@ -46,7 +46,7 @@ func (p *HTTPPermission) beyond(before *HTTPPermission, add adding) {
 	// The most specific pattern decides, so one that is gone may have kept a wider one out.
 	for _, pattern := range slices.Sorted(maps.Keys(was.AllowedURLs)) {
 		if _, stays := p.AllowedURLs[pattern]; !stays && hasWildcard(p.AllowedURLs) {
-			add("http: what falls under %s, which is no pattern any more, as wider ones say", pattern)
+			add("http: %s, which had a rule of its own, as the wider patterns allow", pattern)
 		}
 	}
 	if p.AllowLocalNetwork && !was.AllowLocalNetwork {

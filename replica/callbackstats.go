@@ -47,6 +47,13 @@ func (s *callbackStats) add(callback subjects.CallbackError, err error) {
 	s.stats.LastError = &callback
 }
 
+// reset forgets the callbacks of a plugin that is gone.
+func (s *callbackStats) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats = subjects.CallbackStats{}
+}
+
 // read is nil before the first callback.
 func (s *callbackStats) read() *subjects.CallbackStats {
 	s.mu.Lock()

@@ -184,6 +184,11 @@ func TestACrashTellsWhatTheGuestSaidOfIt(t *testing.T) {
 		if !errors.As(err, &crash) || crash.Said != "panic: asked to" || !strings.HasPrefix(err.Error(), "panic: asked to: wasm error: unreachable\n") {
 			t.Errorf("%s: %+v", isolation, err)
 		}
+		for _, begin := range []string{"abort: ", "fatal error: "} {
+			if _, err := ask(t.Context(), m, "crash "+begin+"so it is"); !errors.As(err, &crash) || crash.Said != begin+"so it is" {
+				t.Errorf("%s: %+v", isolation, err)
+			}
+		}
 		if _, err := ask(t.Context(), m, "say panic: not at all"); err != nil {
 			t.Error(err)
 		}

@@ -26,8 +26,10 @@ func newCallCommand() *cobra.Command {
 		Long: `Call one method of a plugin and print its JSON reply.
 
 The request is JSON; "-" reads it from standard input and nothing is {}. A
-failed call prints its code, name and text, and exits with 1. A callback is called as the
-host does it, which tries it without waiting for a schedule.`,
+failed call prints its code, name and text, and exits with 1.
+
+A callback can be tried without waiting for its schedule. It runs like any call; how it
+failed is the "error" of the reply.`,
 		Example: `  pluginhost call wikipedia get_artist_biography '{"name":"Nina Simone"}'
   pluginhost call webhook is_authorized '{"userId":"1","username":"joe"}'
   pluginhost call ticker on_scheduler_callback '{"scheduleId":"reconnect"}'`,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -73,6 +74,20 @@ func TestCommandLinesThatCannotBeUsedExitWithTwo(t *testing.T) {
 		got := pluginhost(t.Context(), "", args...)
 		if got.code != exitUsage || got.err == "" || got.out != "" {
 			t.Errorf("%v: %+v, want exit code %d and a message", args, got, exitUsage)
+		}
+	}
+}
+
+func TestUsageErrorsNameWhatTheCommandTakes(t *testing.T) {
+	for want, args := range map[string][]string{
+		"pluginhost call takes ID METHOD [JSON|-]: 1 given":                      {"call", "one"},
+		"pluginhost status takes no arguments: 1 given":                          {"status", "extra"},
+		"pluginhost schedule cancel takes PLUGIN (ID | --all): 2 given":          {"schedule", "cancel", "p", "s", "--all"},
+		`unknown command "no-such-command" for "pluginhost plugin"`:              {"plugin", "no-such-command"},
+		"pluginhost plugin install takes FILE" + plugin.PackageExt + ": 0 given": {"plugin", "install"},
+	} {
+		if got := pluginhost(t.Context(), "", args...); !strings.HasPrefix(got.err, want+"\nRun \"pluginhost ") {
+			t.Errorf("%v: got %q, want %q", args, got.err, want)
 		}
 	}
 }

@@ -17,7 +17,8 @@ func newPluginInstallCommand() *cobra.Command {
 		Long: `Install a plugin from a package: in the plugins folder of this machine or, with --cluster, for
 all replicas.
 
-The package is checked as a whole before anything is touched. Running replicas with that
+The package is checked as a whole before anything is touched, and what the plugin may use
+of the host is listed. Running replicas with that
 folder, or of the cluster, load the plugin; others do when they start.`,
 		Example: `  pluginhost plugin install wikipedia.ndp
   pluginhost plugin install wikipedia.ndp --as wiki-de
@@ -36,7 +37,7 @@ type installedDocument struct {
 	V       int    `json:"v"`
 	ID      string `json:"id"`
 	Version string `json:"version"`
-	// Before is the version that was updated.
+	// Before is the version that an update replaced; empty where it could not be read.
 	Before string `json:"before,omitempty"`
 	Digest string `json:"digest"` // SHA-256 of the package
 	// Path is the plugins folder, Cluster that it was installed for all replicas instead.
@@ -114,7 +115,7 @@ func (d installedDocument) print(cmd *cobra.Command, text string) error {
 		return err
 	}
 	if d.Before != "" {
-		if _, err := fmt.Fprintf(out, "It was v%s before\n", printable(d.Before)); err != nil {
+		if _, err := fmt.Fprintf(out, "Replaced v%s\n", printable(d.Before)); err != nil {
 			return err
 		}
 	}

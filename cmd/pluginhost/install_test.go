@@ -81,7 +81,7 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 	other := t.TempDir()
 	wants(pluginhost(t.Context(), "", "plugin", "install", echoPackage(t, "1.0.1", nil, 0), "--plugins", other, "--nats", replica.NATS),
 		exitDone, "NOT loaded: its plugins folder is another than "+other, "")
-	wants(run("", "update", echoPackage(t, "1.1.0", nil, 0)), exitDone, "Plugin 'echo' updated to v1.1.0 successfully\nIt was v1.0.0 before\necho on ", "")
+	wants(run("", "update", echoPackage(t, "1.1.0", nil, 0)), exitDone, "Plugin 'echo' updated to v1.1.0 successfully\nReplaced v1.0.0\necho on ", "")
 	version("1.1.0")
 
 	// More permissions are asked for.
@@ -102,7 +102,16 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 	wants(run("", "info", "second"), exitFailure, "", "plugin second is on no replica")
 
 	var document installedDocument
-	got := run("", "install", first, "--as", "third", "--json")
+	got := run("", "update", echoPackage(t, "2.1.0", map[string]any{"cache": map[string]string{"reason": "to be fast"}}, 0), "--as", "fourth", "--json")
+	if err := json.Unmarshal([]byte(got.out), &document); err != nil || document.Before != "2.0.0" || document.Version != "2.1.0" || document.MayUse != nil {
+		t.Errorf("got %+v: %v", got, err)
+	}
+	got = run("", "install", more, "--as", "fifth", "--json")
+	if err := json.Unmarshal([]byte(got.out), &document); err != nil || len(document.MayUse) != 1 {
+		t.Errorf("got %+v: %v", got, err)
+	}
+	document = installedDocument{}
+	got = run("", "install", first, "--as", "third", "--json")
 	if err := json.Unmarshal([]byte(got.out), &document); err != nil || document.V != 1 || document.ID != "third" || len(document.Replicas) != 1 || len(document.Digest) != 64 {
 		t.Errorf("got %+v: %v", got, err)
 	}

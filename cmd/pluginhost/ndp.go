@@ -22,7 +22,7 @@ type ndp struct {
 	id     string // of the plugin it becomes
 	report inspect.Report
 	mayUse []string // of the host, where that is shown
-	before string   // the version that it has taken the place of
+	before string   // the version that an update replaces
 }
 
 // openPackage reads, checks and inspects a package. Its id is the name in its manifest,

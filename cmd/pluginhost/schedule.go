@@ -43,7 +43,7 @@ func newScheduleListCommand() *cobra.Command {
 
 func newScheduleCancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cancel PLUGIN ID",
+		Use:   "cancel PLUGIN (ID | --all)",
 		Short: "Cancel a schedule, or all of a plugin",
 		Long: `Cancel a schedule of a plugin, or all of them with --all.
 
@@ -104,7 +104,7 @@ func printFailures(out io.Writer, schedules []subjects.ScheduleRecord) error {
 		if s.Error == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "\n%s %s failed at last: %s\n", s.Plugin, shownID(s.Schedule), printable(s.Error)); err != nil {
+		if _, err := fmt.Fprintf(out, "\nThe last callback of schedule %s of %s failed: %s\n", shownID(s.Schedule), printable(s.Plugin), printable(s.Error)); err != nil {
 			return err
 		}
 	}

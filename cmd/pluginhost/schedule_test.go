@@ -59,7 +59,7 @@ func TestSchedulesAreListedAndCancelled(t *testing.T) {
 	// The second is that of a named callback.
 	scheduled(t, url, "a plain one", "clear\u200bb:c", `"quoted"`, "\xff", "last")
 	got := command("list", "gone")
-	for _, want := range []string{"a plain one", `"clear\u200bb:c"`, `"\"quoted\""`, `"\xff"`, "0 5 * * * Europe/Berlin", "3000-01-02", "7       -\n", "gone \"clear\\u200bb:c\" failed at last: no luck with it\n"} {
+	for _, want := range []string{"a plain one", `"clear\u200bb:c"`, `"\"quoted\""`, `"\xff"`, "0 5 * * * Europe/Berlin", "3000-01-02", "7       -\n", "The last callback of schedule \"clear\\u200bb:c\" of gone failed: no luck with it\n"} {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("no %s in\n%s", want, got.out)
 		}

@@ -61,7 +61,7 @@ func status(cmd *cobra.Command, _ []string) error {
 		table.row(r.Replica, time.Since(r.Started).Round(time.Second).String(), replicaState(r), leads(r), r.NATS, strconv.Itoa(ready), strconv.Itoa(failed))
 	}
 	table.gap()
-	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING", "CALLBACKS", "FAILED", "SCHEDULES", "SOCKETS")
+	table.row("REPLICA", "PLUGIN", "STATE", "GENERATION", "CALLS", "ERRORS", "RUNNING", "WAITING", "CALLBACKS", "CALLBACK ERRORS", "SCHEDULES", "SOCKETS")
 	for _, r := range replicas {
 		for _, p := range r.Plugins {
 			calls, callbacks := subjects.CallStats{}, subjects.CallbackStats{}
@@ -108,7 +108,7 @@ func failedCallback(last *subjects.CallbackError) string {
 	if last.Schedule == nil {
 		of = "connection " + shownID(last.Connection)
 	}
-	return fmt.Sprintf("%s of %s failed at %s: %s", last.Method, of, moment(last.Time), printable(last.Error))
+	return fmt.Sprintf("%s of %s failed at %s: %s", printable(last.Method), of, moment(last.Time), printable(last.Error))
 }
 
 // leads says whether a replica leads, as itself sees it.

@@ -108,6 +108,6 @@ export function log(line: string): void {
 export function abort(message: string | null, file: string | null, line: u32, column: u32): void {
   const what = message === null ? "abort" : message;
   const where = file === null ? "?" : file;
-  log(`${what} in ${where}:${line}:${column}`);
+  log(`abort: ${what} in ${where}:${line}:${column}`);
   unreachable();
 }

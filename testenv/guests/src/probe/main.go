@@ -93,6 +93,9 @@ func (agent) GetArtistBiography(_ context.Context, request *api.ArtistBiographyR
 		time.Sleep(time.Duration(n) * time.Millisecond)
 	case "big":
 		text = strings.Repeat("x", n)
+	case "crash":
+		fmt.Fprintln(os.Stderr, argument)
+		os.Exit(1)
 	case "say":
 		fmt.Fprintln(os.Stderr, argument)
 	case "forge":
