@@ -187,6 +187,7 @@ type progress struct {
 	// last is the newest of the bucket when it was looked at, at which point the
 	// watch was at.
 	last, at uint64
+	checked  time.Time // when the bucket was last looked at
 }
 
 // check ends a watch that stays behind the bucket, or of a bucket that is gone.
@@ -194,11 +195,14 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 	ctx, cancel := context.WithTimeout(ctx, Lease/3)
 	defer cancel()
 	info, err := f.info(ctx)
+	before := p.checked
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
 	case err != nil:
 		return nil // nobody answers: the watch will tell, or the next check
+	case !before.IsZero() && wallPassed(before, time.Now()) > removedTTL/2:
+		return errors.New("removals may have been told and forgotten meanwhile")
 	case !f.made().Equal(info.Created):
 		return errors.New("the bucket is another one")
 	case uint64(len(f.keys)) > 2*info.State.Msgs+staleKeys:
@@ -206,7 +210,7 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 	case p.last > p.seen && p.seen == p.at:
 		return fmt.Errorf("the watch stays at revision %d, the bucket is at %d", p.seen, p.last)
 	}
-	p.last, p.at = info.State.LastSeq, p.seen
+	p.last, p.at, p.checked = info.State.LastSeq, p.seen, time.Now()
 	return nil
 }
 

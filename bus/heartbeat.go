@@ -34,6 +34,9 @@ type Heartbeat struct {
 	unhear  func() // stops listening to the state
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+	// writing is held while a record is made and published, so that none overtakes a
+	// newer one.
+	writing sync.Mutex
 
 	mu      sync.Mutex
 	seen    map[string]sighting // by key
@@ -114,6 +117,8 @@ func (h *Heartbeat) beat(ctx context.Context) error {
 
 // write tries to write the record.
 func (h *Heartbeat) write(ctx context.Context) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
 	body, err := json.Marshal(h.content())
 	if err != nil {
 		return err

@@ -121,8 +121,8 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 		return true, outcome(record, revision)
 	}
 	found, certain := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
-		return other.Generations[i.ID] == i.Generation ||
-			holds && (other.Replica == record.Replica || other.Failed[i.ID] == i.Generation)
+		ran := !none && other.Replica == record.Replica && (holds || other.Generations[i.ID] == "")
+		return ran || other.Generations[i.ID] == i.Generation || other.Failed[i.ID] == i.Generation
 	})
 	switch {
 	case !certain:

@@ -68,9 +68,10 @@ func (r *Removals) Add(ctx context.Context, id string) error {
 	return r.records.put(ctx, subjects.RemovedKey(id), subjects.RemovedRecord{V: subjects.Version, Plugin: id, Time: time.Now().UTC()})
 }
 
-// Undo notes that a plugin is there again. It waits for what has begun to be removed,
-// so that nothing goes which the plugin makes from now on.
-func (r *Removals) Undo(ctx context.Context, id string) error {
+// Undo notes that a plugin is there again. It waits for a replica that has begun to
+// remove what is left, unless isOver says that it does so no more: nothing is to go
+// which the plugin makes from now on.
+func (r *Removals) Undo(ctx context.Context, id string, isOver func(cleaner string) bool) error {
 	key := subjects.RemovedKey(id)
 	for {
 		var record subjects.RemovedRecord
@@ -80,7 +81,7 @@ func (r *Removals) Undo(ctx context.Context, id string) error {
 			return nil
 		case err != nil && !isUnreadable(err):
 			return err
-		case record.Cleaning == "":
+		case record.Cleaning == "", isOver(record.Cleaning):
 			if err = r.records.remove(ctx, key, revision); err == nil {
 				return nil
 			}

@@ -298,6 +298,25 @@ func TestAFireWaitsForABusyPlugin(t *testing.T) {
 	}
 }
 
+// A replica that gave up on a claim, and whose attempt to write it was carried out later,
+// is alive and knows nothing of the fire.
+func TestAFireThatItsLiveReplicaHasForgottenRunsOnceMore(t *testing.T) {
+	s := newStateful(t, nil)
+	r := s.start()
+	s.do(every("forgotten", "@yearly"))
+	now := time.Now().UTC()
+	s.rewrite("forgotten", func(record *subjects.ScheduleRecord) {
+		record.Last, record.Running = now, &subjects.FireClaim{Replica: r.ID(), Planned: now, Term: 1, Attempt: 1}
+	})
+	if rerun := s.announced.await(t, subjects.EventScheduleRerun, "forgotten", 1)[0]; rerun.Lost != r.ID() || rerun.Attempt != 2 {
+		t.Errorf("announced is %+v", rerun.ScheduleEvent)
+	}
+	s.awaitSchedule("forgotten", func(record *subjects.ScheduleRecord) bool { return record.Running == nil })
+	if fires := s.journal.About("fire", "forgotten"); len(fires) != 1 {
+		t.Errorf("it runs %d times", len(fires))
+	}
+}
+
 // A fire runs once more where its replica died or stalled in the callback, and
 // nothing runs a third time when that goes on.
 func TestAFireRunsOnceMoreWithoutItsReplica(t *testing.T) {

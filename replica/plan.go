@@ -14,6 +14,7 @@ type plan struct {
 	timetable scheduler.Timetable // of a recurring one
 	at        time.Time
 	tried     time.Time // when its fire was first to be published, in this term
+	seen      time.Time // since when its fire is seen to run, or when that was last published
 	index     int       // in the queue
 }
 
@@ -39,7 +40,7 @@ func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan,
 // begin plans the next time, or when to look whether the replica that runs a fire is
 // gone.
 func (p *plan) begin(now time.Time) {
-	p.tried = time.Time{}
+	p.tried, p.seen = time.Time{}, time.Time{}
 	switch {
 	case p.record.Running != nil:
 		p.at = now.Add(lookPause)
@@ -69,10 +70,13 @@ func (p *plan) look(now time.Time, r *Replica) *dueFire {
 	fire := &dueFire{key: p.key, record: record}
 	fire.Set, fire.Planned = record.Set, record.Due
 	switch running := record.Running; {
-	case running != nil && r.heartbeat.Alive(running.Replica), !r.isServed(record.Plugin):
+	case !r.isServed(record.Plugin):
 		p.at = now.Add(lookPause)
 		return nil
-	case running != nil: // its replica is gone
+	case running != nil && r.heartbeat.Alive(running.Replica) && !p.isRunningLong(now):
+		p.at = now.Add(lookPause)
+		return nil
+	case running != nil: // its replica is gone, or may know nothing of it
 		fire.Planned = running.Planned
 	case record.IsRecurring():
 		fire.Planned, fire.Skipped = p.timetable.Latest(p.since(now), now)
@@ -92,6 +96,20 @@ func (p *plan) look(now time.Time, r *Replica) *dueFire {
 		fire.Late = late.Round(time.Millisecond).String()
 	}
 	return fire
+}
+
+// isRunningLong says, once in planPatience, that a fire runs. The stream refuses another
+// one while its replica works on it. Where none is there the replica does not, as when
+// its claim was written after it had given up on that; it runs then, as a rerun.
+func (p *plan) isRunningLong(now time.Time) bool {
+	if p.seen.IsZero() {
+		p.seen = now
+	}
+	if now.Sub(p.seen) < planPatience {
+		return false
+	}
+	p.seen = now
+	return true
 }
 
 // planQueue is a heap of plans, the first to be looked at on top.

@@ -202,9 +202,11 @@ func (h *hosted) vanish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
 	defer cancel()
 	err := h.remove(ctx)
-	h.replica.beat(ctx) // before the removal, which the leader takes back while we count as serving
+	ctx = context.WithoutCancel(ctx) // which may have taken all the time
 	if wasHere {
 		h.replica.removals.removed(ctx, h.id)
+	} else {
+		h.replica.beat(ctx)
 	}
 	return err
 }

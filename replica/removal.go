@@ -27,11 +27,14 @@ type removals struct {
 	bus     *bus.Removals
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+
+	mu     sync.Mutex
+	unsaid map[string]bool // plugins whose removal could not be noted yet
 }
 
 // startRemovals begins to look for removed plugins. The caller stops it.
 func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
-	s := &removals{replica: r}
+	s := &removals{replica: r, unsaid: make(map[string]bool)}
 	if s.bus, err = r.bus.OpenRemovals(ctx, r.id); err != nil {
 		return nil, err
 	}
@@ -60,6 +63,7 @@ func (s *removals) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		s.noteUnsaid(ctx)
 		known := s.bus.Known()
 		maps.DeleteFunc(unserved, func(id string, _ time.Time) bool { return !slices.Contains(known, id) })
 		if _, _, leads := s.replica.leadership.election.Term(); !leads {
@@ -74,13 +78,19 @@ func (s *removals) run(ctx context.Context) {
 	}
 }
 
-// look removes what a plugin has left behind, if nobody has served it all the while.
+// look removes what a plugin has left behind, if nobody has had it all the while.
 func (s *removals) look(ctx context.Context, id string, unserved map[string]time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	if s.replica.isServed(id) {
+	switch {
+	case s.replica.isServed(id):
 		delete(unserved, id)
-		return s.bus.Undo(ctx, id)
+		return s.bus.Undo(ctx, id, func(cleaner string) bool {
+			return cleaner == s.replica.id || !s.replica.heartbeat.Alive(cleaner) // we look at one after the other
+		})
+	case s.replica.isThere(id):
+		delete(unserved, id)
+		return nil
 	}
 	since, known := unserved[id]
 	if !known {
@@ -107,10 +117,38 @@ func (s *removals) cleanUp(ctx context.Context, id string) error {
 	return err
 }
 
-// removed notes that a plugin's folder is gone.
+// removed notes that a plugin's folder is gone, now or as soon as that can be.
 func (s *removals) removed(ctx context.Context, id string) {
-	if err := s.bus.Add(ctx, id); err != nil {
-		s.replica.log.Warn("a removed plugin keeps its schedules", "plugin", id, "error", err)
+	if err := s.note(ctx, id); err != nil {
+		s.replica.log.Warn("a removed plugin keeps its schedules until that can be noted", "plugin", id, "error", err)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unsaid[id] = true
+	}
+}
+
+// note notes a removal once the heartbeat does not list the plugin any more: the leader
+// takes back what is noted of a plugin that a replica serves.
+func (s *removals) note(ctx context.Context, id string) error {
+	if err := s.replica.heartbeat.Beat(ctx); err != nil {
+		return err
+	}
+	return s.bus.Add(ctx, id)
+}
+
+// noteUnsaid notes the removals that could not be noted before, but for plugins that are
+// back.
+func (s *removals) noteUnsaid(ctx context.Context) {
+	s.mu.Lock()
+	unsaid := slices.Collect(maps.Keys(s.unsaid))
+	s.mu.Unlock()
+	for _, id := range unsaid {
+		if h := s.replica.find(id); (h == nil || h.isGone()) && s.note(ctx, id) != nil {
+			continue
+		}
+		s.mu.Lock()
+		delete(s.unsaid, id)
+		s.mu.Unlock()
 	}
 }
 
@@ -119,7 +157,8 @@ func (s *removals) removed(ctx context.Context, id string) {
 func (s *removals) back(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, backTimeout)
 	defer cancel()
-	if err := s.bus.Undo(ctx, id); err != nil {
+	isOver := func(cleaner string) bool { return !s.replica.heartbeat.Alive(cleaner) }
+	if err := s.bus.Undo(ctx, id, isOver); err != nil {
 		s.replica.log.Warn("a plugin that is back may still count as removed", "plugin", id, "error", err)
 	}
 }

@@ -3,6 +3,7 @@ package replica_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -120,6 +121,39 @@ func TestARemovalIsNotedAfterTheReplicaStopsListingThePlugin(t *testing.T) {
 			t.Fatal("the removal is not noted")
 		}
 	}
+}
+
+// A replica that has begun to remove what a plugin has left behind may die, and the plugin
+// be back.
+func TestARemovalThatNobodyGoesOnWithIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newStateful(t, nil)
+	s.start()
+	s.do(every("often", "@yearly"))
+	record := fmt.Appendf(nil, `{"v":1,"plugin":"p","time":%q,"cleaning":"nobody"}`, time.Now().UTC().Format(time.RFC3339Nano))
+	if _, err := s.bucket(subjects.StateBucket).Put(t.Context(), subjects.RemovedKey("p"), record); err != nil {
+		t.Fatal(err)
+	}
+	awaitRecord(s, subjects.StateBucket, subjects.RemovedKey("p"), isNone[subjects.RemovedRecord])
+	s.do(cancel("often"))
+}
+
+// A plugin that does not load on another replica is installed there.
+func TestAPluginThatAnotherReplicaHasUnservedKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	s := newStateful(t, nil)
+	broken := t.TempDir()
+	testenv.AddPlugin(t, broken, "p", journal.Manifest(), []byte("broken"))
+	leader := s.start()
+	s.start(func(c *replica.Config) { c.Plugins.Folder = broken })
+	s.do(every("often", "@yearly"))
+	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.Refresh(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	s.keepsSchedules(leader)
 }
 
 // keepsSchedules fails the test unless the leader, which r is, has left the schedules

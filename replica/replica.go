@@ -394,13 +394,19 @@ const leaveTimeout = 5 * time.Second
 // record is what the heartbeat tells.
 func (r *Replica) record() subjects.Heartbeat {
 	generations, failed := make(map[string]string), make(map[string]string)
-	for _, h := range r.all() {
+	var unserved []string
+	for _, h := range r.known() { // one that is gone is served until its calls are over
 		if current := h.current.Load(); current != nil {
 			generations[h.id] = current.id
+		} else if !h.isGone() {
+			unserved = append(unserved, h.id)
 		}
 		if failure := h.initFailure.Load(); failure != nil {
 			failed[h.id] = failure.generation
 		}
 	}
-	return subjects.Heartbeat{V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started, Generations: generations, Failed: failed}
+	return subjects.Heartbeat{
+		V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started,
+		Generations: generations, Failed: failed, Unserved: unserved,
+	}
 }

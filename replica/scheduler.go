@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pluginhost/pluginhost/api"
@@ -137,6 +138,16 @@ func (r *Replica) announceSchedule(kind subjects.EventKind, record *subjects.Sch
 	if err != nil {
 		r.log.Warn("event could not be published", "plugin", record.Plugin, "kind", string(kind), "error", err)
 	}
+}
+
+// isThere says whether a replica that may be alive has a plugin that it does not serve, or
+// not yet.
+func (r *Replica) isThere(id string) bool {
+	if h := r.find(id); h != nil && !h.isGone() {
+		return true
+	}
+	found, _ := r.heartbeat.Others(func(other subjects.Heartbeat) bool { return slices.Contains(other.Unserved, id) })
+	return found
 }
 
 // isServed says whether a replica that may be alive serves a plugin.

@@ -195,6 +195,8 @@ type Heartbeat struct {
 	Generations map[string]string `json:"generations"`
 	// Failed are the newest generations whose OnInit failed, by plugin id.
 	Failed map[string]string `json:"failed,omitempty"`
+	// Unserved are the plugins that are there and are not served, or not yet.
+	Unserved []string `json:"unserved,omitempty"`
 }
 
 // LeaderRecord is the record of the leader in StateBucket.
