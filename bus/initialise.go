@@ -121,8 +121,9 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 		return true, outcome(record, revision)
 	}
 	found, certain := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
-		ran := !none && other.Replica == record.Replica && (holds || other.Generations[i.ID] == "")
-		return ran || other.Generations[i.ID] == i.Generation || other.Failed[i.ID] == i.Generation
+		// Who ran it, and serves nothing yet, is about to serve it.
+		ran := other.Replica == record.Replica && (holds || other.Generations[i.ID] == "")
+		return other.Generations[i.ID] == i.Generation || !none && (ran || other.Failed[i.ID] == i.Generation)
 	})
 	switch {
 	case !certain:
