@@ -13,8 +13,8 @@ type claimed struct {
 	key      string
 	record   subjects.ScheduleRecord
 	revision uint64
-	lost     string // the replica that ran it before and is gone
-	missed   uint64 // the record's before the claim
+	lost     string                  // the replica that ran it before and is gone
+	before   subjects.ScheduleRecord // what the claim took the place of
 }
 
 // verdict is what becomes of a fire.
@@ -73,18 +73,18 @@ func (r *Runner) fence(ctx context.Context, fire subjects.FireMessage) verdict {
 // prepare puts the claim into the record, unless the fire is not to be run.
 func (r *Runner) prepare(c *claimed, fire subjects.FireMessage) verdict {
 	record := &c.record
-	next := subjects.FireClaim{Replica: r.config.Replica, Planned: fire.Planned, Term: fire.Term, Attempt: 1, Before: record.Last}
+	next := subjects.FireClaim{Replica: r.config.Replica, Planned: fire.Planned, Term: fire.Term, Attempt: 1}
 	if running := record.Running; running != nil && claims {
 		if running.Replica != r.config.Replica && r.config.Runs(running.Replica) {
 			return later
 		}
 		// Its replica is gone: the fire is run again, whichever this one is.
-		next.Planned, next.Attempt, next.Before = running.Planned, running.Attempt+1, running.Before
+		next.Planned, next.Attempt = running.Planned, running.Attempt+1
 		c.lost = running.Replica
 	} else if claims && !fire.Planned.After(record.Last) && !record.LastIsAhead(time.Now()) {
 		return drop
 	}
-	c.missed = record.Missed
+	c.before = *record
 	if c.lost == "" {
 		record.Missed += fire.Skipped
 	}
@@ -147,9 +147,7 @@ func (r *Runner) finish(c *claimed, failure error) bool {
 // release gives back a fire of which nothing was run.
 func (r *Runner) release(c *claimed) {
 	r.settle(c, func(ctx context.Context) error {
-		after := c.record
-		after.Last, after.Missed, after.Running = c.record.Running.Before, c.missed, nil
-		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
+		_, err := r.schedules.records.update(ctx, c.key, c.before, c.revision)
 		return err
 	})
 }

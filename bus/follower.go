@@ -86,6 +86,7 @@ func (f *follower) run(ctx context.Context) {
 
 // watch tells of changes until the watch has ended.
 func (f *follower) watch(ctx context.Context) error {
+	progress := progress{checked: time.Now()}
 	kv, last, err := f.reopen(ctx)
 	if err != nil {
 		return err
@@ -97,7 +98,6 @@ func (f *follower) watch(ctx context.Context) error {
 	defer func() { _ = watcher.Stop() }()
 	check := time.NewTicker(Lease / 3)
 	defer check.Stop()
-	var progress progress
 	missing := maps.Clone(f.keys) // until they are told again
 	for {
 		select {
@@ -195,13 +195,12 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 	ctx, cancel := context.WithTimeout(ctx, Lease/3)
 	defer cancel()
 	info, err := f.info(ctx)
-	before := p.checked
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
 	case err != nil:
 		return nil // nobody answers: the watch will tell, or the next check
-	case !before.IsZero() && wallPassed(before, time.Now()) > removedTTL/2:
+	case wallPassed(p.checked, time.Now()) > removedTTL/2:
 		return errors.New("removals may have been told and forgotten meanwhile")
 	case !f.made().Equal(info.Created):
 		return errors.New("the bucket is another one")

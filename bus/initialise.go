@@ -121,8 +121,8 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 		return true, outcome(record, revision)
 	}
 	found, certain := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
-		// Who ran it, and serves nothing yet, is about to serve it.
-		ran := other.Replica == record.Replica && (holds || other.Generations[i.ID] == "")
+		// Who ran it and serves nothing yet is about to serve it.
+		ran := other.Replica == record.Replica && (holds || slices.Contains(other.Unserved, i.ID))
 		return other.Generations[i.ID] == i.Generation || !none && (ran || other.Failed[i.ID] == i.Generation)
 	})
 	switch {
@@ -159,6 +159,7 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 	if revision, err = i.records.update(ctx, i.key, record, revision); err != nil {
 		return false, ignoreMoved(err)
 	}
+	_ = i.heartbeat.Beat(ctx) // others are to know that we have the plugin
 	err = i.Run(ctx)
 	if ctx.Err() != nil {
 		return true, err // left to others, who see us gone

@@ -315,6 +315,34 @@ func TestAFireWhoseReplicaDiedRunsOnceMore(t *testing.T) {
 	}
 }
 
+// A rerun that is given back, as its replica leaves, is a rerun also for the next.
+func TestARerunOfWhichNothingRanIsGivenBackAsOne(t *testing.T) {
+	x := newRunnerTest(t)
+	record := x.set("s", "@every 1s")
+	x.mustFire(record, planned(1), 1)
+	x.runnerOf("dies", 1, func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	x.ran()
+	x.buses["dies"].Close()
+	x.mu.Lock()
+	x.gone["dies"] = true
+	x.mu.Unlock()
+	var refused sync.Once
+	x.runner("lives", func(context.Context) error {
+		err := error(nil)
+		refused.Do(func() { err = bus.ErrNotRun })
+		return err
+	})
+	for range 2 {
+		if f := x.ran(); f.replica != "lives" || f.claim.Attempt != 2 || !f.claim.Planned.Equal(planned(1)) {
+			t.Errorf("%+v", f)
+		}
+	}
+	x.awaitRecord("s", hasEnded)
+}
+
 func TestAFireOfWhichNothingRanIsGivenBack(t *testing.T) {
 	x := newRunnerTest(t)
 	record := x.set("s", "@every 1s")

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -32,8 +30,15 @@ type Schedules struct {
 	watch    ScheduleWatch
 
 	mu     sync.Mutex
-	plugin map[string]string // of each schedule, by key
-	counts map[string]int    // schedules of each plugin
+	known  map[string]knownSchedule // by key
+	counts map[string]int           // schedules of each plugin
+}
+
+// knownSchedule is what is known of a schedule: its plugin, and the revision that was
+// told last.
+type knownSchedule struct {
+	plugin   string
+	revision uint64
 }
 
 // OpenSchedules makes the bucket and the stream where they are missing, and returns
@@ -42,7 +47,7 @@ func (b *Bus) OpenSchedules(ctx context.Context, watch ScheduleWatch) (*Schedule
 	if err := b.ensureFires(ctx); err != nil {
 		return nil, err
 	}
-	s := &Schedules{bus: b, watch: watch, plugin: make(map[string]string), counts: make(map[string]int)}
+	s := &Schedules{bus: b, watch: watch, known: make(map[string]knownSchedule), counts: make(map[string]int)}
 	var err error
 	if s.follower, err = b.follow(ctx, scheduleBucket, s.note); err != nil {
 		return nil, err
@@ -69,22 +74,23 @@ func (s *Schedules) note(c change) {
 	if record != nil {
 		record.Payload = nil
 	}
-	s.count(c.key, record)
+	s.count(c.key, record, c.revision)
 	s.watch(c.key, record)
 }
 
-func (s *Schedules) count(key string, record *subjects.ScheduleRecord) {
+// count takes over what became of a schedule.
+func (s *Schedules) count(key string, record *subjects.ScheduleRecord, revision uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, known := s.plugin[key]
+	before, known := s.known[key]
 	if known {
-		delete(s.plugin, key)
-		if s.counts[before]--; s.counts[before] == 0 {
-			delete(s.counts, before)
+		delete(s.known, key)
+		if s.counts[before.plugin]--; s.counts[before.plugin] == 0 {
+			delete(s.counts, before.plugin)
 		}
 	}
 	if record != nil {
-		s.plugin[key] = record.Plugin
+		s.known[key] = knownSchedule{record.Plugin, max(revision, before.revision)}
 		s.counts[record.Plugin]++
 	}
 }
@@ -107,37 +113,38 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 	record.V, record.Set = subjects.Version, newNonce()
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
-	if err := s.set(ctx, key, record); err != nil {
+	revision, err := s.set(ctx, key, record)
+	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
-	s.count(key, &record) // not only when the watch comes to it
+	s.count(key, &record, revision) // not only when the watch comes to it
 	return nil
 }
 
 // set writes a record by compare-and-set, so that an attempt without an answer cannot
-// bring it back after it has fired or was cancelled.
-func (s *Schedules) set(ctx context.Context, key string, record subjects.ScheduleRecord) error {
+// bring it back after it has fired or was cancelled, and returns its revision.
+func (s *Schedules) set(ctx context.Context, key string, record subjects.ScheduleRecord) (uint64, error) {
 	unsure, before := false, uint64(0)
 	for {
 		var is subjects.ScheduleRecord
 		revision, err := s.records.get(ctx, key, &is)
 		switch {
 		case err != nil && !errors.Is(err, errNoRecord) && !isUnreadable(err):
-			return err
+			return 0, err
 		case unsure && is.Set == record.Set:
-			return nil // it was written
+			return revision, nil // it was written
 		case unsure && revision != before:
-			return errUnsure
+			return 0, errUnsure
 		}
-		_, err = s.records.update(ctx, key, record, revision)
+		written, err := s.records.update(ctx, key, record, revision)
 		if err == nil {
-			return nil
+			return written, nil
 		}
 		if !errors.Is(err, errMoved) {
 			unsure, before = true, revision
 		}
 		if ctx.Err() != nil {
-			return err
+			return 0, err
 		}
 	}
 }
@@ -148,7 +155,7 @@ var errUnsure = errors.New("no answer came, and it has changed since: nobody kno
 func (s *Schedules) admit(key, id string, limit int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, replaces := s.plugin[key]; !replaces && s.counts[id] >= limit {
+	if _, replaces := s.known[key]; !replaces && s.counts[id] >= limit {
 		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, s.counts[id], limit)
 	}
 	return nil
@@ -184,26 +191,32 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 	}
 }
 
-// Drop removes all schedules and fires of a plugin.
+// Drop removes all schedules and fires of a plugin. Schedules that are set or change
+// meanwhile stay, with an error.
 func (s *Schedules) Drop(ctx context.Context, id string) error {
 	// Whoever follows the bucket must be told of each.
-	for _, key := range s.keys(id) {
-		if err := s.records.kv.Purge(ctx, key, jetstream.PurgeTTL(removedTTL)); err != nil {
+	var errs []error
+	for key, revision := range s.of(id) {
+		err := s.records.remove(ctx, key, revision)
+		switch {
+		case errors.Is(err, errMoved):
+			errs = append(errs, fmt.Errorf("schedule: %w", err))
+		case err != nil:
 			return fmt.Errorf("schedule: %w", err)
 		}
 	}
-	return s.bus.dropFires(ctx, id)
+	return errors.Join(append(errs, s.bus.dropFires(ctx, id))...)
 }
 
-// keys are the keys of a plugin's schedules.
-func (s *Schedules) keys(id string) []string {
+// of are the schedules of a plugin by key, with their revisions.
+func (s *Schedules) of(id string) map[string]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keys []string
-	for key, plugin := range s.plugin {
-		if plugin == id {
-			keys = append(keys, key)
+	revisions := make(map[string]uint64)
+	for key, known := range s.known {
+		if known.plugin == id {
+			revisions[key] = known.revision
 		}
 	}
-	return keys
+	return revisions
 }

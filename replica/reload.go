@@ -197,11 +197,11 @@ func (h *hosted) vanish(ctx context.Context) error {
 	wasHere := !h.isGone()
 	h.show(view{gone: true}, "")
 	h.initFailure.Store(nil)
-	h.callbacks.reset()
 	// Its calls are finished also if the replica is told to leave meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
 	defer cancel()
 	err := h.remove(ctx)
+	h.callbacks.reset()
 	ctx = context.WithoutCancel(ctx) // which may have taken all the time
 	if wasHere {
 		h.replica.removals.removed(ctx, h.id)

@@ -28,13 +28,17 @@ type removals struct {
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
+	// takingBack is since when the removal of a plugin that is there could not be taken
+	// back; the goroutine's own.
+	takingBack map[string]time.Time
+
 	mu     sync.Mutex
 	unsaid map[string]bool // plugins whose removal could not be noted yet
 }
 
 // startRemovals begins to look for removed plugins. The caller stops it.
 func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
-	s := &removals{replica: r, unsaid: make(map[string]bool)}
+	s := &removals{replica: r, takingBack: make(map[string]time.Time), unsaid: make(map[string]bool)}
 	if s.bus, err = r.bus.OpenRemovals(ctx, r.id); err != nil {
 		return nil, err
 	}
@@ -82,16 +86,11 @@ func (s *removals) run(ctx context.Context) {
 func (s *removals) look(ctx context.Context, id string, unserved map[string]time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	switch {
-	case s.replica.isServed(id):
+	if s.replica.isServed(id) || s.replica.isThere(id) {
 		delete(unserved, id)
-		return s.bus.Undo(ctx, id, func(cleaner string) bool {
-			return cleaner == s.replica.id || !s.replica.heartbeat.Alive(cleaner) // we look at one after the other
-		})
-	case s.replica.isThere(id):
-		delete(unserved, id)
-		return nil
+		return s.takeBack(ctx, id)
 	}
+	delete(s.takingBack, id)
 	since, known := unserved[id]
 	if !known {
 		unserved[id] = time.Now()
@@ -101,6 +100,28 @@ func (s *removals) look(ctx context.Context, id string, unserved map[string]time
 		return nil
 	}
 	return s.bus.Clean(ctx, id, func(ctx context.Context) error { return s.cleanUp(ctx, id) })
+}
+
+// takeBack notes that a plugin is there after all. A former leader may still remove what
+// it had left, for no longer than removalGrace.
+func (s *removals) takeBack(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, removalPause)
+	defer cancel()
+	since, known := s.takingBack[id]
+	if !known {
+		since = time.Now()
+		s.takingBack[id] = since
+	}
+	isLong := time.Since(since) > removalGrace
+	err := s.bus.Undo(ctx, id, func(cleaner string) bool {
+		return cleaner == s.replica.id || !s.replica.heartbeat.Alive(cleaner) || isLong // we look at one after the other
+	})
+	if err == nil {
+		delete(s.takingBack, id)
+	} else if !isLong {
+		return nil // it is looked at again
+	}
+	return err
 }
 
 func (s *removals) cleanUp(ctx context.Context, id string) error {

@@ -123,18 +123,21 @@ func TestARemovalIsNotedAfterTheReplicaStopsListingThePlugin(t *testing.T) {
 	}
 }
 
-// A replica that has begun to remove what a plugin has left behind may die, and the plugin
-// be back.
+// A replica that has begun to remove what a plugin has left behind may die, or lead no
+// more, and the plugin be back.
 func TestARemovalThatNobodyGoesOnWithIsTakenBack(t *testing.T) {
 	t.Parallel()
 	s := newStateful(t, nil)
 	s.start()
+	another := s.start() // which does not lead
 	s.do(every("often", "@yearly"))
-	record := fmt.Appendf(nil, `{"v":1,"plugin":"p","time":%q,"cleaning":"nobody"}`, time.Now().UTC().Format(time.RFC3339Nano))
-	if _, err := s.bucket(subjects.StateBucket).Put(t.Context(), subjects.RemovedKey("p"), record); err != nil {
-		t.Fatal(err)
+	for _, cleaner := range []string{"nobody", another.ID()} {
+		record := fmt.Appendf(nil, `{"v":1,"plugin":"p","time":%q,"cleaning":%q}`, time.Now().UTC().Format(time.RFC3339Nano), cleaner)
+		if _, err := s.bucket(subjects.StateBucket).Put(t.Context(), subjects.RemovedKey("p"), record); err != nil {
+			t.Fatal(err)
+		}
+		awaitRecord(s, subjects.StateBucket, subjects.RemovedKey("p"), isNone[subjects.RemovedRecord])
 	}
-	awaitRecord(s, subjects.StateBucket, subjects.RemovedKey("p"), isNone[subjects.RemovedRecord])
 	s.do(cancel("often"))
 }
 

@@ -83,8 +83,6 @@ type FireClaim struct {
 	// Attempt counts from 1; a second one follows when the replica of the first
 	// died or stalled.
 	Attempt int `json:"attempt"`
-	// Before is ScheduleRecord.Last before the claim.
-	Before time.Time `json:"before,omitzero"`
 }
 
 // FireMessage is what the leader publishes when a schedule is due.
