@@ -35,9 +35,10 @@ type Client struct {
 // Option changes a Client.
 type Option func(*Client)
 
-// WithResends sets how often a call is sent again after a refusal that says
-// that nothing ran (subjects.ErrOverloaded, subjects.ErrUnavailable), within
-// its deadline. Defaults to 2; 0 turns it off.
+// WithResends sets how often a call is sent again, within its deadline, after a
+// replica has refused it without running anything: subjects.ErrOverloaded, and
+// subjects.ErrUnavailable of one that unloads the plugin, but not where nobody
+// serves it. Defaults to 2; 0 turns it off.
 func WithResends(n int) Option { return func(c *Client) { c.resends = n } }
 
 // New returns a Client on a connection, which stays the caller's to close.

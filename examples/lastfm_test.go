@@ -61,7 +61,7 @@ func TestGuideBuildsLastfmAsItsPackageDoes(t *testing.T) {
 	if err := json.Unmarshal(content, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	guide, err := os.ReadFile(filepath.Join(guests.Root(), "docs", "plugin-authors.md"))
+	guide, err := os.ReadFile(filepath.Join(guests.Root(), "docs", "plugin-abi.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-// Package plugin reads a plugin as it lies on disk: a folder with plugin.wasm and manifest.json.
+// Package plugin reads the plugins of a plugins folder, and installs, updates, links and removes them. Each is a folder with
+// plugin.wasm and manifest.json; a package is a .ndp file with both ([ReadPackage], [Pack]).
 //
 // [Scan] lists the plugins folder and [Load] looks at one plugin of it. Both give an [Entry] per plugin, with its
 // [Manifest] or with the reason why it cannot be used; a broken plugin never hides the others. [ParseManifest] reads a
@@ -8,5 +9,5 @@
 // editor can use it too. The same schema yields faults and warnings: a fault is what Navidrome 0.58 refused to load (and a
 // few settings that could never have worked), a warning is what its schema forbade but its loader let pass.
 //
-// Nothing here runs or even looks into plugin.wasm.
+// Nothing here runs plugin.wasm, or looks beyond its first bytes.
 package plugin

@@ -1,5 +1,5 @@
-// The binary interface between a plugin and its host, as section 11 of
-// docs/plugin-authors.md describes it. Nothing here knows of Last.fm: take the
+// The binary interface between a plugin and its host, as docs/plugin-abi.md
+// describes it. Nothing here knows of Last.fm: take the
 // file as it is for a plugin of your own, and add the host functions it needs.
 
 import { encodeUTF8 } from "./text";

@@ -1,6 +1,6 @@
 // A metadata agent that answers from Last.fm. What is exported here is what the
 // host calls: all methods of the capability MetadataAgent, under the names that
-// section 11 of docs/plugin-authors.md gives them.
+// docs/plugin-abi.md gives them.
 
 import { begin, failure, NOT_FOUND, notImplemented, success } from "./abi";
 import { isWebAddress, lookUp } from "./lastfm";
