@@ -69,7 +69,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides who is killed when")
 	flags.IntVar(&o.leaders, "leaders", 500, "how often the leader is killed or paused")
 	flags.IntVar(&o.others, "others", 50, "how often something else goes wrong: another replica, its connection, a NATS server")
-	flags.IntVar(&o.controls, "controls", 20, "how often the leader is killed or paused in each of two more runs, whose replicas lack a check that should be missed; 0 is none")
+	flags.IntVar(&o.controls, "controls", 20, "how often the leader is killed or paused in each of two more runs, whose replicas lack a check that should be missed, and at most five times as often until it is; 0 is none")
 	flags.StringVar(&o.without, "without", "", "leave out a check, to see that it is missed: unclaimed or unfenced")
 	flags.StringVar(&o.logs, "logs", "", "write the logs of all replicas into this folder, which is made")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")

@@ -74,6 +74,7 @@ func follow(ctx context.Context, kv jetstream.KeyValue, note func(jetstream.KeyV
 	for ctx.Err() == nil {
 		watcher, err := kv.WatchAll(ctx)
 		if err != nil {
+			await(ctx, bus.Lease/30)
 			continue
 		}
 		open := true
