@@ -15,11 +15,8 @@ import (
 // itself, so no replica need be running; the user needs the rights of an
 // operator.
 func (c *Client) PurgeCache(ctx context.Context, id string) error {
-	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	err := c.purgeCache(ctx, id)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // without a bucket nothing was ever cached
 		return fmt.Errorf("purge the cache of %s: %w", id, err)

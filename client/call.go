@@ -58,11 +58,8 @@ func (c *Client) send(ctx context.Context, id string, request call) ([]byte, err
 	if len(request.method) > maxMethod || subjects.Token(request.method) != request.method {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: want a name such as get_artist_biography", request.method)
 	}
-	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	for attempt := 0; ; attempt++ {
 		response, err := c.once(ctx, id, request)
 		var failure *subjects.Error

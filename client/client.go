@@ -13,6 +13,7 @@
 package client
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +21,14 @@ import (
 
 // DefaultTimeout bounds a call whose context has no deadline.
 const DefaultTimeout = 10 * time.Second
+
+// bounded gives a context without a deadline one.
+func bounded(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if _, is := ctx.Deadline(); is {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, timeout)
+}
 
 // Client calls plugins over one connection. It is safe for concurrent use and
 // holds nothing: there is nothing to close.

@@ -80,7 +80,7 @@ func (c *Client) UpdatePackage(ctx context.Context, p Package, progress func(don
 // The error is [subjects.ErrNotInstalled] where the cluster has none, and otherwise as
 // that of InstallPackage.
 func (c *Client) RemovePackage(ctx context.Context, id string) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := bounded(ctx, packageTimeout)
 	defer cancel()
 	o, err := c.openRecords(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *Client) RemovePackage(ctx context.Context, id string) error {
 // [subjects.ErrNotInstalled] is that there is none. It asks JetStream itself, so no
 // replica need be running; the user needs the rights of an operator.
 func (c *Client) Package(ctx context.Context, id string) (subjects.PackageRecord, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := bounded(ctx, packageTimeout)
 	defer cancel()
 	o, err := c.openRecords(ctx)
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *Client) Package(ctx context.Context, id string) (subjects.PackageRecord
 // Packages returns the records of all packages that the cluster has, in the order of
 // the plugins' ids. Otherwise it is as Package.
 func (c *Client) Packages(ctx context.Context) ([]subjects.PackageRecord, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := bounded(ctx, packageTimeout)
 	defer cancel()
 	o, err := c.openRecords(ctx)
 	if err != nil {
@@ -148,7 +148,7 @@ func (c *Client) Packages(ctx context.Context) ([]subjects.PackageRecord, error)
 // its digest is right. [subjects.ErrPackageDamaged] is that it is not, or that the file is
 // not there.
 func (c *Client) PackageContent(ctx context.Context, record subjects.PackageRecord) ([]byte, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := bounded(ctx, packageTimeout)
 	defer cancel()
 	js, err := jetstream.New(c.conn)
 	if err != nil {
@@ -161,17 +161,10 @@ func (c *Client) PackageContent(ctx context.Context, record subjects.PackageReco
 	return store.Read(ctx, record.Digest, record.Size)
 }
 
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, is := ctx.Deadline(); is {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, packageTimeout)
-}
-
 // putPackage stores a package and writes its record, if allowed does not refuse what is
 // there.
 func (c *Client) putPackage(ctx context.Context, p Package, progress func(done, total int64), allowed func(all []packageRecord, there packageRecord) error) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := bounded(ctx, packageTimeout)
 	defer cancel()
 	record, err := p.record()
 	if err != nil {

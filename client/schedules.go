@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/subjects"
@@ -22,6 +23,8 @@ const cancelTTL = time.Minute
 // out, and are the error. It asks JetStream itself, so no
 // replica need be running; the user needs the rights of an operator.
 func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleRecord, error) {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	kv, err := c.schedules(ctx)
 	if err != nil || kv == nil {
 		return nil, err
@@ -30,32 +33,50 @@ func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleR
 	if id != "" {
 		keys = subjects.ScheduleKeys(id)
 	}
-	watcher, err := kv.Watch(ctx, keys, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, fmt.Errorf("list schedules: %w", err)
-	}
-	defer func() { _ = watcher.Stop() }()
 	var (
 		records    []subjects.ScheduleRecord
 		unreadable []error
 	)
+	err = list(ctx, kv, keys, func(entry jetstream.KeyValueEntry) {
+		var record subjects.ScheduleRecord
+		if err := json.Unmarshal(entry.Value(), &record); err != nil {
+			unreadable = append(unreadable, fmt.Errorf("schedule %s: %w", entry.Key(), err))
+			return
+		}
+		records = append(records, record)
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(records, func(a, b subjects.ScheduleRecord) int {
+		return cmp.Or(cmp.Compare(a.Plugin, b.Plugin), slices.Compare(a.Schedule, b.Schedule))
+	})
+	return records, errors.Join(unreadable...)
+}
+
+// list tells of each schedule that there is. A list that was cut off is an error.
+func list(ctx context.Context, kv jetstream.KeyValue, keys string, tell func(jetstream.KeyValueEntry), options ...jetstream.WatchOpt) error {
+	watcher, err := kv.Watch(ctx, keys, append(options, jetstream.IgnoreDeletes())...)
+	if err != nil {
+		return fmt.Errorf("list schedules: %w", err)
+	}
+	defer func() {
+		_ = watcher.Stop()
+		for range watcher.Updates() { // who has more to tell waits for a reader, and then closes it
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("list schedules: %w", ctx.Err())
+			return fmt.Errorf("list schedules: %w", ctx.Err())
 		case entry, open := <-watcher.Updates():
-			if !open || entry == nil {
-				slices.SortFunc(records, func(a, b subjects.ScheduleRecord) int {
-					return cmp.Or(cmp.Compare(a.Plugin, b.Plugin), slices.Compare(a.Schedule, b.Schedule))
-				})
-				return records, errors.Join(unreadable...)
+			switch {
+			case !open:
+				return fmt.Errorf("list schedules: %w", cmp.Or(ctx.Err(), nats.ErrConnectionClosed))
+			case entry == nil:
+				return nil
 			}
-			var record subjects.ScheduleRecord
-			if err := json.Unmarshal(entry.Value(), &record); err != nil {
-				unreadable = append(unreadable, fmt.Errorf("schedule %s: %w", entry.Key(), err))
-				continue
-			}
-			records = append(records, record)
+			tell(entry)
 		}
 	}
 }
@@ -63,6 +84,8 @@ func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleR
 // CancelSchedule removes a schedule of a plugin and says whether there was one. A
 // fire of it that runs goes on. The user needs the rights of an operator.
 func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool, error) {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	kv, err := c.schedules(ctx)
 	if err != nil || kv == nil {
 		return false, err
@@ -84,19 +107,18 @@ func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool,
 // CancelSchedules removes all schedules of a plugin, also those that cannot be read,
 // and says how many there were. The user needs the rights of an operator.
 func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int, err error) {
+	ctx, cancel := bounded(ctx, DefaultTimeout)
+	defer cancel()
 	kv, err := c.schedules(ctx)
 	if err != nil || kv == nil {
 		return 0, err
 	}
-	keys, err := kv.ListKeysFiltered(ctx, subjects.ScheduleKeys(id))
+	var keys []string
+	err = list(ctx, kv, subjects.ScheduleKeys(id), func(entry jetstream.KeyValueEntry) { keys = append(keys, entry.Key()) }, jetstream.MetaOnly())
 	if err != nil {
-		return 0, fmt.Errorf("list schedules: %w", err)
+		return 0, err
 	}
-	var all []string
-	for key := range keys.Keys() {
-		all = append(all, key)
-	}
-	for _, key := range all {
+	for _, key := range keys {
 		if err := kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL)); err != nil {
 			return cancelled, fmt.Errorf("cancel a schedule of %s: %w", id, err)
 		}
