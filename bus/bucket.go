@@ -11,9 +11,9 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// ErrForeignBucket says that a KV bucket was made by somebody else, in a way that
-// does not do.
-var ErrForeignBucket = errors.New("the KV bucket was not made by pluginhost")
+// ErrForeign says that a KV bucket or a stream was made by somebody else, in a way
+// that does not do.
+var ErrForeign = errors.New("it was not made by pluginhost")
 
 // bucket is the name of a KV bucket of ours.
 type bucket string
@@ -51,7 +51,7 @@ func rollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRo
 // by the stream's leader only, so that they see the last write: KV buckets made
 // by nats.go allow any server to answer. Nor are there markers for keys whose time
 // is over: on a cluster, that of a former value can remove the one that has just
-// taken its place. A bucket that does not do is ErrForeignBucket.
+// taken its place. A bucket that does not do is ErrForeign.
 func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
 	stream, err := b.ensureStream(ctx, jetstream.StreamConfig{
 		Name:              want.stream(),
@@ -69,7 +69,7 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 	}
 	if c := stream.CachedInfo().Config; c.AllowDirect || c.MaxMsgsPerSubject != history || !c.AllowMsgTTL || !c.AllowRollup || c.SubjectDeleteMarkerTTL != 0 {
 		return nil, fmt.Errorf("%w: %s needs a history of %d, no direct gets, message TTLs, and no markers for them: remove it (nats kv del %s), and it is made anew, empty",
-			ErrForeignBucket, want, history, want)
+			ErrForeign, want, history, want)
 	}
 	return b.openBucket(ctx, want)
 }

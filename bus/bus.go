@@ -66,7 +66,7 @@ type TLS struct {
 	Cert, Key string
 }
 
-// Options are the options of nats.go for what the configuration says about
+// options are the options of nats.go for what the configuration says about
 // reaching a server.
 func (c Config) options() []nats.Option {
 	options := []nats.Option{
@@ -220,8 +220,8 @@ func (b *Bus) URL() string {
 	return subjects.WithoutUser(b.conn.ConnectedUrl())
 }
 
-// MaxPayload is the longest message the server takes, in bytes.
-func (b *Bus) MaxPayload() int { return int(b.conn.MaxPayload()) }
+// maxPayload is the longest message the server takes, in bytes.
+func (b *Bus) maxPayload() int { return int(b.conn.MaxPayload()) }
 
 // Connected says whether the connection is up now.
 func (b *Bus) Connected() bool { return b.conn.IsConnected() }

@@ -231,7 +231,7 @@ func TestABucketOfSomebodyElseIsRefused(t *testing.T) {
 	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: subjects.CacheBucket}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, url).OpenCache(t.Context(), bus.CacheConfig{}); !errors.Is(err, bus.ErrForeignBucket) {
+	if _, err := open(t, url).OpenCache(t.Context(), bus.CacheConfig{}); !errors.Is(err, bus.ErrForeign) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -15,12 +15,11 @@ type callStats struct {
 // MethodStats counts the calls of one method on one replica.
 type MethodStats struct {
 	// Requests counts all calls, Errors those that failed.
-	Requests int `json:"requests"`
-	Errors   int `json:"errors"`
+	Requests, Errors int
 	// LastError is the text of the last failure, cut when very long.
-	LastError string `json:"lastError,omitempty"`
+	LastError string
 	// Time is how long all calls took together.
-	Time time.Duration `json:"time"`
+	Time time.Duration
 }
 
 // unknownMethod is the name under which calls of methods that do not exist are
@@ -42,7 +41,7 @@ func (s *callStats) record(method string, took time.Duration, err error) {
 	entry.Time += took
 	if err != nil {
 		entry.Errors++
-		entry.LastError = cut(err.Error())
+		entry.LastError = cut(err.Error(), maxLastError)
 	}
 	s.methods[method] = entry
 }
@@ -66,9 +65,10 @@ func (e *Endpoint) Stats() MethodStats {
 	return sum
 }
 
-func cut(text string) string {
-	if len(text) <= maxLastError {
+// cut shortens a foreign text to about limit bytes.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxLastError], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

@@ -52,7 +52,11 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 		c.subscriptions = append(c.subscriptions, s)
 	}
 	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
-		return nil, errors.Join(fmt.Errorf("subscribe to control requests: %w", err), c.Stop())
+		if b.conn.IsClosed() {
+			return nil, errors.Join(fmt.Errorf("subscribe to control requests: %w", err), c.Stop())
+		}
+		// The connection will be back, and the subscriptions with it.
+		b.config.Logger.Warn("the server may not know yet that we answer control requests", "error", err)
 	}
 	return c, nil
 }

@@ -93,7 +93,7 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 			})
 		})
 		if err != nil {
-			return nil, errors.Join(err, e.unsubscribe())
+			return nil, errors.Join(err, unsubscribeAll(e.subscriptions))
 		}
 		e.subscriptions = append(e.subscriptions, subscription)
 	}
@@ -103,7 +103,7 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
 		if b.conn.IsClosed() {
 			b.services.remove(e)
-			return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err), e.unsubscribe())
+			return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err), unsubscribeAll(e.subscriptions))
 		}
 		// The connection will be back, and the subscription with it.
 		b.config.Logger.Warn("the server may not know yet that we serve", "plugin", config.ID, "error", err)
@@ -113,14 +113,6 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 
 // SetLimits bounds the calls that arrive from now on.
 func (e *Endpoint) SetLimits(limits EndpointLimits) { e.limits.Store(&limits) }
-
-func (e *Endpoint) unsubscribe() error {
-	var errs []error
-	for _, s := range e.subscriptions {
-		errs = append(errs, s.Unsubscribe())
-	}
-	return errors.Join(errs...)
-}
 
 // Drain takes no more calls and waits until those that were delivered have been
 // answered, or for ctx.
@@ -211,7 +203,7 @@ func failureOf(err, failed error) error {
 const headerRoom = 1024
 
 // MaxResponse is the longest response that fits a reply, in bytes.
-func (b *Bus) MaxResponse() int { return max(b.MaxPayload()-headerRoom, 1) }
+func (b *Bus) MaxResponse() int { return max(b.maxPayload()-headerRoom, 1) }
 
 func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 	var failure *subjects.Error

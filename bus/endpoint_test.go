@@ -182,23 +182,33 @@ func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
 }
 
 func TestPanicInTheHostCostsOneCall(t *testing.T) {
-	url := testenv.NATS(t)
-	method := echo()
-	first := true
-	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
-		if first {
-			first = false
-			panic("a bug")
-		}
-		return []byte("fine"), nil
-	})
-	serve(t, open(t, url), "p", method)
-	conn := testenv.Connect(t, url)
-	if reply := request(t, conn, "plugins.p.get", ""); reply.Header.Get(subjects.HeaderErrorCode) != "502" {
-		t.Errorf("got %v, want 502", reply.Header)
-	}
-	if reply := request(t, conn, "plugins.p.get", ""); string(reply.Data) != "fine" {
-		t.Errorf("the next call got %q %v", reply.Data, reply.Header)
+	for where, bug := range map[string]func(method *bus.Method, panics func()){
+		"the call": func(method *bus.Method, panics func()) {
+			method.Call = answering(func(_ context.Context, request []byte) ([]byte, error) { panics(); return request, nil })
+		},
+		"the conversion of the response": func(method *bus.Method, panics func()) {
+			method.ResponseToJSON = func(response []byte) ([]byte, error) { panics(); return response, nil }
+		},
+	} {
+		t.Run("in "+where, func(t *testing.T) {
+			url := testenv.NATS(t)
+			method := echo()
+			first := true
+			bug(&method, func() {
+				if first {
+					first = false
+					panic("a bug")
+				}
+			})
+			serve(t, open(t, url), "p", method)
+			conn := testenv.Connect(t, url)
+			if reply := request(t, conn, "plugins.p.get", "{}"); reply.Header.Get(subjects.HeaderErrorCode) != "502" {
+				t.Errorf("got %v, want 502", reply.Header)
+			}
+			if reply := request(t, conn, "plugins.p.get", "{}"); reply.Header.Get(subjects.HeaderErrorCode) != "" || len(reply.Data) == 0 {
+				t.Errorf("the next call got %q %v", reply.Data, reply.Header)
+			}
+		})
 	}
 }
 

@@ -72,12 +72,12 @@ func (x *exchange) reply(response []byte, err error) {
 	if x.replied {
 		return
 	}
-	x.replied = true
 	e := x.endpoint
 	reply := &nats.Msg{Subject: x.request.Reply, Header: e.header}
 	if err == nil {
 		err = x.fill(reply, response)
 	}
+	x.replied = true // not before: a bug in fill is answered, too
 	if err != nil {
 		e.setFailure(reply, err)
 	}
@@ -94,7 +94,7 @@ func (x *exchange) fill(reply *nats.Msg, response []byte) (err error) {
 		}
 		reply.Header = e.headerJSON
 	}
-	if size, limit := len(response)+headerRoom, e.bus.MaxPayload(); size > limit {
+	if size, limit := len(response)+headerRoom, e.bus.maxPayload(); size > limit {
 		return subjects.Errorf(subjects.ErrTooLarge, "the response has %d bytes, the server's max_payload is %d", len(response), limit)
 	}
 	reply.Data = response

@@ -13,7 +13,7 @@ type claimed struct {
 	key      string
 	record   subjects.ScheduleRecord
 	revision uint64
-	lost     string                  // the replica that ran it before and is gone
+	lost     string                  // the replica that ran it before, and is gone or does no more
 	before   subjects.ScheduleRecord // what the claim took the place of
 }
 
@@ -46,9 +46,14 @@ func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessag
 		if verdict := r.prepare(c, fire); verdict != run {
 			return nil, verdict
 		}
-		err = r.write(ctx, c)
-		if err == nil || errors.Is(err, errMoved) && r.holds(ctx, c) {
+		if err = r.write(ctx, c); err == nil {
 			return c, run
+		}
+		if mine, _, failed := r.whose(ctx, c); failed == nil && mine {
+			return c, run // an attempt without an answer was carried out
+		}
+		if again(ctx, err) != nil {
+			break
 		}
 	}
 	return nil, later
@@ -78,7 +83,7 @@ func (r *Runner) prepare(c *claimed, fire subjects.FireMessage) verdict {
 		if running.Replica != r.config.Replica && r.config.Runs(running.Replica) {
 			return later
 		}
-		// Its replica is gone: the fire is run again, whichever this one is.
+		// Its replica is gone or knows nothing of it: the fire is run again, whichever this one is.
 		next.Planned, next.Attempt = running.Planned, running.Attempt+1
 		c.lost = running.Replica
 	} else if claims && !fire.Planned.After(record.Last) && !record.LastIsAhead(time.Now()) {
@@ -100,36 +105,36 @@ func (r *Runner) write(ctx context.Context, c *claimed) error {
 	revision, err := r.schedules.records.update(ctx, c.key, c.record, c.revision)
 	if err == nil {
 		c.revision = revision
-		return nil
-	}
-	if !errors.Is(err, errMoved) && r.holds(ctx, c) {
-		return nil
 	}
 	return err
 }
 
-// holds says whether the record has our claim after all, where nobody knows
-// what became of an attempt to write it.
-func (r *Runner) holds(ctx context.Context, c *claimed) bool {
+// whose says whether the record has our claim, or another replica's of the same
+// schedule.
+func (r *Runner) whose(ctx context.Context, c *claimed) (ours, others bool, err error) {
 	var record subjects.ScheduleRecord
 	revision, err := r.schedules.records.get(ctx, c.key, &record)
-	if err != nil || record.Set != c.record.Set || record.Running == nil || c.record.Running == nil {
-		return false
+	switch {
+	case errors.Is(err, errNoRecord):
+		return false, false, nil
+	case err != nil:
+		return false, false, err
+	case record.Set != c.record.Set || record.Running == nil:
+		return false, false, nil
 	}
-	is, want := *record.Running, *c.record.Running
-	if is.Replica != want.Replica || is.Attempt != want.Attempt || !is.Planned.Equal(want.Planned) {
-		return false
+	is, want := record.Running, c.record.Running
+	if ours = is.Replica == want.Replica && is.Attempt == want.Attempt && is.Planned.Equal(want.Planned); ours {
+		c.revision = revision
 	}
-	c.revision = revision
-	return true
+	return ours, is.Replica != r.config.Replica, nil
 }
 
 // finish records that a fire has run, until that is certain: a one-time schedule
-// goes, a recurring one waits for its next time; failure is that of its callback. It ends where the schedule was
-// cancelled or replaced meanwhile. It is false where the fire is another replica's by
-// now, or nobody knows.
+// goes, a recurring one waits for its next time; failure is that of its callback. It ends
+// where the schedule was cancelled or replaced meanwhile. It is false where the fire is
+// another replica's by now, or nobody knows.
 func (r *Runner) finish(c *claimed, failure error) bool {
-	return r.settle(c, func(ctx context.Context) error {
+	return r.settle(c, "a fire that has run cannot be recorded yet", func(ctx context.Context) error {
 		if !c.record.IsRecurring() {
 			return r.schedules.records.remove(ctx, c.key, c.revision)
 		}
@@ -146,7 +151,7 @@ func (r *Runner) finish(c *claimed, failure error) bool {
 
 // release gives back a fire of which nothing was run.
 func (r *Runner) release(c *claimed) {
-	r.settle(c, func(ctx context.Context) error {
+	r.settle(c, "a fire that was not run cannot be given back yet", func(ctx context.Context) error {
 		_, err := r.schedules.records.update(ctx, c.key, c.before, c.revision)
 		return err
 	})
@@ -155,8 +160,9 @@ func (r *Runner) release(c *claimed) {
 // settle repeats a write that ends a claim until it is carried out, or the claim is
 // not ours any more. When the runner is cut off it goes on for a little: a claim that
 // stays would keep others from the fire while this replica lives. It is false where
-// another replica has taken the claim over, or nobody knows.
-func (r *Runner) settle(c *claimed, write func(context.Context) error) bool {
+// another replica has taken the claim over, or nobody knows. The log says yet while it
+// is not carried out.
+func (r *Runner) settle(c *claimed, yet string, write func(context.Context) error) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer context.AfterFunc(r.running, func() {
@@ -168,12 +174,13 @@ func (r *Runner) settle(c *claimed, write func(context.Context) error) bool {
 		if err == nil {
 			return true
 		}
-		held := r.holds(ctx, c) // an attempt without an answer may have been carried out
-		switch {
-		case errors.Is(err, errMoved) && !held:
-			return !r.isTaken(ctx, c)
-		case !errors.Is(err, errMoved):
-			r.schedules.bus.config.Logger.Warn("a fire that has run cannot be recorded yet", "plugin", r.config.ID, "error", err)
+		if !errors.Is(err, errMoved) {
+			r.schedules.bus.config.Logger.Warn(yet, "plugin", r.config.ID, "error", err)
+		}
+		// An attempt without an answer may have been carried out.
+		ours, others, failed := r.whose(ctx, c)
+		if errors.Is(err, errMoved) && failed == nil && !ours {
+			return !others
 		}
 		if pause(ctx, insistPause) != nil {
 			return false
@@ -183,10 +190,3 @@ func (r *Runner) settle(c *claimed, write func(context.Context) error) bool {
 
 // settleAfter is how long claims are ended after a runner was cut off.
 const settleAfter = 5 * time.Second
-
-// isTaken says whether another replica runs the same fire.
-func (r *Runner) isTaken(ctx context.Context, c *claimed) bool {
-	var record subjects.ScheduleRecord
-	_, err := r.schedules.records.get(ctx, c.key, &record)
-	return err == nil && record.Set == c.record.Set && record.Running != nil && record.Running.Replica != r.config.Replica
-}

@@ -19,7 +19,7 @@ var ErrFireQueued = errors.New("the fire before is still queued")
 const codeSubjectFull jetstream.ErrorCode = 10077
 
 // ensureFires makes the stream of fires if it is missing. One that was made
-// otherwise is ErrForeignBucket.
+// otherwise is ErrForeign.
 func (b *Bus) ensureFires(ctx context.Context) error {
 	stream, err := b.ensureStream(ctx, jetstream.StreamConfig{
 		Name:                 subjects.FireStream,
@@ -36,7 +36,7 @@ func (b *Bus) ensureFires(ctx context.Context) error {
 	}
 	if c := stream.CachedInfo().Config; c.Retention != jetstream.WorkQueuePolicy || !c.DiscardNewPerSubject || c.MaxMsgsPerSubject != 1 {
 		return fmt.Errorf("%w: %s needs to be a work queue with one message for a subject, discarding new ones: remove it (nats stream rm %s), and it is made anew",
-			ErrForeignBucket, subjects.FireStream, subjects.FireStream)
+			ErrForeign, subjects.FireStream, subjects.FireStream)
 	}
 	return nil
 }

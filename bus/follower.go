@@ -95,7 +95,7 @@ func (f *follower) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = watcher.Stop() }()
+	defer func() { _ = endWatch(watcher) }()
 	check := time.NewTicker(Lease / 3)
 	defer check.Stop()
 	missing := maps.Clone(f.keys) // until they are told again
@@ -135,7 +135,7 @@ func (f *follower) watch(ctx context.Context) error {
 // was. That one had the last message of each key, and the server would count those anew
 // whenever a write rolls up: it costs the more the more keys there are.
 func resume(ctx context.Context, kv jetstream.KeyValue, former jetstream.KeyWatcher, revision uint64) (jetstream.KeyWatcher, error) {
-	if err := former.Stop(); err != nil {
+	if err := endWatch(former); err != nil {
 		return former, err
 	}
 	watcher, err := kv.WatchAll(ctx, jetstream.ResumeFromRevision(revision+1))
@@ -143,6 +143,23 @@ func resume(ctx context.Context, kv jetstream.KeyValue, former jetstream.KeyWatc
 		return former, err
 	}
 	return watcher, nil
+}
+
+// endWatch stops a watch. Its goroutine may be waiting for somebody to take what it has,
+// and would for ever.
+func endWatch(watcher jetstream.KeyWatcher) error {
+	err := watcher.Stop()
+	timeout := time.After(closeTimeout)
+	for {
+		select {
+		case _, open := <-watcher.Updates():
+			if !open {
+				return err
+			}
+		case <-timeout:
+			return err
+		}
+	}
 }
 
 // reopen makes the bucket if it is missing, and forgets what was in a former one. last

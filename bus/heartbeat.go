@@ -245,10 +245,10 @@ func (h *Heartbeat) Others(is func(subjects.Heartbeat) bool) (found, certain boo
 	return found, !found
 }
 
-// Trust is until when all others must count this replica as alive, by its own
+// trust is until when all others must count this replica as alive, by its own
 // clock, and how often that was over before it wrote another record: what is ours
 // while we live may have been taken then.
-func (h *Heartbeat) Trust() (until time.Time, lapses uint64) {
+func (h *Heartbeat) trust() (until time.Time, lapses uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if now := time.Now(); wallPassed(h.begunAt, now) > trust {

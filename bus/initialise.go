@@ -15,8 +15,8 @@ import (
 // initialised.
 const keptInits = 50
 
-// maxInitText is how many bytes are told of why an OnInit failed.
-const maxInitText = 4 << 10
+// maxToldError is how many bytes a record tells of why an OnInit or a connection failed.
+const maxToldError = 4 << 10
 
 // InitError says that the OnInit of a generation has failed, here or on another
 // replica.
@@ -166,7 +166,7 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 	}
 	record.State = subjects.InitDone
 	if err != nil {
-		record.State, record.Error = subjects.InitFailed, bounded(err.Error())
+		record.State, record.Error = subjects.InitFailed, cut(err.Error(), maxToldError)
 	}
 	for {
 		written, err := i.records.update(ctx, i.key, record, revision)
@@ -180,14 +180,6 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 			return true, err
 		}
 	}
-}
-
-// bounded shortens a foreign text to what a record has room for.
-func bounded(text string) string {
-	if len(text) > maxInitText {
-		text = strings.ToValidUTF8(text[:maxInitText], "") + "…"
-	}
-	return text
 }
 
 // mine says whether the record is what we have written, without an answer; if

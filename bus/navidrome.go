@@ -27,7 +27,7 @@ const (
 // the one that asks the last. A failure is a *subjects.Error: what Navidrome
 // answered, ErrUnavailable when nobody does, ErrDeadlineExceeded, ErrTooLarge for a
 // request over the server's max_payload, ErrBadRequest for more than
-// subjects.MaxVia ids.
+// subjects.MaxVia ids. Anything else, such as a closed connection, is another error.
 func (b *Bus) RequestSubsonic(ctx context.Context, request subjects.SubsonicRequest, via []string) ([]byte, error) {
 	request.V = subjects.Version
 	return b.askNavidrome(ctx, navidromeRequest{
@@ -106,7 +106,7 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 	case err == nil:
 		return reply.Data, navidromeFailure(reply.Header)
 	case errors.Is(err, nats.ErrMaxPayload):
-		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request to %s has %d bytes, the server's max_payload is %d", request.subject, len(body), b.MaxPayload())
+		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request to %s has %d bytes, the server's max_payload is %d", request.subject, len(body), b.maxPayload())
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, subjects.Errorf(subjects.ErrUnavailable, "nobody answers %s: connect a Navidrome that does to this NATS server, or set [Navidrome] %s = %q",
 			request.subject, request.setting, request.other)

@@ -40,11 +40,11 @@ func (s *Sockets) Own(ctx context.Context, id, connection string) (*OwnedSocket,
 		if err == nil && before.Dial == o.record.Dial { // written without an answer
 			break
 		}
-		_, o.lapses = s.config.Heartbeat.Trust()
+		_, o.lapses = s.config.Heartbeat.trust()
 		if o.revision, err = s.records.update(ctx, o.key, o.record, revision); err == nil {
 			break
 		}
-		if ctx.Err() != nil {
+		if again(ctx, err) != nil {
 			return o, fmt.Errorf("record of the connection: %w", err)
 		}
 	}
@@ -87,7 +87,7 @@ func (o *OwnedSocket) IsRetold() bool { return o.retold }
 // While the heartbeat is written in time, that is certain at once.
 func (o *OwnedSocket) Hold(ctx context.Context) error {
 	for {
-		until, lapses := o.sockets.config.Heartbeat.Trust()
+		until, lapses := o.sockets.config.Heartbeat.trust()
 		switch {
 		case time.Now().After(until):
 			if err := pause(ctx, Lease/30); err != nil {
@@ -109,7 +109,7 @@ func (o *OwnedSocket) Hold(ctx context.Context) error {
 // another replica is to tell it.
 func (o *OwnedSocket) End(ctx context.Context, end subjects.SocketEnd, leave bool) error {
 	record := o.record
-	end.Error = bounded(end.Error)
+	end.Error = cut(end.Error, maxToldError)
 	record.Final = &end
 	if leave {
 		record.Replica = ""
@@ -144,13 +144,17 @@ func (o *OwnedSocket) write(ctx context.Context, record subjects.SocketRecord) e
 
 // Remove removes the record, when the plugin was told or is not to be.
 func (o *OwnedSocket) Remove(ctx context.Context) error {
-	return o.settle(ctx, func() error { return o.sockets.records.remove(ctx, o.key, o.revision) },
-		func(subjects.SocketRecord, uint64) bool { return false })
+	return o.settle(ctx, func() error {
+		if o.revision == 0 {
+			return nil // it was lost with its bucket
+		}
+		return o.sockets.records.remove(ctx, o.key, o.revision)
+	}, func(subjects.SocketRecord, uint64) bool { return false })
 }
 
 // settle repeats a write until it is carried out or ctx is over. written says
-// whether a record is what was to be written; any other one is ErrSocketLost, as is
-// none.
+// whether a record is what was to be written; one that is not ours is ErrSocketLost, as
+// is none, unless the bucket was lost.
 func (o *OwnedSocket) settle(ctx context.Context, write func() error, written func(subjects.SocketRecord, uint64) bool) error {
 	for {
 		err := write()
@@ -200,7 +204,7 @@ func (o *OwnedSocket) Take(ctx context.Context, end subjects.SocketEnd) error {
 	if record.Final == nil {
 		record.Final = &end
 	}
-	_, o.lapses = o.sockets.config.Heartbeat.Trust()
+	_, o.lapses = o.sockets.config.Heartbeat.trust()
 	revision, err := o.sockets.records.update(ctx, o.key, record, o.revision)
 	switch {
 	case errors.Is(err, errMoved):

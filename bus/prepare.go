@@ -12,7 +12,7 @@ import (
 // codeNoPeers is the server's code for a stream of more copies than there are servers.
 const codeNoPeers jetstream.ErrorCode = 10005
 
-// prepare makes or opens a stream, a bucket or a consumer. It tries again while the
+// prepare makes or opens a stream, a bucket or a consumer, or writes the first record. It tries again while the
 // cluster elects who does it, or waits for a server that is to have a copy, for as long
 // as a replica that starts is patient: the servers may be starting as well.
 func prepare[T any](ctx context.Context, b *Bus, operation func(context.Context) (T, error)) (made T, err error) {

@@ -138,6 +138,9 @@ func (r records) remove(ctx context.Context, key string, revision uint64) error 
 	if err := r.bus.awaitConnected(ctx); err != nil {
 		return err
 	}
+	if revision == 0 { // which would be no condition
+		return errMoved
+	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
 	return movedOr(r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(r.told)))
@@ -151,6 +154,22 @@ func movedOr(err error) error {
 		return errMoved
 	}
 	return err
+}
+
+// isRefusal tells a write that was not carried out from one that may have been.
+func isRefusal(err error) bool {
+	var refused *jetstream.APIError
+	return errors.Is(err, errMoved) || errors.As(err, &refused)
+}
+
+// again waits before a write is tried again: not where a record has moved, but where no
+// answer came, or a refusal that may pass, such as for lack of space. Its error is that of
+// ctx.
+func again(ctx context.Context, err error) error {
+	if errors.Is(err, errMoved) {
+		return ctx.Err()
+	}
+	return pause(ctx, insistPause)
 }
 
 // decode reads a record of a follower's change.

@@ -10,7 +10,7 @@ import (
 )
 
 // Removals are the plugins that were removed from a replica, and whose schedules,
-// connections and records are to go when no replica serves them any more. It is
+// connections and records are to go when no replica has them any more. It is
 // safe for concurrent use.
 type Removals struct {
 	replica string

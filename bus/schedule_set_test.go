@@ -1,9 +1,15 @@
 package bus_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -79,5 +85,85 @@ func (x *runnerTest) setLate(schedule string) (answer func()) {
 		heard()
 		link.Release()
 		x.t.Logf("it ends with %v", <-ended) // it may be known or not
+	}
+}
+
+// A replica stalls between the write of a schedule and the end of Set, and hears first
+// what became of it.
+func TestAScheduleThatIsGoneIsNotCounted(t *testing.T) {
+	t.Parallel()
+	x := newRunnerTest(t)
+	x.set("s", "")
+	key := subjects.ScheduleKey("p", "s")
+	entry, err := x.records.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := openSchedules(t, open(t, x.url)).Cancel(t.Context(), "p", "s"); !found || err != nil {
+		t.Fatal(found, err)
+	}
+	for timeout := time.After(wait); x.Count("p") > 0; {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-timeout:
+			t.Fatal("it is not heard to be gone")
+		}
+	}
+	x.Wrote(key, "p", entry.Revision())
+	if n := x.Count("p"); n != 0 {
+		t.Errorf("%d are counted", n)
+	}
+}
+
+func TestWhoCancelsAScheduleMaySetAnother(t *testing.T) {
+	t.Parallel()
+	x := newRunnerTest(t)
+	for range 100 {
+		for _, schedule := range []string{"s", "t"} {
+			err := x.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1)}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found, err := x.Cancel(t.Context(), "p", schedule); !found || err != nil {
+				t.Fatal(found, err)
+			}
+		}
+	}
+}
+
+// A stream that is full refuses at once: that is asked for again now and then.
+func TestARefusedWriteIsNotRepeatedWithoutAPause(t *testing.T) {
+	t.Parallel()
+	x := newRunnerTest(t)
+	js, err := jetstream.New(testenv.Connect(t, x.url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "KV_pluginhost-schedules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := stream.CachedInfo().Config
+	full.MaxBytes = 1
+	if _, err := js.UpdateStream(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	var writes atomic.Int64
+	link := testenv.StartNATSLink(t, x.url, func(_ *testenv.NATSLink, subject string) bool {
+		if strings.HasPrefix(subject, "$KV.") {
+			writes.Add(1)
+		}
+		return true
+	})
+	schedules := openSchedules(t, open(t, link.URL()))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err = schedules.Set(ctx, subjects.ScheduleRecord{Plugin: "p", Schedule: []byte("s"), Created: planned(0), Due: planned(1)}, 1)
+	var refused *jetstream.APIError
+	if !errors.As(err, &refused) {
+		t.Errorf("got %v, want what the server says", err)
+	}
+	if n := writes.Load(); n < 1 || n > 15 {
+		t.Errorf("it was written %d times in a second", n)
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// scheduleTimeout bounds an operation on a schedule, beside the call's own
-// deadline. It is longer than most elections of a JetStream leader.
+// scheduleTimeout bounds what is done with the record of a schedule, a connection or a
+// removal, beside the call's own deadline. It is longer than most elections of a
+// JetStream leader.
 const scheduleTimeout = 15 * time.Second
 
 // ErrScheduleLimit says that a plugin has as many schedules as it may have.
@@ -32,10 +33,10 @@ type Schedules struct {
 	mu     sync.Mutex
 	known  map[string]knownSchedule // by key
 	counts map[string]int           // schedules of each plugin
+	told   uint64                   // the revision up to which the watch has told everything
 }
 
-// knownSchedule is what is known of a schedule: its plugin, and the revision that was
-// told last.
+// knownSchedule is what is known of a schedule: its plugin, and its newest revision.
 type knownSchedule struct {
 	plugin   string
 	revision uint64
@@ -74,24 +75,58 @@ func (s *Schedules) note(c change) {
 	if record != nil {
 		record.Payload = nil
 	}
-	s.count(c.key, record, c.revision)
+	s.take(c, record)
 	s.watch(c.key, record)
 }
 
-// count takes over what became of a schedule.
-func (s *Schedules) count(key string, record *subjects.ScheduleRecord, revision uint64) {
+// take counts what the watch has told.
+func (s *Schedules) take(c change, record *subjects.ScheduleRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, known := s.known[key]
-	if known {
-		delete(s.known, key)
-		if s.counts[before.plugin]--; s.counts[before.plugin] == 0 {
-			delete(s.counts, before.plugin)
-		}
+	if c.revision > 0 {
+		s.told = c.revision
 	}
+	newest := max(c.revision, s.known[c.key].revision)
+	s.forget(c.key)
 	if record != nil {
-		s.known[key] = knownSchedule{record.Plugin, max(revision, before.revision)}
-		s.counts[record.Plugin]++
+		s.remember(c.key, record.Plugin, newest)
+	}
+}
+
+// wrote counts a schedule that we have set, before the watch comes to it. Where it has
+// come further, it has told what became of the schedule.
+func (s *Schedules) wrote(key, id string, revision uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if revision > s.told {
+		s.forget(key)
+		s.remember(key, id, revision)
+	}
+}
+
+// removed counts a schedule no more that we have removed at a revision.
+func (s *Schedules) removed(key string, revision uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[key].revision == revision {
+		s.forget(key)
+	}
+}
+
+// remember and forget keep known and counts the same; the lock is held.
+func (s *Schedules) remember(key, id string, revision uint64) {
+	s.known[key] = knownSchedule{id, revision}
+	s.counts[id]++
+}
+
+func (s *Schedules) forget(key string) {
+	known, is := s.known[key]
+	if !is {
+		return
+	}
+	delete(s.known, key)
+	if s.counts[known.plugin]--; s.counts[known.plugin] == 0 {
+		delete(s.counts, known.plugin)
 	}
 }
 
@@ -103,7 +138,7 @@ func (s *Schedules) Count(id string) int {
 }
 
 // Set sets a schedule, in the place of what is set under its id. One more than
-// limit is ErrScheduleLimit; replicas that set at the same moment can pass it by
+// limit is ErrScheduleLimit; calls that set at the same moment can pass it by
 // what they set. After another error it may be set or not.
 func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, limit int) error {
 	key := subjects.ScheduleKey(record.Plugin, string(record.Schedule))
@@ -117,7 +152,7 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
-	s.count(key, &record, revision) // not only when the watch comes to it
+	s.wrote(key, record.Plugin, revision)
 	return nil
 }
 
@@ -140,10 +175,10 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 		if err == nil {
 			return written, nil
 		}
-		if !errors.Is(err, errMoved) {
+		if !isRefusal(err) {
 			unsure, before = true, revision
 		}
-		if ctx.Err() != nil {
+		if again(ctx, err) != nil {
 			return 0, err
 		}
 	}
@@ -182,10 +217,11 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 		}
 		err = s.records.remove(ctx, key, revision)
 		if err == nil {
+			s.removed(key, revision)
 			return true, nil
 		}
-		unsure = unsure || !errors.Is(err, errMoved)
-		if ctx.Err() != nil {
+		unsure = unsure || !isRefusal(err)
+		if again(ctx, err) != nil {
 			return false, fmt.Errorf("schedule: %w", err)
 		}
 	}

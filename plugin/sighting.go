@@ -60,7 +60,7 @@ func LookAt(dir, id string) Sighting {
 		parts[0] = fmt.Sprintf("link %q %v", target, err)
 	}
 	s.Folders = []string{path}
-	for _, name := range []string{"plugin.wasm", "manifest.json"} {
+	for _, name := range []string{WasmName, ManifestName} {
 		file := filepath.Join(path, name)
 		parts = append(parts, filePrint(file))
 		// The file itself may be a symlink to somewhere else.

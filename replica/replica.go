@@ -111,9 +111,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 	}
 	r.ready.Store(true)
 	r.startWatch()
-	if err := r.heartbeat.Beat(ctx); err != nil {
-		return nil, fmt.Errorf("heartbeat: %w", err)
-	}
+	r.beat(ctx)
 	return r, nil
 }
 

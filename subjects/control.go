@@ -236,7 +236,7 @@ type InitRecord struct {
 }
 
 // RemovedRecord says that a plugin was removed from a replica, in StateBucket. When
-// no replica serves it any more, what it has left behind goes, and then the record;
+// no replica has it any more, what it has left behind goes, and then the record;
 // it also goes when the plugin is there again.
 type RemovedRecord struct {
 	V      int       `json:"v"`
