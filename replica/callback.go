@@ -23,8 +23,8 @@ const (
 // callBack calls a callback of the plugin's current generation for the host itself.
 // It waits for a place among the plugin's calls, without end but for ctx, and gives
 // the call MaxTimeout. before is asked just before each attempt, and its error ends
-// the waiting. errNotCalled says that nothing was run, any other error is that of the
-// call or of before.
+// the waiting. errNotCalled says that nothing was run, and wraps the error of before
+// where that is why; any other error is that of the call.
 func (h *hosted) callBack(ctx context.Context, name string, request []byte, before func() error) ([]byte, error) {
 	for wait := callbackPause; ; wait = min(2*wait, callbackPatience) {
 		answer, err := h.callOnce(ctx, name, request, before)

@@ -231,11 +231,11 @@ type NavidromeConfig struct {
 // servesArtwork says whether artwork addresses lead to replicas.
 func (n NavidromeConfig) servesArtwork() bool { return n.ShareURL != "" && n.Artwork == ArtworkProxy }
 
-// HTTPConfig is section [HTTP]: health, metrics and the dashboard.
+// HTTPConfig is section [HTTP]: health.
 type HTTPConfig struct {
 	// Listen is a host:port; port 0 picks a free one, empty turns the server off. Defaults to "127.0.0.1:8080".
 	Listen string
-	// Token is what HTTP clients must present: up to 256 letters, digits and -._~ . Defaults to none.
+	// Token is for later, and has no effect yet: up to 256 letters, digits and -._~ . Defaults to none.
 	Token string
 }
 

@@ -18,9 +18,6 @@ import (
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
-// lifecycle is the capability that is called by the host alone.
-const lifecycle = "LifecycleManagement"
-
 // generation is one version of a plugin in memory: code, manifest and
 // configuration. It is immutable; a reload makes another.
 type generation struct {
@@ -179,7 +176,7 @@ func (g *generation) exports() []wasmrt.Service {
 		for _, method := range capability.Methods {
 			service.Methods = append(service.Methods, method.Export)
 			switch {
-			case capability.Name == lifecycle:
+			case capability.Name == plugin.LifecycleManagement:
 			case capability.IsCallback():
 				g.callbacks[method.Name] = g.method(method)
 			default:
@@ -204,7 +201,7 @@ func (g *generation) method(m *schema.Method) bus.Method {
 // initialise has the OnInit of a generation run, where the plugin has it: once in
 // the whole cluster.
 func (r *Replica) initialise(ctx context.Context, g *generation, s source) error {
-	if !g.entry.Manifest.Has(lifecycle) {
+	if !g.entry.Manifest.Has(plugin.LifecycleManagement) {
 		return nil
 	}
 	err := r.heartbeat.Initialise(ctx, bus.InitConfig{

@@ -71,7 +71,16 @@ func (h *health) stop(ctx context.Context) error {
 	if h.server == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, healthPatience)
+	defer cancel()
 	err := h.server.Shutdown(ctx)
+	if err != nil {
+		err = h.server.Close()
+	}
 	h.done.Wait()
 	return err
 }
+
+// healthPatience is how long a connection on which nothing is asked keeps a replica from
+// leaving.
+const healthPatience = time.Second

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -207,7 +206,7 @@ func (g *generation) table(callback bool) map[string]bus.Method {
 func (g *generation) noSuchMethod(name string, callback bool) error {
 	for _, capability := range schema.Capabilities() {
 		for _, method := range capability.Methods {
-			if method.Name == name && capability.Name != lifecycle && capability.IsCallback() == callback {
+			if method.Name == name && capability.Name != plugin.LifecycleManagement && capability.IsCallback() == callback {
 				return subjects.Errorf(subjects.ErrNotImplemented, "%s is a method of %s, which is not in the manifest of %s", name, capability.Name, g.entry.ID)
 			}
 		}
@@ -289,17 +288,17 @@ func (h *hosted) announce(kind subjects.EventKind, generation string, err error)
 	if err != nil {
 		event.Error = cut(err.Error(), maxErrorText)
 	}
-	h.publish(kind, event)
+	h.replica.publish(kind, h.id, event)
 }
 
-// publish announces what a plugin does.
-func (h *hosted) publish(kind subjects.EventKind, event any) {
+// publish announces what a plugin or a replica does, of this id.
+func (r *Replica) publish(kind subjects.EventKind, id string, event any) {
 	body, err := json.Marshal(event)
 	if err == nil {
-		err = h.replica.bus.Publish(subjects.Event(kind, h.id), body)
+		err = r.bus.Publish(subjects.Event(kind, id), body)
 	}
 	if err != nil {
-		h.replica.log.Warn("event could not be published", "plugin", h.id, "kind", string(kind), "error", fmt.Errorf("publish: %w", err))
+		r.log.Warn("event could not be published", "kind", string(kind), "id", id, "error", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -62,13 +61,7 @@ func (l *leadership) announce(term uint64, leads bool) {
 		kind, message = subjects.EventLeaderLost, "this replica no longer leads"
 	}
 	r.log.Info(message, "term", term)
-	body, err := json.Marshal(subjects.LeaderEvent{V: subjects.Version, Replica: r.id, Time: time.Now().UTC(), Term: term})
-	if err == nil {
-		err = r.bus.Publish(subjects.Event(kind, r.id), body)
-	}
-	if err != nil {
-		r.log.Warn("event could not be published", "kind", string(kind), "error", err)
-	}
+	r.publish(kind, r.id, subjects.LeaderEvent{V: subjects.Version, Replica: r.id, Time: time.Now().UTC(), Term: term})
 }
 
 // leader is the identity of the replica that leads; empty is nobody, or not known.

@@ -34,7 +34,7 @@ func (a announcedOutput) Handle(ctx context.Context, record slog.Record) error {
 		}
 		return true
 	})
-	a.hosted.publish(subjects.EventOutput, event)
+	a.hosted.replica.publish(subjects.EventOutput, a.hosted.id, event)
 	return a.Handler.Handle(ctx, record)
 }
 
@@ -43,7 +43,7 @@ func (h *hosted) tellAuthor(text string) {
 	if current := h.current.Load(); current == nil || !current.entry.Symlink {
 		return
 	}
-	h.publish(subjects.EventOutput, subjects.OutputEvent{
+	h.replica.publish(subjects.EventOutput, h.id, subjects.OutputEvent{
 		V: subjects.Version, Replica: h.replica.id, ID: h.id, Time: time.Now().UTC(), Stream: subjects.StreamHost, Text: text,
 	})
 }

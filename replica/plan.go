@@ -14,15 +14,14 @@ type plan struct {
 	timetable scheduler.Timetable // of a recurring one
 	at        time.Time
 	tried     time.Time // when its fire was first to be published, in this term
-	seen      time.Time // since when its fire is seen to run, or when that was last published
+	believed  time.Time // until when its replica is believed to run the fire
 	index     int       // in the queue
 }
 
 // dueFire is a fire that is to be published.
 type dueFire struct {
 	subjects.FireMessage
-	key    string
-	record *subjects.ScheduleRecord
+	key string
 }
 
 func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
@@ -40,10 +39,10 @@ func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan,
 // begin plans the next time, or when to look whether the replica that runs a fire is
 // gone.
 func (p *plan) begin(now time.Time) {
-	p.tried, p.seen = time.Time{}, time.Time{}
+	p.tried = time.Time{}
 	switch {
 	case p.record.Running != nil:
-		p.at = now.Add(lookPause)
+		p.at, p.believed = now.Add(lookPause), now.Add(planPatience)
 	case p.record.IsRecurring():
 		p.at = p.timetable.Next(p.since(now))
 	default:
@@ -67,17 +66,20 @@ func (p *plan) since(now time.Time) time.Time {
 // next look.
 func (p *plan) look(now time.Time, r *Replica) *dueFire {
 	record := p.record
-	fire := &dueFire{key: p.key, record: record}
+	fire := &dueFire{key: p.key}
 	fire.Set, fire.Planned = record.Set, record.Due
 	switch running := record.Running; {
 	case !r.isServed(record.Plugin):
 		p.at = now.Add(lookPause)
 		return nil
-	case running != nil && r.heartbeat.Alive(running.Replica) && !p.isRunningLong(now):
+	case running != nil && r.heartbeat.Alive(running.Replica) && now.Before(p.believed):
 		p.at = now.Add(lookPause)
 		return nil
-	case running != nil: // its replica is gone, or may know nothing of it
-		fire.Planned = running.Planned
+	case running != nil:
+		// Its replica is gone, or is asked now and then: the stream refuses the fire while the
+		// replica works on it. Where none is there the replica does not, as when its claim was
+		// written after it had given up on that; it runs then, as a rerun.
+		fire.Planned, p.believed = running.Planned, now.Add(planPatience)
 	case record.IsRecurring():
 		fire.Planned, fire.Skipped = p.timetable.Latest(p.since(now), now)
 		if fire.Planned.IsZero() {
@@ -96,20 +98,6 @@ func (p *plan) look(now time.Time, r *Replica) *dueFire {
 		fire.Late = late.Round(time.Millisecond).String()
 	}
 	return fire
-}
-
-// isRunningLong says, once in planPatience, that a fire runs. The stream refuses another
-// one while its replica works on it. Where none is there the replica does not, as when
-// its claim was written after it had given up on that; it runs then, as a rerun.
-func (p *plan) isRunningLong(now time.Time) bool {
-	if p.seen.IsZero() {
-		p.seen = now
-	}
-	if now.Sub(p.seen) < planPatience {
-		return false
-	}
-	p.seen = now
-	return true
 }
 
 // planQueue is a heap of plans, the first to be looked at on top.

@@ -70,8 +70,10 @@ func (s *removals) run(ctx context.Context) {
 		s.noteUnsaid(ctx)
 		known := s.bus.Known()
 		maps.DeleteFunc(unserved, func(id string, _ time.Time) bool { return !slices.Contains(known, id) })
+		maps.DeleteFunc(s.takingBack, func(id string, _ time.Time) bool { return !slices.Contains(known, id) })
 		if _, _, leads := s.replica.leadership.election.Term(); !leads {
 			clear(unserved)
+			clear(s.takingBack)
 			continue
 		}
 		for _, id := range known {
@@ -86,7 +88,7 @@ func (s *removals) run(ctx context.Context) {
 func (s *removals) look(ctx context.Context, id string, unserved map[string]time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	if s.replica.isServed(id) || s.replica.isThere(id) {
+	if s.replica.anybodyHas(id) {
 		delete(unserved, id)
 		return s.takeBack(ctx, id)
 	}
@@ -138,7 +140,7 @@ func (s *removals) cleanUp(ctx context.Context, id string) error {
 	return err
 }
 
-// removed notes that a plugin's folder is gone, now or as soon as that can be.
+// removed notes that a plugin is gone, now or as soon as that can be.
 func (s *removals) removed(ctx context.Context, id string) {
 	if err := s.note(ctx, id); err != nil {
 		s.replica.log.Warn("a removed plugin keeps its schedules until that can be noted", "plugin", id, "error", err)
@@ -149,7 +151,7 @@ func (s *removals) removed(ctx context.Context, id string) {
 }
 
 // note notes a removal once the heartbeat does not list the plugin any more: the leader
-// takes back what is noted of a plugin that a replica serves.
+// takes back what is noted of a plugin that a replica has.
 func (s *removals) note(ctx context.Context, id string) error {
 	if err := s.replica.heartbeat.Beat(ctx); err != nil {
 		return err
@@ -173,8 +175,8 @@ func (s *removals) noteUnsaid(ctx context.Context) {
 	}
 }
 
-// back notes that a plugin's folder is there, before anything is made of it. Where that
-// fails, the leader notes it once the plugin is served.
+// back notes that a plugin is there, before anything is made of it. Where that fails, the
+// leader notes it once a replica has the plugin.
 func (s *removals) back(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, backTimeout)
 	defer cancel()

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -10,11 +9,9 @@ import (
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
+	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
-
-// schedulerCallback is the capability whose plugins' schedules fire.
-const schedulerCallback = "SchedulerCallback"
 
 // busSchedules keeps the schedules of one plugin in the bucket of all.
 type busSchedules struct {
@@ -44,7 +41,7 @@ func (s busSchedules) Cancel(ctx context.Context, id string) (bool, error) {
 // setRunner begins to run the fires of a plugin, or ends it, as its generation has
 // it; changing is held.
 func (h *hosted) setRunner(next *generation) {
-	if !next.entry.Manifest.Has(schedulerCallback) {
+	if !next.entry.Manifest.Has(plugin.SchedulerCallback) {
 		h.stopRunner(h.replica.running)
 		return
 	}
@@ -131,22 +128,17 @@ func (h *hosted) announceMissed(record *subjects.ScheduleRecord, fire subjects.F
 
 func (r *Replica) announceSchedule(kind subjects.EventKind, record *subjects.ScheduleRecord, event subjects.ScheduleEvent) {
 	event.V, event.Replica, event.ID, event.Schedule, event.Time = subjects.Version, r.id, record.Plugin, record.Schedule, time.Now().UTC()
-	body, err := json.Marshal(event)
-	if err == nil {
-		err = r.bus.Publish(subjects.Event(kind, record.Plugin), body)
-	}
-	if err != nil {
-		r.log.Warn("event could not be published", "plugin", record.Plugin, "kind", string(kind), "error", err)
-	}
+	r.publish(kind, record.Plugin, event)
 }
 
-// isThere says whether a replica that may be alive has a plugin that it does not serve, or
-// not yet.
-func (r *Replica) isThere(id string) bool {
-	if h := r.find(id); h != nil && !h.isGone() {
+// anybodyHas says whether a replica that may be alive has a plugin, served or not.
+func (r *Replica) anybodyHas(id string) bool {
+	if h := r.find(id); h != nil && (h.current.Load() != nil || !h.isGone()) {
 		return true
 	}
-	found, _ := r.heartbeat.Others(func(other subjects.Heartbeat) bool { return slices.Contains(other.Unserved, id) })
+	found, _ := r.heartbeat.Others(func(other subjects.Heartbeat) bool {
+		return other.Generations[id] != "" || slices.Contains(other.Unserved, id)
+	})
 	return found
 }
 

@@ -242,14 +242,19 @@ func TestConnectionsOfStrangersDoNotHoldUpADrain(t *testing.T) {
 	s := startServices(t, testenv.NATS(t), "p", nil, func(c *replica.Config) {
 		c.Navidrome.URL, c.Navidrome.User = fake.URL, "joe"
 		c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "https://music.example.com", "127.0.0.1:0"
+		c.HTTP.Listen = "127.0.0.1:0"
 	})
-	conn, err := net.Dial("tcp", s.ArtworkAddress())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := io.WriteString(conn, "GET /artwork/"); err != nil {
-		t.Fatal(err)
+	for _, stranger := range []struct{ address, says string }{
+		{s.ArtworkAddress(), "GET /artwork/"}, {s.HTTPAddress(), "GET /"}, {s.HTTPAddress(), ""},
+	} {
+		conn, err := net.Dial("tcp", stranger.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, stranger.says); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := s.Drain(t.Context()); err != nil {
 		t.Error(err)
