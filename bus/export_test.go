@@ -3,8 +3,6 @@ package bus
 import (
 	"context"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Records are those of the schedules' bucket.
@@ -40,7 +38,4 @@ func (r Records) Messages(ctx context.Context) (uint64, error) {
 }
 
 // Wrote counts a schedule that was set, as Set does at its end.
-func (s *Schedules) Wrote(key, id string, revision uint64) { s.wrote(key, id, revision) }
-
-// EndWatch ends a watch as followers do.
-func EndWatch(watcher jetstream.KeyWatcher) error { return endWatch(watcher) }
+func (s *Schedules) Wrote(key, id string, revision uint64) { s.index.wrote(key, id, revision) }

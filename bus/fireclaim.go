@@ -28,10 +28,8 @@ const (
 
 // claim decides what becomes of a fire, and claims what is to be run.
 func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessage) (*claimed, verdict) {
+	var tried *claimed
 	for ctx.Err() == nil {
-		if verdict := r.fence(ctx, fire); verdict != run {
-			return nil, verdict
-		}
 		c := &claimed{key: key}
 		var err error
 		c.revision, err = r.schedules.records.get(ctx, key, &c.record)
@@ -42,17 +40,21 @@ func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessag
 			return nil, later
 		case c.record.Set != fire.Set:
 			return nil, drop
+		case tried != nil && tried.isIn(c.record):
+			tried.revision = c.revision
+			return tried, run // an attempt without an answer was carried out
+		}
+		if verdict := r.fence(ctx, fire); verdict != run {
+			return nil, verdict
 		}
 		if verdict := r.prepare(c, fire); verdict != run {
 			return nil, verdict
 		}
-		if err = r.write(ctx, c); err == nil {
+		if r.write(ctx, c) == nil {
 			return c, run
 		}
-		if mine, _, failed := r.whose(ctx, c); failed == nil && mine {
-			return c, run // an attempt without an answer was carried out
-		}
-		if again(ctx, err) != nil {
+		tried = c
+		if pause(ctx, insistPause) != nil {
 			break
 		}
 	}
@@ -109,24 +111,29 @@ func (r *Runner) write(ctx context.Context, c *claimed) error {
 	return err
 }
 
-// whose says whether the record has our claim, or another replica's of the same
-// schedule.
-func (r *Runner) whose(ctx context.Context, c *claimed) (ours, others bool, err error) {
+// isIn says whether a record has this claim.
+func (c *claimed) isIn(record subjects.ScheduleRecord) bool {
+	is, want := record.Running, c.record.Running
+	return record.Set == c.record.Set && is != nil &&
+		is.Replica == want.Replica && is.Attempt == want.Attempt && is.Planned.Equal(want.Planned)
+}
+
+// reread says whether the record has our claim, at what is its revision from then on, or
+// another replica's of the same schedule.
+func (r *Runner) reread(ctx context.Context, c *claimed) (ours, others bool, err error) {
 	var record subjects.ScheduleRecord
 	revision, err := r.schedules.records.get(ctx, c.key, &record)
 	switch {
-	case errors.Is(err, errNoRecord):
+	case errors.Is(err, errNoRecord), isUnreadable(err):
 		return false, false, nil
 	case err != nil:
 		return false, false, err
-	case record.Set != c.record.Set || record.Running == nil:
-		return false, false, nil
-	}
-	is, want := record.Running, c.record.Running
-	if ours = is.Replica == want.Replica && is.Attempt == want.Attempt && is.Planned.Equal(want.Planned); ours {
+	case c.isIn(record):
 		c.revision = revision
+		return true, false, nil
 	}
-	return ours, is.Replica != r.config.Replica, nil
+	others = record.Set == c.record.Set && record.Running != nil && record.Running.Replica != r.config.Replica
+	return false, others, nil
 }
 
 // finish records that a fire has run, until that is certain: a one-time schedule
@@ -178,7 +185,7 @@ func (r *Runner) settle(c *claimed, yet string, write func(context.Context) erro
 			r.schedules.bus.config.Logger.Warn(yet, "plugin", r.config.ID, "error", err)
 		}
 		// An attempt without an answer may have been carried out.
-		ours, others, failed := r.whose(ctx, c)
+		ours, others, failed := r.reread(ctx, c)
 		if errors.Is(err, errMoved) && failed == nil && !ours {
 			return !others
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/internal/kvwatch"
 )
 
 // errWatchEnded says that a watch tells nothing any more.
@@ -22,6 +24,7 @@ type change struct {
 	revision uint64 // 0 where gone was found out later, or the bucket made anew
 	value    []byte
 	gone     bool
+	anew     bool // the bucket is another one, of no key: what was in it was told as gone
 }
 
 // follower tells of every key of a bucket and every change of one, in the order
@@ -91,11 +94,13 @@ func (f *follower) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	watcher, err := kv.WatchAll(ctx)
+	watching, end := context.WithCancel(ctx)
+	defer end() // for what nats.go has wait for it
+	watcher, err := kv.WatchAll(watching)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = endWatch(watcher) }()
+	defer func() { _ = kvwatch.End(watcher) }()
 	check := time.NewTicker(Lease / 3)
 	defer check.Stop()
 	missing := maps.Clone(f.keys) // until they are told again
@@ -122,7 +127,7 @@ func (f *follower) watch(ctx context.Context) error {
 				missing = nil
 				// The newest message may be one that has gone with its time.
 				progress.seen = max(progress.seen, last)
-				if watcher, err = resume(ctx, kv, watcher, progress.seen); err != nil {
+				if watcher, err = resume(watching, kv, watcher, progress.seen); err != nil {
 					return err
 				}
 				f.first.Do(func() { close(f.known) })
@@ -135,7 +140,7 @@ func (f *follower) watch(ctx context.Context) error {
 // was. That one had the last message of each key, and the server would count those anew
 // whenever a write rolls up: it costs the more the more keys there are.
 func resume(ctx context.Context, kv jetstream.KeyValue, former jetstream.KeyWatcher, revision uint64) (jetstream.KeyWatcher, error) {
-	if err := endWatch(former); err != nil {
+	if err := kvwatch.End(former); err != nil {
 		return former, err
 	}
 	watcher, err := kv.WatchAll(ctx, jetstream.ResumeFromRevision(revision+1))
@@ -143,23 +148,6 @@ func resume(ctx context.Context, kv jetstream.KeyValue, former jetstream.KeyWatc
 		return former, err
 	}
 	return watcher, nil
-}
-
-// endWatch stops a watch. Its goroutine may be waiting for somebody to take what it has,
-// and would for ever.
-func endWatch(watcher jetstream.KeyWatcher) error {
-	err := watcher.Stop()
-	timeout := time.After(closeTimeout)
-	for {
-		select {
-		case _, open := <-watcher.Updates():
-			if !open {
-				return err
-			}
-		case <-timeout:
-			return err
-		}
-	}
 }
 
 // reopen makes the bucket if it is missing, and forgets what was in a former one. last
@@ -178,6 +166,7 @@ func (f *follower) reopen(ctx context.Context) (kv jetstream.KeyValue, last uint
 		for _, key := range slices.Sorted(maps.Keys(f.keys)) {
 			f.tell(change{key: key, gone: true})
 		}
+		f.note(change{anew: true})
 		f.created.Store(&info.Created)
 	}
 	return kv, info.State.LastSeq, nil

@@ -2,8 +2,6 @@ package bus_test
 
 import (
 	"log/slog"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -54,30 +52,5 @@ func TestABucketIsNotReadAnewForAMessageThatIsGone(t *testing.T) {
 	}
 	if text := log.String(); strings.Contains(text, "records are read anew") {
 		t.Error(text)
-	}
-}
-
-// A watch that has more to tell than anybody reads. That its goroutine ends is seen when
-// all tests are done.
-func TestAWatchEndsWithMoreToTell(t *testing.T) {
-	t.Parallel()
-	x := newRunnerTest(t)
-	for i := range 500 {
-		if _, err := x.records.Put(t.Context(), subjects.ScheduleKey("p", strconv.Itoa(i)), []byte("{}")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	watcher, err := x.records.WatchAll(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for len(watcher.Updates()) < cap(watcher.Updates()) {
-		runtime.Gosched()
-	}
-	if err := bus.EndWatch(watcher); err != nil {
-		t.Error(err)
-	}
-	if _, open := <-watcher.Updates(); open {
-		t.Error("it goes on")
 	}
 }

@@ -44,7 +44,7 @@ func (s *Sockets) Own(ctx context.Context, id, connection string) (*OwnedSocket,
 		if o.revision, err = s.records.update(ctx, o.key, o.record, revision); err == nil {
 			break
 		}
-		if again(ctx, err) != nil {
+		if pause(ctx, insistPause) != nil {
 			return o, fmt.Errorf("record of the connection: %w", err)
 		}
 	}

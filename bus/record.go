@@ -162,16 +162,6 @@ func isRefusal(err error) bool {
 	return errors.Is(err, errMoved) || errors.As(err, &refused)
 }
 
-// again waits before a write is tried again: not where a record has moved, but where no
-// answer came, or a refusal that may pass, such as for lack of space. Its error is that of
-// ctx.
-func again(ctx context.Context, err error) error {
-	if errors.Is(err, errMoved) {
-		return ctx.Err()
-	}
-	return pause(ctx, insistPause)
-}
-
 // decode reads a record of a follower's change.
 func (c change) decode(into any) error {
 	if err := json.Unmarshal(c.value, into); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
@@ -29,17 +28,7 @@ type Schedules struct {
 	records  records
 	follower *follower
 	watch    ScheduleWatch
-
-	mu     sync.Mutex
-	known  map[string]knownSchedule // by key
-	counts map[string]int           // schedules of each plugin
-	told   uint64                   // the revision up to which the watch has told everything
-}
-
-// knownSchedule is what is known of a schedule: its plugin, and its newest revision.
-type knownSchedule struct {
-	plugin   string
-	revision uint64
+	index    *scheduleIndex
 }
 
 // OpenSchedules makes the bucket and the stream where they are missing, and returns
@@ -48,7 +37,7 @@ func (b *Bus) OpenSchedules(ctx context.Context, watch ScheduleWatch) (*Schedule
 	if err := b.ensureFires(ctx); err != nil {
 		return nil, err
 	}
-	s := &Schedules{bus: b, watch: watch, known: make(map[string]knownSchedule), counts: make(map[string]int)}
+	s := &Schedules{bus: b, watch: watch, index: newScheduleIndex()}
 	var err error
 	if s.follower, err = b.follow(ctx, scheduleBucket, s.note); err != nil {
 		return nil, err
@@ -64,6 +53,10 @@ func (b *Bus) OpenSchedules(ctx context.Context, watch ScheduleWatch) (*Schedule
 func (s *Schedules) Stop() { s.follower.stop() }
 
 func (s *Schedules) note(c change) {
+	if c.anew {
+		s.index.reset()
+		return
+	}
 	var record *subjects.ScheduleRecord
 	if !c.gone {
 		record = new(subjects.ScheduleRecord)
@@ -75,66 +68,18 @@ func (s *Schedules) note(c change) {
 	if record != nil {
 		record.Payload = nil
 	}
-	s.take(c, record)
-	s.watch(c.key, record)
-}
-
-// take counts what the watch has told.
-func (s *Schedules) take(c change, record *subjects.ScheduleRecord) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.revision > 0 {
-		s.told = c.revision
-	}
-	newest := max(c.revision, s.known[c.key].revision)
-	s.forget(c.key)
+	id := ""
 	if record != nil {
-		s.remember(c.key, record.Plugin, newest)
+		id = record.Plugin
 	}
-}
-
-// wrote counts a schedule that we have set, before the watch comes to it. Where it has
-// come further, it has told what became of the schedule.
-func (s *Schedules) wrote(key, id string, revision uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if revision > s.told {
-		s.forget(key)
-		s.remember(key, id, revision)
-	}
-}
-
-// removed counts a schedule no more that we have removed at a revision.
-func (s *Schedules) removed(key string, revision uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.known[key].revision == revision {
-		s.forget(key)
-	}
-}
-
-// remember and forget keep known and counts the same; the lock is held.
-func (s *Schedules) remember(key, id string, revision uint64) {
-	s.known[key] = knownSchedule{id, revision}
-	s.counts[id]++
-}
-
-func (s *Schedules) forget(key string) {
-	known, is := s.known[key]
-	if !is {
-		return
-	}
-	delete(s.known, key)
-	if s.counts[known.plugin]--; s.counts[known.plugin] == 0 {
-		delete(s.counts, known.plugin)
-	}
+	s.index.tell(c.key, id, c.revision)
+	s.watch(c.key, record)
 }
 
 // Count is how many schedules a plugin has.
 func (s *Schedules) Count(id string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.counts[id]
+	_, count := s.index.has("", id)
+	return count
 }
 
 // Set sets a schedule, in the place of what is set under its id. One more than
@@ -152,7 +97,7 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
-	s.wrote(key, record.Plugin, revision)
+	s.index.wrote(key, record.Plugin, revision)
 	return nil
 }
 
@@ -166,7 +111,7 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 		switch {
 		case err != nil && !errors.Is(err, errNoRecord) && !isUnreadable(err):
 			return 0, err
-		case unsure && is.Set == record.Set:
+		case err == nil && is.Set == record.Set:
 			return revision, nil // it was written
 		case unsure && revision != before:
 			return 0, errUnsure
@@ -178,7 +123,7 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 		if !isRefusal(err) {
 			unsure, before = true, revision
 		}
-		if again(ctx, err) != nil {
+		if pause(ctx, insistPause) != nil {
 			return 0, err
 		}
 	}
@@ -188,10 +133,8 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 var errUnsure = errors.New("no answer came, and it has changed since: nobody knows whether this was done")
 
 func (s *Schedules) admit(key, id string, limit int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, replaces := s.known[key]; !replaces && s.counts[id] >= limit {
-		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, s.counts[id], limit)
+	if replaces, count := s.index.has(key, id); !replaces && count >= limit {
+		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, count, limit)
 	}
 	return nil
 }
@@ -217,11 +160,11 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 		}
 		err = s.records.remove(ctx, key, revision)
 		if err == nil {
-			s.removed(key, revision)
+			s.index.removed(key, revision)
 			return true, nil
 		}
 		unsure = unsure || !isRefusal(err)
-		if again(ctx, err) != nil {
+		if pause(ctx, insistPause) != nil {
 			return false, fmt.Errorf("schedule: %w", err)
 		}
 	}
@@ -232,27 +175,16 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 func (s *Schedules) Drop(ctx context.Context, id string) error {
 	// Whoever follows the bucket must be told of each.
 	var errs []error
-	for key, revision := range s.of(id) {
+	for key, revision := range s.index.of(id) {
 		err := s.records.remove(ctx, key, revision)
 		switch {
+		case err == nil:
+			s.index.removed(key, revision)
 		case errors.Is(err, errMoved):
 			errs = append(errs, fmt.Errorf("schedule: %w", err))
-		case err != nil:
+		default:
 			return fmt.Errorf("schedule: %w", err)
 		}
 	}
 	return errors.Join(append(errs, s.bus.dropFires(ctx, id))...)
-}
-
-// of are the schedules of a plugin by key, with their revisions.
-func (s *Schedules) of(id string) map[string]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	revisions := make(map[string]uint64)
-	for key, known := range s.known {
-		if known.plugin == id {
-			revisions[key] = known.revision
-		}
-	}
-	return revisions
 }

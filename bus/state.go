@@ -42,6 +42,9 @@ func (b *Bus) followState(ctx context.Context) (*state, error) {
 
 // note keeps a change and tells the listeners.
 func (s *state) note(c change) {
+	if c.anew {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.gone {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/internal/kvwatch"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -60,11 +61,7 @@ func list(ctx context.Context, kv jetstream.KeyValue, keys string, tell func(jet
 	if err != nil {
 		return fmt.Errorf("list schedules: %w", err)
 	}
-	defer func() {
-		_ = watcher.Stop()
-		for range watcher.Updates() { // who has more to tell waits for a reader, and then closes it
-		}
-	}()
+	defer func() { _ = kvwatch.End(watcher) }()
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,21 +102,24 @@ func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool,
 }
 
 // CancelSchedules removes all schedules of a plugin, also those that cannot be read,
-// and says how many there were. The user needs the rights of an operator.
+// and says how many there were. Without a deadline each has DefaultTimeout. The user needs the rights of an operator.
 func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int, err error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	listing, cancel := bounded(ctx, DefaultTimeout)
 	defer cancel()
-	kv, err := c.schedules(ctx)
+	kv, err := c.schedules(listing)
 	if err != nil || kv == nil {
 		return 0, err
 	}
 	var keys []string
-	err = list(ctx, kv, subjects.ScheduleKeys(id), func(entry jetstream.KeyValueEntry) { keys = append(keys, entry.Key()) }, jetstream.MetaOnly())
+	err = list(listing, kv, subjects.ScheduleKeys(id), func(entry jetstream.KeyValueEntry) { keys = append(keys, entry.Key()) }, jetstream.MetaOnly())
 	if err != nil {
 		return 0, err
 	}
 	for _, key := range keys {
-		if err := kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL)); err != nil {
+		ctx, cancel := bounded(ctx, DefaultTimeout)
+		err := kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL))
+		cancel()
+		if err != nil {
 			return cancelled, fmt.Errorf("cancel a schedule of %s: %w", id, err)
 		}
 		cancelled++

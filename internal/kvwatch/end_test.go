@@ -1,0 +1,44 @@
+package kvwatch_test
+
+import (
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/pluginhost/pluginhost/internal/kvwatch"
+	"github.com/pluginhost/pluginhost/testenv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestAWatchEndsWithMoreToTellThanAnybodyReads(t *testing.T) {
+	js, err := jetstream.New(testenv.Connect(t, testenv.NATS(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "many", Storage: jetstream.MemoryStorage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 500 {
+		if _, err := kv.Put(t.Context(), strconv.Itoa(i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watcher, err := kv.WatchAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(watcher.Updates()) < cap(watcher.Updates()) {
+		runtime.Gosched()
+	}
+	if err := kvwatch.End(watcher); err != nil {
+		t.Error(err)
+	}
+	if _, open := <-watcher.Updates(); open {
+		t.Error("it goes on")
+	}
+}
