@@ -131,8 +131,9 @@ func TestAValueEndsAfterItsTimeHoweverOftenItIsRead(t *testing.T) {
 		for _, p := range []*bus.PluginCache{writer, reader} {
 			for {
 				got := get(t, p, "k")
-				// The copy of the writer counts from the write as well.
-				if got == "absent" && time.Since(begun) < time.Second {
+				// It may end early by what a question for the server's clock takes, which on a
+				// busy machine is a while. The copy of the writer counts from the write as well.
+				if got == "absent" && time.Since(begun) < time.Second/2 {
 					t.Fatal("it ended early")
 				}
 				if got == "absent" {
