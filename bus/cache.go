@@ -64,11 +64,13 @@ func (b *Bus) OpenCache(ctx context.Context, config CacheConfig) (*Cache, error)
 	if _, err := b.ensureBucket(ctx, cacheBucket); err != nil {
 		return nil, err
 	}
+	index := newCacheIndex(config.Copy)
 	stream, err := b.openStream(ctx, cacheBucket.stream())
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{bus: b, config: config, stream: stream, index: newCacheIndex(config.Copy)}
+	index.setClock(stream.CachedInfo().TimeStamp, 0)
+	c := &Cache{bus: b, config: config, stream: stream, index: index}
 	c.watch = startCacheWatch(ctx, c)
 	return c, nil
 }
@@ -112,7 +114,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	index.store(p.token, hash, ack.Sequence, record, asked+moment(ttl), asked)
+	index.store(p.token, hash, ack.Sequence, record, index.now()+moment(ttl), asked)
 	return nil
 }
 

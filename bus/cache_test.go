@@ -147,6 +147,33 @@ func TestAValueEndsAfterItsTimeHoweverOftenItIsRead(t *testing.T) {
 	})
 }
 
+// What the server's clock shows is not known to better than a question takes.
+func TestAValueDoesNotEndEarlyWhereQuestionsTakeLong(t *testing.T) {
+	modes(t, func(t *testing.T, copied int64) {
+		const long = 300 * time.Millisecond
+		url := testenv.NATS(t)
+		link := testenv.StartNATSLink(t, url, func(_ *testenv.NATSLink, subject string) bool {
+			if subject == "$JS.API.STREAM.INFO."+subjects.CacheStream {
+				<-time.After(long)
+			}
+			return true
+		})
+		writer, reader := openCache(t, url, copied).Of("p", roomy), openCache(t, link.URL(), copied).Of("p", roomy)
+		begun := time.Now()
+		if err := writer.Set(t.Context(), "k", []byte("v"), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for get(t, reader, "k") != "absent" {
+			if time.Since(begun) > wait {
+				t.Fatal("it does not end")
+			}
+		}
+		if lived := time.Since(begun); lived < time.Second {
+			t.Errorf("it ended after %v, want a second", lived)
+		}
+	})
+}
+
 // wantValueWithin reads until what has happened at a time is seen, which must be
 // so for every read that begins later than the staleness.
 func wantValueWithin(t *testing.T, p *bus.PluginCache, key, want string, happened time.Time) {

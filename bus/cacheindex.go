@@ -10,9 +10,6 @@ import (
 // cacheKey is the hash of a key.
 type cacheKey = [sha256.Size]byte
 
-// moment is a time of this process's monotonic clock.
-type moment time.Duration
-
 // cacheIndex knows which values the bucket has, as far as the watch has seen it,
 // and has copies of those that were used last.
 type cacheIndex struct {
@@ -33,9 +30,7 @@ type cacheIndex struct {
 	// asked before may be gone.
 	since     moment
 	confirmed chan struct{} // closed once everything of some moment is known
-	// server is what the server's clock showed at the latest at a moment.
-	server   time.Time
-	serverAt moment
+	clock     serverClock
 }
 
 // cachedPlugin are the values of one plugin.
@@ -87,23 +82,21 @@ func (x *cacheIndex) clear() {
 
 // setClock notes what the server's clock showed when it answered a question that
 // was asked at a moment.
-func (x *cacheIndex) setClock(server time.Time, asked moment) {
+func (x *cacheIndex) setClock(shown time.Time, asked moment) {
+	answered := x.now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.server, x.serverAt = server, asked
+	x.clock.learn(shown, asked, answered)
 }
 
 // expiry is the moment at which a value ends that the server stored at a time of
-// its clock. It may be early by what a request takes. Without a clock, it has
-// just been stored.
+// its clock. It is never early, and late by what the quickest of the questions took
+// at the most.
 func (x *cacheIndex) expiry(stored time.Time, ttl time.Duration) moment {
 	now := x.now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.server.IsZero() {
-		return now + moment(ttl)
-	}
-	age := max(x.server.Add(time.Duration(now-x.serverAt)).Sub(stored), 0)
+	age := max(x.clock.at(now).Sub(stored), 0)
 	return now + moment(ttl-age)
 }
 
@@ -189,9 +182,6 @@ func (x *cacheIndex) sweep(token string) {
 		}
 	}
 }
-
-// never is later than any moment.
-const never = moment(1<<63 - 1)
 
 // tokens are those of the plugins that have values.
 func (x *cacheIndex) tokens() []string {
