@@ -27,8 +27,13 @@ const (
 )
 
 // claim decides what becomes of a fire, and claims what is to be run.
-func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessage) (*claimed, verdict) {
+func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessage) (_ *claimed, became verdict) {
 	var tried *claimed
+	defer func() {
+		if tried != nil && became != run {
+			r.release(tried) // it may be carried out yet, and would tell that we run the fire
+		}
+	}()
 	for ctx.Err() == nil {
 		c := &claimed{key: key}
 		var err error

@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -11,45 +12,58 @@ import (
 	"github.com/pluginhost/pluginhost/testenv"
 )
 
-// The server takes a claim so late that the runner has looked for it in vain already.
-func TestAClaimThatIsFoundLateIsNoRerun(t *testing.T) {
+// The server takes a claim so late that the runner has looked for it in vain already, or
+// has given the fire up for now.
+func TestAClaimThatIsTakenLateIsNoRerun(t *testing.T) {
 	t.Parallel()
-	x := newRunnerTest(t)
-	record := x.set("s", "@every 1s")
-	key := subjects.ScheduleKey("p", "s")
-	claimed := record
-	claimed.Last, claimed.Running = planned(1), &subjects.FireClaim{Replica: "r1", Planned: planned(1), Term: 1, Attempt: 1}
-	late, err := json.Marshal(claimed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lost, looked := false, false
-	carryOut := sync.OnceFunc(func() {
-		if _, err := x.records.Put(t.Context(), key, late); err != nil {
-			t.Error(err)
-		}
-	})
-	link := testenv.StartNATSLink(t, x.url, func(_ *testenv.NATSLink, subject string) bool {
-		isLook := strings.HasPrefix(subject, "$JS.API.STREAM.MSG.GET.KV_pluginhost-schedules")
-		switch isWrite := subject == "$KV.pluginhost-schedules."+key; {
-		case isWrite && !lost:
-			lost = true
-			return false
-		case lost && looked && (isLook || isWrite):
-			carryOut()
-		}
-		looked = lost && (looked || isLook)
-		return true
-	})
-	x.url = link.URL()
-	x.runner("r1", atOnce)
-	x.mustFire(record, planned(1), 1)
-	if f := x.ran(); f.claim.Attempt != 1 {
-		t.Errorf("it runs as %+v", f.claim)
-	}
-	x.awaitRecord("s", hasEnded)
-	if n := locked(&x.mu, func() int { return x.reruns }); n > 0 {
-		t.Errorf("%d reruns are announced", n)
+	for name, noTerm := range map[string]error{"while it is looked for": nil, "while the fire is given up": errors.New("the term is not known")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newRunnerTest(t)
+			record := x.set("s", "@every 1s")
+			key := subjects.ScheduleKey("p", "s")
+			claimed := record
+			claimed.Last, claimed.Running = planned(1), &subjects.FireClaim{Replica: "r1", Planned: planned(1), Term: 1, Attempt: 1}
+			late, err := json.Marshal(claimed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			setNoTerm := func(err error) {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				x.noTerm = err
+			}
+			lost, looked := false, false
+			carryOut := sync.OnceFunc(func() {
+				if _, err := x.records.Put(t.Context(), key, late); err != nil {
+					t.Error(err)
+				}
+				setNoTerm(nil)
+			})
+			link := testenv.StartNATSLink(t, x.url, func(_ *testenv.NATSLink, subject string) bool {
+				isLook := strings.HasPrefix(subject, "$JS.API.STREAM.MSG.GET.KV_pluginhost-schedules")
+				switch isWrite := subject == "$KV.pluginhost-schedules."+key; {
+				case isWrite && !lost:
+					lost = true
+					setNoTerm(noTerm)
+					return false
+				case lost && looked && (isLook || isWrite):
+					carryOut()
+				}
+				looked = lost && (looked || isLook)
+				return true
+			})
+			x.url = link.URL()
+			x.runner("r1", atOnce)
+			x.mustFire(record, planned(1), 1)
+			if f := x.ran(); f.claim.Attempt != 1 {
+				t.Errorf("it runs as %+v", f.claim)
+			}
+			x.awaitRecord("s", hasEnded)
+			if n := locked(&x.mu, func() int { return x.reruns }); n > 0 {
+				t.Errorf("%d reruns are announced", n)
+			}
+		})
 	}
 }
 

@@ -35,6 +35,7 @@ type runnerTest struct {
 	gone   map[string]bool // replicas
 	reruns int
 	term   uint64
+	noTerm error // why the term is not known
 }
 
 func newRunnerTest(t *testing.T) *runnerTest {
@@ -74,7 +75,11 @@ func (x *runnerTest) runnerOf(replica string, slots int, run func(context.Contex
 	x.buses[replica] = b
 	r := openSchedules(x.t, b).StartRunner(bus.RunnerConfig{
 		ID: "p", Replica: replica, Slots: slots,
-		Term: func(context.Context) (uint64, error) { return locked(&x.mu, func() uint64 { return x.term }), nil },
+		Term: func(context.Context) (uint64, error) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.term, x.noTerm
+		},
 		Runs: func(replica string) bool { return !locked(&x.mu, func() bool { return x.gone[replica] }) },
 		Run: func(ctx context.Context, record *subjects.ScheduleRecord, _ subjects.FireMessage) error {
 			x.runs <- fired{replica, string(record.Schedule), *record.Running}
