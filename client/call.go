@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -125,44 +125,7 @@ func failureOf(reply *nats.Msg) error {
 	if after, err := time.ParseDuration(reply.Header.Get(subjects.HeaderRetryAfter)); err == nil {
 		failure.RetryAfter = after
 	}
-	return withSentinel(failure)
-}
-
-// withSentinel lets errors.Is match the errors of package api, where the plugin
-// returned them.
-func withSentinel(failure *subjects.Error) error {
-	switch {
-	case errors.Is(failure, subjects.ErrNotFound):
-		return &pluginError{failure, api.ErrNotFound}
-	case errors.Is(failure, subjects.ErrNotImplemented):
-		return &pluginError{failure, api.ErrNotImplemented}
-	default:
-		return failure
-	}
-}
-
-// pluginError is a failure that is also one of the plugin contract's errors.
-type pluginError struct {
-	failure  *subjects.Error
-	sentinel error
-}
-
-func (e *pluginError) Error() string { return e.failure.Error() }
-
-func (e *pluginError) Unwrap() []error { return []error{e.failure, e.sentinel} }
-
-// responseError is what the error field of a response says, or nil.
-func responseError(text string) error {
-	switch text {
-	case "":
-		return nil
-	case api.ErrNotFound.Error():
-		return withSentinel(&subjects.Error{Failure: subjects.ErrNotFound, Text: text})
-	case api.ErrNotImplemented.Error():
-		return withSentinel(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
-	default:
-		return &subjects.Error{Failure: subjects.ErrPlugin, Text: text}
-	}
+	return pluginerror.Match(failure)
 }
 
 // message is what the messages of package api can do.

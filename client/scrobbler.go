@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/internal/pluginerror"
 )
 
 // User is whose music it is. Plugins need both: Navidrome 0.58 left the name
@@ -34,7 +35,7 @@ func (s Scrobbler) IsAuthorized(ctx context.Context, user User) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return response.Authorized, responseError(response.Error)
+	return response.Authorized, pluginerror.InResponse(response.Error)
 }
 
 // NowPlaying tells that user has started track, at a second's precision.
@@ -44,7 +45,7 @@ func (s Scrobbler) NowPlaying(ctx context.Context, user User, track *api.TrackIn
 	if err != nil {
 		return err
 	}
-	return responseError(response.Error)
+	return pluginerror.InResponse(response.Error)
 }
 
 // Scrobble records that user has played track, at a second's precision.
@@ -54,5 +55,5 @@ func (s Scrobbler) Scrobble(ctx context.Context, user User, track *api.TrackInfo
 	if err != nil {
 		return err
 	}
-	return responseError(response.Error)
+	return pluginerror.InResponse(response.Error)
 }

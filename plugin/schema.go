@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/xeipuuv/gojsonschema"
+
+	"github.com/pluginhost/pluginhost/internal/nearest"
 )
 
 //go:embed manifest.schema.json
@@ -189,7 +191,7 @@ func didYouMean(value any, allowed string) string {
 		return ""
 	}
 	word, _ := value.(string)
-	if match := nearest(word, candidates); match != "" {
+	if match := nearest.To(word, candidates); match != "" {
 		return fmt.Sprintf("did you mean %q? ", match)
 	}
 	return ""

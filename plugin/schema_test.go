@@ -83,31 +83,3 @@ func TestSchemaDescribesEveryKey(t *testing.T) {
 	}
 	walk(nil, json.RawMessage(schemaText))
 }
-
-func TestNearest(t *testing.T) {
-	capabilities := []string{MetadataAgent, Scrobbler, SchedulerCallback, LifecycleManagement, WebSocketCallback}
-	for word, want := range map[string]string{
-		"Scrobler":          Scrobbler,
-		"scrobbler":         Scrobbler,
-		"Scroblers":         Scrobbler,
-		"MetadataAgents":    MetadataAgent,
-		"WebsocketCallBack": WebSocketCallback,
-		"Scheduler":         "",
-		"":                  "",
-		"Lyrics":            "",
-	} {
-		if got := nearest(word, capabilities); got != want {
-			t.Errorf("nearest to %q is %q, want %q", word, got, want)
-		}
-	}
-}
-
-func TestNearestIsTheNearestInAnyOrder(t *testing.T) {
-	candidates := []string{"abcdefxyz", "abcdefghi"}
-	for range candidates {
-		if got := nearest("abcdefgh", candidates); got != "abcdefghi" {
-			t.Errorf("nearest among %q is %q, want abcdefghi", candidates, got)
-		}
-		slices.Reverse(candidates)
-	}
-}

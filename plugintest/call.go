@@ -10,6 +10,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -124,7 +125,7 @@ func (h *Host) find(name string) (*schema.Method, error) {
 		for _, method := range capability.Methods {
 			if method.Name == name {
 				text := fmt.Sprintf("%s is a method of %s, which is not in the manifest", name, capability.Name)
-				return nil, withSentinel(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
+				return nil, pluginerror.Match(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
 			}
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -19,7 +19,7 @@ func (h *Host) failure(m *schema.Method, err error) error {
 	)
 	switch {
 	case errors.As(err, &refusal):
-		return responseError(refusal.Text)
+		return pluginerror.Match(pluginerror.Of(refusal.Text))
 	case errors.Is(err, wasmrt.ErrOverloaded), errors.Is(err, wasmrt.ErrHostMemory):
 		return subjects.Errorf(subjects.ErrOverloaded, "%w", err)
 	case errors.Is(err, wasmrt.ErrClosed):
@@ -35,34 +35,4 @@ func (h *Host) failure(m *schema.Method, err error) error {
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		return subjects.Errorf(subjects.ErrCrashed, "%s", line)
 	}
-}
-
-// responseError is the error with a text of the plugin's; two texts have a meaning of their
-// own.
-func responseError(text string) error {
-	switch text {
-	case api.ErrNotFound.Error():
-		return withSentinel(&subjects.Error{Failure: subjects.ErrNotFound, Text: text})
-	case api.ErrNotImplemented.Error():
-		return withSentinel(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
-	default:
-		return &subjects.Error{Failure: subjects.ErrPlugin, Text: text}
-	}
-}
-
-// standardError is a failure that is also one of the plugin contract's errors.
-type standardError struct {
-	failure  *subjects.Error
-	sentinel error
-}
-
-func (e *standardError) Error() string { return e.failure.Error() }
-
-func (e *standardError) Unwrap() []error { return []error{e.failure, e.sentinel} }
-
-func withSentinel(failure *subjects.Error) error {
-	if errors.Is(failure, subjects.ErrNotFound) {
-		return &standardError{failure, api.ErrNotFound}
-	}
-	return &standardError{failure, api.ErrNotImplemented}
 }

@@ -122,12 +122,10 @@ func (h *Host) exports() []wasmrt.Service {
 		if !h.manifest.Has(capability.Name) {
 			continue
 		}
-		service := wasmrt.Service{VersionExport: capability.VersionExport}
+		exports = append(exports, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		for _, method := range capability.Methods {
-			service.Methods = append(service.Methods, method.Export)
 			h.methods[method.Name] = method
 		}
-		exports = append(exports, service)
 	}
 	return exports
 }

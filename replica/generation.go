@@ -13,6 +13,7 @@ import (
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -172,9 +173,8 @@ func (g *generation) exports() []wasmrt.Service {
 		if !g.entry.Manifest.Has(capability.Name) {
 			continue
 		}
-		service := wasmrt.Service{VersionExport: capability.VersionExport}
+		services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		for _, method := range capability.Methods {
-			service.Methods = append(service.Methods, method.Export)
 			switch {
 			case capability.Name == plugin.LifecycleManagement:
 			case capability.IsCallback():
@@ -183,7 +183,6 @@ func (g *generation) exports() []wasmrt.Service {
 				g.methods[method.Name] = g.method(method)
 			}
 		}
-		services = append(services, service)
 	}
 	return services
 }
@@ -264,7 +263,7 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 	)
 	switch {
 	case errors.As(err, &pluginErr):
-		return &subjects.Error{Failure: standardFailure(pluginErr.Text), Text: pluginErr.Text}
+		return pluginerror.Of(pluginErr.Text)
 	case errors.Is(err, wasmrt.ErrOverloaded):
 		return subjects.Errorf(subjects.ErrOverloaded, "%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue",
 			g.limits.MaxConcurrent, g.limits.Queue)
@@ -281,18 +280,5 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 	default:
 		g.log.Warn("guest crashed", "method", method, "error", cut(err.Error(), maxErrorText))
 		return subjects.Errorf(subjects.ErrCrashed, "%s", firstLine(err.Error()))
-	}
-}
-
-// standardFailure knows the two texts that mean something to a host; they are
-// matched exactly (spec 6.1).
-func standardFailure(text string) error {
-	switch text {
-	case api.ErrNotFound.Error():
-		return subjects.ErrNotFound
-	case api.ErrNotImplemented.Error():
-		return subjects.ErrNotImplemented
-	default:
-		return subjects.ErrPlugin
 	}
 }

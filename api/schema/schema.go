@@ -36,6 +36,15 @@ func (c Capability) IsCallback() bool {
 	return c.Name == "SchedulerCallback" || c.Name == "WebSocketCallback"
 }
 
+// Exports are the guest's exports that are the methods of the capability.
+func (c Capability) Exports() []string {
+	exports := make([]string, len(c.Methods))
+	for i, method := range c.Methods {
+		exports[i] = method.Export
+	}
+	return exports
+}
+
 // Method is one method of a capability.
 type Method struct {
 	// Capability is the name of the service it belongs to.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
+	"github.com/pluginhost/pluginhost/internal/nearest"
 )
 
 // configError lists everything that is wrong with flags, environment and file, at least one fault.
@@ -39,21 +39,6 @@ func (e *configError) Error() string {
 	return lines.String()
 }
 
-// nearest returns the one of known that somebody who wrote key most likely meant.
-func nearest(key string, known []string) (string, bool) {
-	const longest = 64 // bytes; nobody mistypes a longer one, and comparing costs the product of the lengths
-	if len(key) > longest {
-		return "", false
-	}
-	best, fewest := "", max(2, len(key)/3)+1
-	for _, candidate := range known {
-		if edits := levenshtein.ComputeDistance(strings.ToLower(key), strings.ToLower(candidate)); edits < fewest && edits < len(candidate) {
-			best, fewest = candidate, edits
-		}
-	}
-	return best, best != ""
-}
-
 // allowedName is a key or section that may stand at some place, and how to show it.
 type allowedName struct {
 	name  string
@@ -66,7 +51,7 @@ func unknownText(what, written string, allowed []allowedName) string {
 	for i, one := range allowed {
 		names[i], all[i] = one.name, one.shown
 	}
-	if meant, ok := nearest(written, names); ok {
+	if meant := nearest.To(written, names); meant != "" {
 		return fmt.Sprintf("unknown %s; did you mean %s?", what, all[slices.Index(names, meant)])
 	}
 	return fmt.Sprintf("unknown %s; allowed here: %s", what, strings.Join(all, ", "))

@@ -127,7 +127,7 @@ func TestAFetchEndsWhenNobodyWaits(t *testing.T) {
 func TestWhoComesAfterAFetchWasGivenUpGetsAnother(t *testing.T) {
 	cancelled, end := make(chan struct{}), make(chan struct{})
 	var fetches atomic.Int32
-	p := serve(t, artwork.SourceFunc(func(ctx context.Context, _ string, _ int) (navidrome.Image, error) {
+	p := serve(t, sourceFunc(func(ctx context.Context, _ string, _ int) (navidrome.Image, error) {
 		if fetches.Add(1) == 1 { // is slow to give up
 			<-ctx.Done()
 			close(cancelled)
@@ -153,7 +153,7 @@ func TestWhoComesAfterAFetchWasGivenUpGetsAnother(t *testing.T) {
 }
 
 func TestAFetchMeetsItsTimeout(t *testing.T) {
-	p := serve(t, artwork.SourceFunc(func(ctx context.Context, _ string, _ int) (navidrome.Image, error) {
+	p := serve(t, sourceFunc(func(ctx context.Context, _ string, _ int) (navidrome.Image, error) {
 		<-ctx.Done()
 		return navidrome.Image{}, ctx.Err()
 	}), func(c *artwork.ProxyConfig) { c.Timeout = 10 * time.Millisecond })
@@ -205,7 +205,7 @@ func TestWhoWaitsTooLongForAFetchIsToldToComeBack(t *testing.T) {
 func TestBytesOnTheirWayAreBounded(t *testing.T) {
 	const size = 32 << 20 // no socket takes so much at once
 	image := navidrome.Image{ContentType: "image/png", Body: []byte(strings.Repeat("x", size))}
-	p := serve(t, artwork.SourceFunc(func(context.Context, string, int) (navidrome.Image, error) { return image, nil }),
+	p := serve(t, sourceFunc(func(context.Context, string, int) (navidrome.Image, error) { return image, nil }),
 		func(c *artwork.ProxyConfig) { c.MaxSending = size })
 	path := "/artwork/" + p.token("al1", 0)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+path, nil)
@@ -225,7 +225,7 @@ func TestBytesOnTheirWayAreBounded(t *testing.T) {
 
 func TestAPanicOfTheSourceFailsThoseWhoWaitToo(t *testing.T) {
 	release := make(chan struct{})
-	p := serve(t, artwork.SourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
+	p := serve(t, sourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
 		<-release
 		panic(http.ErrAbortHandler)
 	}), patient)

@@ -54,14 +54,6 @@ type Source interface {
 	CoverArt(ctx context.Context, id string, size int) (navidrome.Image, error)
 }
 
-// SourceFunc is a function as a Source.
-type SourceFunc func(ctx context.Context, id string, size int) (navidrome.Image, error)
-
-// CoverArt calls f.
-func (f SourceFunc) CoverArt(ctx context.Context, id string, size int) (navidrome.Image, error) {
-	return f(ctx, id, size)
-}
-
 // ProxyConfig is the configuration of a Proxy.
 type ProxyConfig struct {
 	// Signer checks the tokens.

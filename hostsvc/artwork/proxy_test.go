@@ -19,6 +19,13 @@ import (
 	fake "github.com/pluginhost/pluginhost/testenv/navidrome"
 )
 
+// sourceFunc is a function as a source.
+type sourceFunc func(ctx context.Context, id string, size int) (navidrome.Image, error)
+
+func (f sourceFunc) CoverArt(ctx context.Context, id string, size int) (navidrome.Image, error) {
+	return f(ctx, id, size)
+}
+
 // source takes the images from Navidrome at an address, as a user.
 func source(t *testing.T, address, user string) artwork.Source {
 	t.Helper()
@@ -28,7 +35,7 @@ func source(t *testing.T, address, user string) artwork.Source {
 	}
 	server := navidrome.New(navidrome.Config{URL: u, MaxBody: 100 << 10})
 	t.Cleanup(server.Close)
-	return artwork.SourceFunc(func(ctx context.Context, id string, size int) (navidrome.Image, error) {
+	return sourceFunc(func(ctx context.Context, id string, size int) (navidrome.Image, error) {
 		return server.CoverArt(ctx, user, id, size)
 	})
 }
@@ -295,7 +302,7 @@ func TestWhatCannotBeServedSaysSoAndNothingElse(t *testing.T) {
 
 func TestTypesOfImagesThatArePassedOn(t *testing.T) {
 	contentType := make(chan string, 1)
-	p := serve(t, artwork.SourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
+	p := serve(t, sourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
 		return navidrome.Image{ContentType: <-contentType, Body: []byte("x")}, nil
 	}))
 	for given, want := range map[string]string{
@@ -330,7 +337,7 @@ func TestNavidromeAwayAndBack(t *testing.T) {
 
 func TestTheLogIsNotFilledByStrangers(t *testing.T) {
 	var log bytes.Buffer
-	away := artwork.SourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
+	away := sourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
 		return navidrome.Image{}, errors.New("away")
 	})
 	p := serve(t, away, func(c *artwork.ProxyConfig) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })

@@ -14,8 +14,8 @@ import (
 	api "github.com/pluginhost/pluginhost/api/host/cache"
 )
 
-// DefaultTTL is how long a value lives that asks for nothing.
-const DefaultTTL = 24 * time.Hour
+// defaultTTL is how long a value lives that asks for nothing.
+const defaultTTL = 24 * time.Hour
 
 // Store keeps the values of one plugin. It is safe for concurrent use.
 type Store interface {
@@ -119,7 +119,7 @@ func (s *Service) Has(ctx context.Context, r *api.HasRequest) (*api.HasResponse,
 }
 
 func (s *Service) set(ctx context.Context, key string, stored []byte, seconds int64) (*api.SetResponse, error) {
-	ttl := DefaultTTL
+	ttl := defaultTTL
 	if seconds > 0 {
 		ttl = time.Duration(min(seconds, int64(math.MaxInt64/time.Second))) * time.Second
 	}

@@ -57,11 +57,7 @@ func (r *Report) module(capabilities []string, wasm []byte) {
 	var services []wasmrt.Service
 	for _, name := range capabilities {
 		if capability, known := schema.Lookup(name); known {
-			service := wasmrt.Service{VersionExport: capability.VersionExport}
-			for _, method := range capability.Methods {
-				service.Methods = append(service.Methods, method.Export)
-			}
-			services = append(services, service)
+			services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		}
 	}
 	if err := wasmrt.Check(context.Background(), wasm, services, r.Granted); err != nil {

@@ -84,7 +84,7 @@ func (n *notices) report(err error) {
 	n.complete = false
 	if !n.reported {
 		n.reported = true
-		n.log.Warn("the system does not tell about all changes of files: they are looked for every "+Poll.String()+
+		n.log.Warn("the system does not tell about all changes of files: they are looked for every "+defaultPoll.String()+
 			" (on Linux fs.inotify.max_user_watches and max_user_instances can be raised)", "error", err)
 	}
 }

@@ -6,17 +6,11 @@ import (
 	"time"
 )
 
-// Defaults of Pace, and how long something may keep changing before the log
-// says so.
 const (
-	// Quiet is how long nothing may have changed before a change is taken up.
-	Quiet = 500 * time.Millisecond
-	// Poll is how often is looked where the system does not tell.
-	Poll = 2 * time.Second
-	// Check is how often is looked where it does: it says nothing about changes
-	// that other machines make on a network file system.
-	Check = 30 * time.Second
-
+	defaultQuiet = 500 * time.Millisecond
+	defaultPoll  = 2 * time.Second
+	defaultCheck = 30 * time.Second
+	// patience is how long something may keep changing before the log says so.
 	patience = 5 * time.Second
 )
 
@@ -35,15 +29,21 @@ type Subject interface {
 
 // Pace says how often a Watcher looks. The zero value has the defaults.
 type Pace struct {
-	// Quiet, Poll and Check default to the constants of the same names.
-	Quiet, Poll, Check time.Duration
+	// Quiet is how long nothing may have changed before a change is taken up. Defaults
+	// to half a second.
+	Quiet time.Duration
+	// Poll is how often is looked where the system does not tell. Defaults to 2 seconds.
+	Poll time.Duration
+	// Check is how often is looked where it does: it says nothing about changes
+	// that other machines make on a network file system. Defaults to 30 seconds.
+	Check time.Duration
 }
 
 func (p Pace) withDefaults() Pace {
 	for _, d := range []struct {
 		value *time.Duration
 		usual time.Duration
-	}{{&p.Quiet, Quiet}, {&p.Poll, Poll}, {&p.Check, Check}} {
+	}{{&p.Quiet, defaultQuiet}, {&p.Poll, defaultPoll}, {&p.Check, defaultCheck}} {
 		if *d.value <= 0 {
 			*d.value = d.usual
 		}
