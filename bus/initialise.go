@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
@@ -18,6 +19,18 @@ const keptInits = 50
 // maxToldError is how many bytes a record tells of why an OnInit or a connection failed.
 const maxToldError = 4 << 10
 
+// An OnInit that failed is tried again after firstInitRetry, and after twice as long at
+// each further failure, lastInitRetry at most.
+const (
+	firstInitRetry = 5 * time.Second
+	lastInitRetry  = 5 * time.Minute
+)
+
+// ErrInitGivenUp is the cause of a context with which a caller of Initialise gives up an
+// OnInit, because another version of the plugin is to be loaded. An OnInit that ends for
+// another cause is left to other replicas.
+var ErrInitGivenUp = errors.New("given up, as another version of the plugin is to be loaded")
+
 // InitError says that the OnInit of a generation has failed, here or on another
 // replica.
 type InitError struct {
@@ -27,6 +40,19 @@ type InitError struct {
 	Text string
 	// Revision tells this failure apart from others.
 	Revision uint64
+	// Failures is how often it has failed in a row, at least 1.
+	Failures int
+}
+
+// RetryAfter is how long after the failure OnInit is tried again.
+func (e *InitError) RetryAfter() time.Duration {
+	after := firstInitRetry
+	for range e.Failures - 1 {
+		if after *= 2; after >= lastInitRetry {
+			return lastInitRetry
+		}
+	}
+	return after
 }
 
 // Error implements error.
@@ -41,6 +67,8 @@ type InitConfig struct {
 	Served bool
 	// Retry is the revision of the failure that is to be tried again; 0 is none.
 	Retry uint64
+	// Failures is how often it has failed in a row until then; 0 begins to count anew.
+	Failures int
 	// Run runs OnInit.
 	Run func(ctx context.Context) error
 }
@@ -50,7 +78,7 @@ type InitConfig struct {
 // replica dies while it runs, when nobody is left of those that ran or served it,
 // when nobody serves it and that of another generation has run meanwhile, and for a
 // retry. Any other error, such as that of ctx, says that nobody knows how
-// it ended.
+// it ended. If ctx ends with ErrInitGivenUp, an OnInit that runs here counts as failed.
 func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
 	state, err := h.bus.followState(ctx)
 	if err != nil {
@@ -107,12 +135,12 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 	switch {
 	case record.State == subjects.InitRunning:
 		if record.Replica == i.Replica || !i.heartbeat.Alive(record.Replica) {
-			return i.take(ctx, record, revision)
+			return i.take(ctx, record, revision, record.Failures)
 		}
 		i.waited = true
 		return false, nil
 	case record.State == subjects.InitFailed && revision == i.Retry:
-		return i.take(ctx, record, revision)
+		return i.take(ctx, record, revision, i.Failures)
 	case i.waited, i.Served:
 		return true, outcome(record, revision)
 	}
@@ -131,7 +159,7 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 	case found:
 		return true, outcome(record, revision)
 	default:
-		return i.take(ctx, record, revision)
+		return i.take(ctx, record, revision, 0)
 	}
 }
 
@@ -145,16 +173,16 @@ func (i *initialising) isSuperseded(revision uint64) bool {
 
 func outcome(record subjects.InitRecord, revision uint64) error {
 	if record.State == subjects.InitFailed {
-		return &InitError{Replica: record.Replica, Text: record.Error, Revision: revision}
+		return &InitError{Replica: record.Replica, Text: record.Error, Revision: revision, Failures: max(record.Failures, 1)}
 	}
 	return nil
 }
 
-// take runs OnInit, if nobody else takes it.
-func (i *initialising) take(ctx context.Context, before subjects.InitRecord, revision uint64) (settled bool, err error) {
+// take runs OnInit, which has failed so often in a row, if nobody else takes it.
+func (i *initialising) take(ctx context.Context, before subjects.InitRecord, revision uint64, failures int) (settled bool, err error) {
 	record := subjects.InitRecord{
 		V: subjects.Version, Plugin: i.ID, Generation: i.Generation,
-		State: subjects.InitRunning, Replica: i.Replica, Attempt: before.Attempt + 1,
+		State: subjects.InitRunning, Replica: i.Replica, Attempt: before.Attempt + 1, Failures: failures,
 	}
 	if revision, err = i.records.update(ctx, i.key, record, revision); err != nil {
 		return false, ignoreMoved(err)
@@ -162,11 +190,18 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 	_ = i.heartbeat.Beat(ctx) // others are to know that we have the plugin
 	err = i.Run(ctx)
 	if ctx.Err() != nil {
-		return true, err // left to others, who see us gone
+		if !errors.Is(context.Cause(ctx), ErrInitGivenUp) {
+			return true, err // left to others, who see us gone
+		}
+		// Others would wait for this replica, which goes on and runs it no more.
+		err = fmt.Errorf("OnInit: %w", ErrInitGivenUp)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), Lease)
+		defer cancel()
 	}
-	record.State = subjects.InitDone
+	record.State, record.Failures = subjects.InitDone, 0
 	if err != nil {
-		record.State, record.Error = subjects.InitFailed, cut(err.Error(), maxToldError)
+		record.State, record.Failures, record.Error = subjects.InitFailed, failures+1, cut(err.Error(), maxToldError)
 	}
 	for {
 		written, err := i.records.update(ctx, i.key, record, revision)
@@ -191,6 +226,32 @@ func (i *initialising) mine(ctx context.Context, written subjects.InitRecord) (s
 		return true, outcome(record, revision)
 	}
 	return false, err
+}
+
+// AwaitInitRetry waits until a failed OnInit is to be tried again: RetryAfter from now, or
+// at once when its record has moved, as another replica tries or has. Any error is that of
+// ctx, or says that the state bucket cannot be followed.
+func (h *Heartbeat) AwaitInitRetry(ctx context.Context, id, generation string, failed *InitError) error {
+	state, err := h.bus.followState(ctx)
+	if err != nil {
+		return err
+	}
+	moved := make(chan struct{})
+	var once sync.Once
+	defer state.listen(subjects.InitKey(id, generation), func(c change) {
+		if c.gone || c.revision > failed.Revision { // what is known may be older than the failure
+			once.Do(func() { close(moved) })
+		}
+	})()
+	timer := time.NewTimer(failed.RetryAfter())
+	defer timer.Stop()
+	select {
+	case <-moved:
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // await waits until the record may call for something else.

@@ -34,7 +34,7 @@ func (h *Host) Init(ctx context.Context) error {
 	h.serving.Lock()
 	h.sockets.begin()
 	var response api.InitResponse
-	err := h.invoke(ctx, "on_init", maxCallTimeout, &api.InitRequest{Config: h.config()}, &response)
+	err := h.invoke(ctx, "on_init", initTimeout, &api.InitRequest{Config: h.config()}, &response)
 	if err == nil && response.Error != "" {
 		err = &subjects.Error{Failure: subjects.ErrPlugin, Text: response.Error}
 	}
@@ -105,7 +105,7 @@ func (h *Host) invoke(ctx context.Context, method string, timeout time.Duration,
 // run calls a method of the guest. The timeout is for a context without a deadline.
 func (h *Host) run(ctx context.Context, m *schema.Method, timeout time.Duration, request []byte) ([]byte, error) {
 	if _, bounded := ctx.Deadline(); bounded {
-		timeout = maxCallTimeout
+		timeout = max(timeout, maxCallTimeout)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -5,7 +5,8 @@ import "time"
 // What a host allows unless its operator says otherwise.
 const (
 	callTimeout    = 10 * time.Second // of a call whose context has no deadline
-	maxCallTimeout = time.Minute      // of any call, OnInit and callbacks
+	maxCallTimeout = time.Minute      // of any call and of callbacks
+	initTimeout    = 5 * time.Minute  // of OnInit
 	maxConcurrent  = 10               // calls
 	maxMemory      = 256_000_000      // bytes of an instance
 	maxResponse    = 1<<20 - 1<<10    // bytes: what a NATS server takes, less headers

@@ -14,6 +14,7 @@ func TestLimitsAreThoseOfAHost(t *testing.T) {
 	}{
 		{"Timeout", callTimeout, host.Runtime.Timeout},
 		{"MaxTimeout", maxCallTimeout, host.Runtime.MaxTimeout},
+		{"InitTimeout", initTimeout, host.Runtime.InitTimeout},
 		{"MaxConcurrent", maxConcurrent, host.Runtime.MaxConcurrent},
 		{"MaxMemory", int64(maxMemory), host.Runtime.MaxMemory},
 		{"MaxValue", int64(maxValue), host.Cache.MaxValue},

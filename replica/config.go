@@ -46,6 +46,8 @@ const (
 // Config is everything a replica can be told. Its fields are the keys of pluginhost.toml under the same names.
 // Start from DefaultConfig, set Name, Data and Plugins.Folder, and call Validate before use.
 type Config struct {
+	// File is the path of the file that the configuration was read from, for messages; no key sets it. Defaults to none.
+	File string
 	// Name is what operators call this replica: 1 to 255 bytes of printable text.
 	// It need not be unique. No default here; the pluginhost command uses the host name.
 	Name string
@@ -145,6 +147,8 @@ type RuntimeConfig struct {
 	Timeout time.Duration
 	// MaxTimeout is the longest time a caller may ask for; at least Timeout. Defaults to 60 seconds.
 	MaxTimeout time.Duration
+	// InitTimeout is how long OnInit may take, in which a plugin may do its first synchronisation. Defaults to 5 minutes.
+	InitTimeout time.Duration
 	// MaxMemory is how many bytes one guest may have, 64 KiB to 4 GiB. Defaults to 256,000,000 ("256MB").
 	MaxMemory int64
 	// HostMemory is how many bytes all guests of the replica may have together; at least MaxMemory. Defaults to 2,000,000,000 ("2GB").
@@ -167,6 +171,7 @@ type RuntimeOverride struct {
 	Queue         *int           // calls waiting
 	Timeout       *time.Duration // for callers that do not say
 	MaxTimeout    *time.Duration // the most a caller may ask for
+	InitTimeout   *time.Duration // of OnInit
 	MaxMemory     *int64         // bytes of one guest
 }
 
@@ -252,6 +257,7 @@ func DefaultConfig() Config {
 			Queue:          256,
 			Timeout:        10 * time.Second,
 			MaxTimeout:     60 * time.Second,
+			InitTimeout:    5 * time.Minute,
 			MaxMemory:      256_000_000,
 			HostMemory:     2_000_000_000,
 			CompileTimeout: time.Minute,
@@ -269,6 +275,14 @@ func DefaultConfig() Config {
 		Navidrome: NavidromeConfig{UserHeader: "Remote-User", ArtworkListen: "127.0.0.1:8070", Artwork: ArtworkProxy, Subsonic: SubsonicHTTP},
 		HTTP:      HTTPConfig{Listen: "127.0.0.1:8080"},
 	}
+}
+
+// file names the configuration's file in a message.
+func (c *Config) file() string {
+	if c.File == "" {
+		return "the configuration file (none was read: name one with --config)"
+	}
+	return c.File
 }
 
 // PluginConfigFor returns a copy of the entries of plugin id, never nil. Ids match whatever their case, and entry keys
@@ -311,6 +325,7 @@ func (r RuntimeConfig) with(o RuntimeOverride) RuntimeConfig {
 	overrideConfig(&r.Queue, o.Queue)
 	overrideConfig(&r.Timeout, o.Timeout)
 	overrideConfig(&r.MaxTimeout, o.MaxTimeout)
+	overrideConfig(&r.InitTimeout, o.InitTimeout)
 	overrideConfig(&r.MaxMemory, o.MaxMemory)
 	return r
 }

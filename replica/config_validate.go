@@ -134,7 +134,7 @@ func (f *configFaults) nats(n NATSConfig) {
 func (f *configFaults) runtime(r RuntimeConfig) {
 	f.calls(r, RuntimeOverride{
 		Isolation: &r.Isolation, PoolSize: &r.PoolSize, InstanceTTL: &r.InstanceTTL, MaxConcurrent: &r.MaxConcurrent,
-		Queue: &r.Queue, Timeout: &r.Timeout, MaxTimeout: &r.MaxTimeout, MaxMemory: &r.MaxMemory,
+		Queue: &r.Queue, Timeout: &r.Timeout, MaxTimeout: &r.MaxTimeout, InitTimeout: &r.InitTimeout, MaxMemory: &r.MaxMemory,
 	}, "Runtime")
 	f.size(ConfigKey("Runtime", "HostMemory"), r.HostMemory, "2GB")
 	f.duration(ConfigKey("Runtime", "CompileTimeout"), &r.CompileTimeout)
@@ -156,6 +156,7 @@ func (f *configFaults) calls(r RuntimeConfig, given RuntimeOverride, section ...
 	f.count(key("Queue"), given.Queue, 0, configMaxQueue)
 	f.duration(key("Timeout"), given.Timeout)
 	f.duration(key("MaxTimeout"), given.MaxTimeout)
+	f.duration(key("InitTimeout"), given.InitTimeout)
 	if r.Timeout > 0 && r.MaxTimeout > 0 && r.Timeout > r.MaxTimeout {
 		longest := ConfigKey("Runtime", "MaxTimeout")
 		if given.MaxTimeout != nil {

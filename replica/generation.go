@@ -47,6 +47,8 @@ type source struct {
 	// of its OnInit is to be tried again.
 	served bool
 	retry  uint64
+	// failures is how often OnInit has failed in a row until then; 0 begins anew.
+	failures int
 }
 
 // readSource reads the files of a plugin.
@@ -68,7 +70,7 @@ func readSource(config *Config, entry plugin.Entry) (source, error) {
 	return s, err
 }
 
-// newGeneration compiles and initialises a plugin. The caller closes it.
+// newGeneration compiles a plugin, which initialise makes ready. The caller closes it.
 func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, err error) {
 	g := &generation{
 		id:        s.id,
@@ -96,11 +98,6 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	})
 	if err != nil {
 		return nil, explain(err)
-	}
-	err = r.initialise(ctx, g, s)
-	g.services.sockets.settle(err == nil)
-	if err != nil {
-		return nil, errors.Join(err, g.module.Close(context.WithoutCancel(ctx)))
 	}
 	return g, nil
 }
@@ -198,16 +195,16 @@ func (g *generation) method(m *schema.Method) bus.Method {
 }
 
 // initialise has the OnInit of a generation run, where the plugin has it: once in
-// the whole cluster.
-func (r *Replica) initialise(ctx context.Context, g *generation, s source) error {
+// the whole cluster. One that has failed is a *bus.InitError.
+func (r *Replica) initialise(ctx context.Context, g *generation, s source) (err error) {
+	g.services.sockets.begin()
+	defer func() { g.services.sockets.settle(err == nil) }()
 	if !g.entry.Manifest.Has(plugin.LifecycleManagement) {
 		return nil
 	}
-	err := r.heartbeat.Initialise(ctx, bus.InitConfig{
-		ID: s.entry.ID, Generation: g.id, Replica: r.id, Served: s.served, Retry: s.retry,
-		Run: func(ctx context.Context) error {
-			return g.onInit(ctx, s.config.PluginConfigFor(s.entry.ID))
-		},
+	err = r.heartbeat.Initialise(ctx, bus.InitConfig{
+		ID: s.entry.ID, Generation: g.id, Replica: r.id, Served: s.served, Retry: s.retry, Failures: s.failures,
+		Run: func(ctx context.Context) error { return g.onInit(ctx, s.config) },
 	})
 	var failed *bus.InitError
 	if errors.As(err, &failed) && failed.Replica != r.id {
@@ -217,10 +214,11 @@ func (r *Replica) initialise(ctx context.Context, g *generation, s source) error
 }
 
 // onInit calls OnInit.
-func (g *generation) onInit(ctx context.Context, config map[string]string) error {
-	ctx, cancel := context.WithTimeout(ctx, g.limits.MaxTimeout)
+func (g *generation) onInit(ctx context.Context, config *Config) error {
+	ctx, cancel := context.WithTimeout(ctx, g.limits.InitTimeout)
 	defer cancel()
-	request, err := (&api.InitRequest{Config: config}).MarshalVT()
+	ctx, lacking := withLacking(ctx)
+	request, err := (&api.InitRequest{Config: config.PluginConfigFor(g.entry.ID)}).MarshalVT()
 	if err != nil {
 		return fmt.Errorf("OnInit: %w", err)
 	}
@@ -228,9 +226,9 @@ func (g *generation) onInit(ctx context.Context, config map[string]string) error
 	var refusal *wasmrt.PluginError
 	switch {
 	case errors.As(err, &refusal):
-		return g.refused(err)
+		return g.refused(err, config, lacking)
 	case errors.Is(err, wasmrt.ErrDeadline):
-		return fmt.Errorf("OnInit: %w: it took longer than [Runtime] MaxTimeout (%v), which can be raised for this plugin", err, g.limits.MaxTimeout)
+		return fmt.Errorf("OnInit: %w: it took longer than [Runtime] InitTimeout (%v), which can be raised for this plugin", err, g.limits.InitTimeout)
 	case err != nil:
 		return fmt.Errorf("OnInit: %w", err)
 	}
@@ -239,14 +237,19 @@ func (g *generation) onInit(ctx context.Context, config map[string]string) error
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	if response.Error != "" {
-		return g.refused(errors.New(response.Error))
+		return g.refused(errors.New(response.Error), config, lacking)
 	}
 	return nil
 }
 
-// refused says what to do about an error that OnInit returned.
-func (g *generation) refused(err error) error {
-	return fmt.Errorf("OnInit: %w: check the plugin's settings in %s", err, ConfigSection("PluginConfig", g.entry.ID))
+// refused says what to do about an error that OnInit returned: see to what it asked the
+// host for in vain, or else to its settings.
+func (g *generation) refused(err error, config *Config, lacking *lacking) error {
+	hint := lacking.first()
+	if hint == "" {
+		hint = "check the plugin's settings, " + ConfigSection("PluginConfig", g.entry.ID)
+	}
+	return fmt.Errorf("OnInit: %w: %s in %s", err, hint, config.file())
 }
 
 // close waits for the calls that were accepted, or for ctx.

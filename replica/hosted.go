@@ -39,6 +39,11 @@ type hosted struct {
 
 	// initFailure is nil unless the newest OnInit has failed.
 	initFailure atomic.Pointer[initFailure]
+	// candidate is nil unless there is a generation whose OnInit is tried again; it
+	// changes under changing.
+	candidate atomic.Pointer[candidate]
+	// initialising is nil unless a reload runs OnInit.
+	initialising atomic.Pointer[initialising]
 
 	// changing is held while a generation is made or unmade.
 	changing sync.Mutex
@@ -140,6 +145,7 @@ func (h *hosted) unload(ctx context.Context) error {
 // remove is unload; changing is held.
 func (h *hosted) remove(ctx context.Context) error {
 	h.unloading.Store(true)
+	h.dropCandidate(ctx)
 	// What still runs may have opened more; then nothing runs any more.
 	defer h.replica.sockets.leave(ctx, h)
 	h.replica.sockets.leave(ctx, h)
@@ -249,6 +255,7 @@ func (h *hosted) status() subjects.PluginStatus {
 	}
 	if shown.err != nil {
 		status.Error = cut(shown.err.Error(), maxErrorText)
+		status.InitRetry = h.candidate.Load().status()
 	}
 	// It takes calls only with an endpoint.
 	endpoint, current := h.endpoint.Load(), h.current.Load()

@@ -180,9 +180,9 @@ func TestOnInitHasADeadline(t *testing.T) {
 		return nil, nil
 	})
 	defer close(release)
-	r := s.start(func(c *replica.Config) { c.Runtime.Timeout, c.Runtime.MaxTimeout = time.Second, time.Second })
+	r := s.start(func(c *replica.Config) { c.Runtime.InitTimeout = time.Second })
 	status := r.Status().Plugins[0]
-	if status.State != subjects.StateFailed || !strings.Contains(status.Error, "it took longer than [Runtime] MaxTimeout (1s)") {
+	if status.State != subjects.StateFailed || !strings.Contains(status.Error, "it took longer than [Runtime] InitTimeout (1s)") {
 		t.Errorf("%+v", status)
 	}
 }

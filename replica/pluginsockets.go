@@ -16,9 +16,9 @@ type pluginSockets struct {
 	sockets *sockets
 	hosted  *hosted
 
-	mu      sync.Mutex
-	settled bool      // OnInit is over
-	opened  []*socket // until then
+	mu     sync.Mutex
+	inits  bool      // OnInit runs, or is about to
+	opened []*socket // meanwhile
 }
 
 var _ websocket.Sockets = (*pluginSockets)(nil)
@@ -31,7 +31,7 @@ func (p *pluginSockets) Connect(ctx context.Context, id string, dial func(contex
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.settled {
+	if p.inits {
 		p.opened = append(p.opened, own)
 	}
 	return nil
@@ -68,6 +68,16 @@ func notFoundOr(err error) error {
 	return err
 }
 
+// begin is told before OnInit is run.
+func (p *pluginSockets) begin() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inits = true
+}
+
 // settle is told how OnInit has ended: where it has failed, what it opened is closed.
 // A generation that serves on is told, as it may have had the connection before.
 func (p *pluginSockets) settle(ready bool) {
@@ -76,7 +86,7 @@ func (p *pluginSockets) settle(ready bool) {
 	}
 	p.mu.Lock()
 	opened := p.opened
-	p.settled, p.opened = true, nil
+	p.inits, p.opened = false, nil
 	p.mu.Unlock()
 	if ready {
 		return

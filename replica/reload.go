@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus"
@@ -15,6 +16,9 @@ var (
 	// errMoved says that the files of a plugin changed while they were read:
 	// the watch comes back to them.
 	errMoved = errors.New("the files are being changed")
+	// errOutdated says that OnInit was given up because there is another version of the
+	// plugin to be loaded.
+	errOutdated = errors.New("another version came while OnInit ran")
 	// errUnchanged says that what is on disk is served.
 	errUnchanged = errors.New("nothing has changed")
 )
@@ -28,6 +32,32 @@ type reload struct {
 	always bool          // also where nothing has changed
 	done   chan struct{} // closed when it is over
 	err    error         // what it ended with; set before that
+	// long is closed when its OnInit has taken initPatience.
+	long     chan struct{}
+	longOnce sync.Once
+}
+
+// initPatience is how long a replica that starts waits for the OnInit of a plugin before
+// it is ready without.
+const initPatience = 10 * time.Second
+
+func newReload() *reload {
+	return &reload{done: make(chan struct{}), long: make(chan struct{})}
+}
+
+// takesLong says that its OnInit does.
+func (l *reload) takesLong() { l.longOnce.Do(func() { close(l.long) }) }
+
+// waitAtStart is wait that ends without an error when OnInit takes long.
+func (l *reload) waitAtStart(ctx context.Context) error {
+	select {
+	case <-l.long:
+		return nil
+	case <-l.done:
+		return l.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // wait waits for the reload or for ctx.
@@ -43,11 +73,21 @@ func (l *reload) wait(ctx context.Context) error {
 // askReload has the plugin loaded with what is there now; without always only
 // if that is something else than what is served. A reload that has begun may
 // have read the disk already: whoever asks meanwhile shares the one after it.
+//
+// An OnInit that runs for what is not there any more is given up.
 func (h *hosted) askReload(always bool) *reload {
+	asked := h.putReload(always)
+	if running := h.initialising.Load(); running != nil && h.isOutdated(running) {
+		running.giveUp(bus.ErrInitGivenUp)
+	}
+	return asked
+}
+
+func (h *hosted) putReload(always bool) *reload {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.asked == nil {
-		h.asked = &reload{done: make(chan struct{})}
+		h.asked = newReload()
 	}
 	asked := h.asked
 	asked.always = asked.always || always
@@ -75,7 +115,7 @@ func (h *hosted) reloads() {
 			h.replica.lookAgain()
 			return
 		}
-		next.err = h.reload(h.replica.running, next.always)
+		next.err = h.reload(h.replica.running, next)
 		close(next.done)
 	}
 }
@@ -83,7 +123,7 @@ func (h *hosted) reloads() {
 // reload makes a generation of what is there, serves it and retires the one
 // before. If it cannot be made, the one before goes on serving. A plugin that is
 // neither in the folder nor installed for the cluster any more is unloaded.
-func (h *hosted) reload(ctx context.Context, always bool) error {
+func (h *hosted) reload(ctx context.Context, asked *reload) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
 	if h.replica.draining.Load() {
@@ -109,12 +149,10 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 		return h.vanish(ctx)
 	}
 	loading(entry)
-	next, err := h.next(ctx, config, entry, always, func() bool {
-		return !always && h.replica.locate(h.id).Print != at.Print
-	})
+	next, err := h.next(ctx, config, entry, asked, at.Print)
 	switch {
-	case errors.Is(err, errMoved):
-		h.replica.log.Info("plugin not loaded yet: its files are being changed", "plugin", h.id)
+	case errors.Is(err, errMoved), errors.Is(err, errOutdated):
+		h.replica.log.Info("plugin not loaded yet", "plugin", h.id, "reason", err)
 		h.show(before, "") // whatever it looks like next has not been read
 		return err
 	case errors.Is(err, errUnchanged):
@@ -123,6 +161,9 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 			h.recovered()
 		}
 		return nil
+	case errors.As(err, new(*waitingError)):
+		h.show(view{entry: entry, err: err}, at.Print)
+		return err
 	case err == nil:
 		err = h.serve(next)
 	}
@@ -131,8 +172,7 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 		return errors.Join(context.Cause(ctx), err)
 	}
 	if err != nil {
-		h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
-		h.announce(subjects.EventFailed, "", err)
+		h.tellFailure(err)
 		h.replica.beat(ctx)
 		return err
 	}
@@ -140,49 +180,104 @@ func (h *hosted) reload(ctx context.Context, always bool) error {
 	return nil
 }
 
-// next makes a generation of entry. It is errUnchanged where the current one is
-// the same and none was asked for, and errMoved where the files are not still.
-func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, always bool, moved func() bool) (*generation, error) {
+// next makes a generation of entry. It is errUnchanged if the current one is the same
+// and none was asked for, errMoved if the plugin looks otherwise than print meanwhile,
+// errOutdated if its OnInit was given up, and a *waitingError if it has failed before
+// and is tried again. One that failed just now is kept to be tried again.
+func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, asked *reload, print string) (*generation, error) {
 	h.unloading.Store(false)
 	h.replica.removals.back(ctx, h.id)
+	moved := func() bool { return !asked.always && h.replica.locate(h.id).Print != print }
 	s, err := readSource(config, entry)
 	if moved() {
 		return nil, errMoved
 	}
 	if err != nil {
+		h.dropCandidate(ctx)
 		return nil, err
 	}
 	current := h.current.Load()
-	if s.served = current != nil && current.id == s.id; s.served && !always {
+	if s.served = current != nil && current.id == s.id; s.served && !asked.always {
+		h.dropCandidate(ctx)
 		return nil, errUnchanged
 	}
-	if failed := h.initFailure.Load(); always && failed != nil && failed.generation == s.id {
+	if g, waiting := h.takeCandidate(ctx, s.id, asked.always); g != nil || waiting != nil {
+		return g, waiting
+	}
+	if failed := h.initFailure.Load(); failed != nil && failed.generation == s.id && (asked.always || failed.givenUp) {
 		s.retry = failed.revision
 	}
 	g, err := h.replica.newGeneration(ctx, s)
-	h.noteInit(s.id, err)
-	if err != nil && moved() {
+	if err == nil {
+		if err = h.initialise(ctx, g, s, asked, print); err == nil {
+			return g, nil
+		}
+		var failed *bus.InitError
+		if errors.As(err, &failed) && !errors.Is(err, errOutdated) && !moved() {
+			h.keepCandidate(g, s, failed, err)
+			return nil, err
+		}
+		h.discard(ctx, g)
+	}
+	if moved() {
 		return nil, errMoved
 	}
-	return g, err
+	return nil, err
+}
+
+// initialising is an OnInit that runs for a reload.
+type initialising struct {
+	config *Config
+	print  string // how the plugin looked from outside
+	giveUp context.CancelCauseFunc
+}
+
+// isOutdated says whether an OnInit runs for what is not there any more.
+func (h *hosted) isOutdated(running *initialising) bool {
+	return h.replica.locate(h.id).Print != running.print || h.isAffected(running.config, h.replica.config.Load())
+}
+
+// initialise has OnInit run for a reload. It is errOutdated as well if it was given up.
+func (h *hosted) initialise(ctx context.Context, g *generation, s source, asked *reload, print string) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	h.initialising.Store(&initialising{s.config, print, giveUp})
+	defer h.initialising.Store(nil)
+	defer time.AfterFunc(initPatience, asked.takesLong).Stop()
+	err := h.replica.initialise(ctx, g, s)
+	givenUp := errors.Is(context.Cause(ctx), bus.ErrInitGivenUp)
+	var failed *bus.InitError
+	switch {
+	case errors.As(err, &failed):
+		h.initFailure.Store(&initFailure{generation: s.id, revision: failed.Revision, givenUp: givenUp})
+	case err == nil:
+		h.initFailure.Store(nil)
+		return nil
+	}
+	if givenUp {
+		return errors.Join(errOutdated, err)
+	}
+	return err
 }
 
 // initFailure is an OnInit that has failed.
 type initFailure struct {
 	generation string
 	revision   uint64 // which tells it apart from others
+	givenUp    bool   // here, for another version
 }
 
-// noteInit notes how the making of a generation ended, for the heartbeat and for a
-// refresh.
-func (h *hosted) noteInit(generation string, err error) {
-	var failed *bus.InitError
-	switch {
-	case errors.As(err, &failed):
-		h.initFailure.Store(&initFailure{generation, failed.Revision})
-	case err == nil:
-		h.initFailure.Store(nil)
+// discard closes a generation that has never served.
+func (h *hosted) discard(ctx context.Context, g *generation) {
+	if err := g.close(ctx); err != nil {
+		h.replica.log.Warn("a version that was not ready could not be closed cleanly", "plugin", h.id, "generation", g.id, "error", err)
 	}
+}
+
+// tellFailure logs and announces why the newest version does not serve.
+func (h *hosted) tellFailure(err error) {
+	h.replica.log.Error("plugin failed to load", "plugin", h.id, "error", cut(err.Error(), maxErrorText))
+	h.announce(subjects.EventFailed, "", err)
 }
 
 // recovered tells that what is on disk serves, after a version that did not.
@@ -196,11 +291,11 @@ func (h *hosted) recovered() {
 func (h *hosted) vanish(ctx context.Context) error {
 	wasHere := !h.isGone()
 	h.show(view{gone: true}, "")
-	h.initFailure.Store(nil)
 	// Its calls are finished also if the replica is told to leave meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
 	defer cancel()
 	err := h.remove(ctx)
+	h.initFailure.Store(nil)
 	h.callbacks.reset()
 	ctx = context.WithoutCancel(ctx) // which may have taken all the time
 	if wasHere {

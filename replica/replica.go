@@ -227,7 +227,7 @@ func (r *Replica) loadAll(ctx context.Context, config *Config) error {
 	for _, entry := range entries {
 		group.Go(func() error {
 			// Reported by status, log and event.
-			_ = r.hosted(entry.ID).reload(ctx, true)
+			_ = r.hosted(entry.ID).askReload(true).waitAtStart(ctx)
 			return nil
 		})
 	}

@@ -156,20 +156,20 @@ func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
 		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
 		Logger:           g.replica.log,
 	}
-	var closer io.Closer
+	urlKey := ConfigKey("Navidrome", "URL")
 	if g.config.Navidrome.Subsonic == SubsonicBus {
-		config.Navidrome = busSubsonic{g.replica.bus}
-	} else {
-		server, err := openNavidrome(g.config)
-		if err != nil {
-			return nil, nil, err
-		}
-		if server != nil {
-			config.Navidrome = server
-			closer = closing(server.Close)
-		}
+		config.Navidrome = hinting{busSubsonic{g.replica.bus}, "no Navidrome answers over NATS: start it, or see to " + ConfigKey("Navidrome", "Subsonic")}
+		return apisubsonicapi.Functions(subsonicapi.New(config)), nil, nil
 	}
-	return apisubsonicapi.Functions(subsonicapi.New(config)), closer, nil
+	server, err := openNavidrome(g.config)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case server == nil:
+		return unconfigured(apisubsonicapi.Functions(subsonicapi.New(config)), "set "+urlKey), nil, nil
+	}
+	config.Navidrome = hinting{server, "Navidrome does not answer: start it, or check " + urlKey}
+	return apisubsonicapi.Functions(subsonicapi.New(config)), closing(server.Close), nil
 }
 
 // closing is an io.Closer that cannot fail.

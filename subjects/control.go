@@ -41,6 +41,8 @@ type PluginStatus struct {
 	Warnings     []string `json:"warnings,omitempty"`
 	// Generation identifies code, manifest and configuration together.
 	Generation string `json:"generation,omitempty"`
+	// InitRetry is nil unless OnInit of the newest version has failed.
+	InitRetry *InitRetry `json:"init_retry,omitempty"`
 	// Files identifies its two files: in hex, the SHA-256 of the SHA-256 of plugin.wasm
 	// and that of manifest.json, one behind the other.
 	Files     string `json:"files,omitempty"`
@@ -60,6 +62,14 @@ type PluginStatus struct {
 	// are its WebSockets that this replica owns.
 	Schedules int `json:"schedules,omitempty"`
 	Sockets   int `json:"sockets,omitempty"`
+}
+
+// InitRetry says when an OnInit that failed is tried again.
+type InitRetry struct {
+	// Failures is how often it has failed in a row, on whatever replica.
+	Failures int `json:"failures"`
+	// Next is when this replica tries it, unless another one does before.
+	Next time.Time `json:"next"`
 }
 
 // CallStats counts the calls of a plugin on one replica.
@@ -231,6 +241,9 @@ type InitRecord struct {
 	Replica string `json:"replica"`
 	// Attempt counts from 1.
 	Attempt int `json:"attempt"`
+	// Failures is how often it has failed in a row; the pause before the next attempt
+	// grows with it.
+	Failures int `json:"failures,omitempty"`
 	// Error says why it failed.
 	Error string `json:"error,omitempty"`
 }

@@ -128,7 +128,7 @@ func (l *configLoader) readFile() (name string, data []byte, ok bool) {
 // addFile checks a file key by key and adds what is right in it.
 func (l *configLoader) addFile(name string, data []byte) {
 	name = oneLine(name)
-	l.file = name
+	l.file, l.config.File = name, name
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors put it there
 	if at := invalidUTF8(data); at >= 0 {
 		l.structural(name, "line %d: not UTF-8 text", 1+bytes.Count(data[:at], []byte("\n")))

@@ -52,6 +52,7 @@ func settings(c *replica.Config) []setting {
 		{path: at("Runtime", "Queue"), field: &c.Runtime.Queue},
 		{path: at("Runtime", "Timeout"), field: &c.Runtime.Timeout},
 		{path: at("Runtime", "MaxTimeout"), field: &c.Runtime.MaxTimeout},
+		{path: at("Runtime", "InitTimeout"), field: &c.Runtime.InitTimeout},
 		{path: at("Runtime", "MaxMemory"), field: &c.Runtime.MaxMemory},
 		{path: at("Runtime", "HostMemory"), field: &c.Runtime.HostMemory},
 		{path: at("Runtime", "CompileTimeout"), field: &c.Runtime.CompileTimeout},
@@ -90,6 +91,7 @@ func overrideSettings(id string, o *replica.RuntimeOverride) []setting {
 		{path: at("Queue"), field: &o.Queue},
 		{path: at("Timeout"), field: &o.Timeout},
 		{path: at("MaxTimeout"), field: &o.MaxTimeout},
+		{path: at("InitTimeout"), field: &o.InitTimeout},
 		{path: at("MaxMemory"), field: &o.MaxMemory},
 	}
 }

@@ -199,6 +199,9 @@ func printReplicas(out io.Writer, id string, infos []subjects.PluginInfo) error 
 
 // reason is an error of a plugin, with what it means for its callers.
 func reason(p subjects.PluginStatus, text string) string {
+	if retry := p.InitRetry; retry != nil {
+		text = fmt.Sprintf("%s (attempt %d comes at %s)", text, retry.Failures+1, moment(retry.Next))
+	}
 	if p.State != subjects.StateReady {
 		return text
 	}

@@ -65,15 +65,12 @@ func serve(cmd *cobra.Command) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	status := r.Status()
-	ready, failed := 0, 0
+	states := make(map[subjects.State]int)
 	for _, plugin := range status.Plugins {
-		if plugin.State == subjects.StateReady {
-			ready++
-		} else {
-			failed++
-		}
+		states[plugin.State]++
 	}
-	log.Info("ready", "nats", r.URL(), "replica", r.ID(), "http", r.HTTPAddress(), "plugins", ready, "failed", failed)
+	log.Info("ready", "nats", r.URL(), "replica", r.ID(), "http", r.HTTPAddress(), "plugins", states[subjects.StateReady],
+		"failed", states[subjects.StateFailed], "initialising", states[subjects.StateInitialising])
 	reloads := startReloads(ctx, r, source, hangups, log)
 	var lost error
 	select {

@@ -19,6 +19,8 @@ const (
 	Probe = "probe"
 	// Lifecycle has an OnInit that fails as its configuration says.
 	Lifecycle = "lifecycle"
+	// FirstSync has an OnInit that fails while Navidrome does not answer.
+	FirstSync = "firstsync"
 	// Services calls the host services cache, artwork and subsonicapi as the name
 	// in the request says; see its source.
 	Services = "services"
