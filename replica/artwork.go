@@ -7,6 +7,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
+	"github.com/pluginhost/pluginhost/internal/httpserver"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -15,7 +16,7 @@ import (
 type artworkProxy struct {
 	signer *artwork.Signer
 	covers covers
-	server *artwork.Server // nil where another replica serves
+	server *httpserver.Server // nil where another replica serves
 }
 
 // startArtwork listens if the configuration says so. It is nil where Navidrome
@@ -64,7 +65,7 @@ func (p *artworkProxy) stop(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, artworkGrace)
 	defer cancel()
-	p.server.Stop(ctx)
+	_ = p.server.Stop(ctx) // strangers who are cut off are no fault of ours
 	p.covers.close()
 }
 

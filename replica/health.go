@@ -2,30 +2,29 @@ package replica
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"sync"
 	"time"
+
+	"github.com/pluginhost/pluginhost/internal/httpserver"
+)
+
+// Limits of the health listener. Its answers take no time: only clients that are slow
+// do, and they give way to others at once.
+const (
+	healthConnections = 128
+	healthTimeout     = 5 * time.Second // of a request and of its answer, each
 )
 
 // health serves /livez and /readyz.
 type health struct {
-	server   *http.Server
-	listener net.Listener
-	done     sync.WaitGroup
+	server *httpserver.Server // nil where it is off
 }
 
 // startHealth listens on address; empty is off. The caller stops it.
 func startHealth(r *Replica, address string) (*health, error) {
-	h := &health{}
 	if address == "" {
-		return h, nil
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("[HTTP] Listen: %w: choose another address with --http, or turn it off with --http \"\"", err)
+		return &health{}, nil
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
@@ -36,14 +35,19 @@ func startHealth(r *Replica, address string) (*health, error) {
 		}
 		_, _ = fmt.Fprintln(w, "ok")
 	})
-	h.listener = listener
-	h.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-	h.done.Go(func() {
-		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			r.log.Error("HTTP listener failed", "error", err)
-		}
+	server, err := httpserver.Start(httpserver.Config{
+		Name:           "health",
+		Address:        address,
+		Handler:        mux,
+		MaxConnections: healthConnections,
+		ReadTimeout:    healthTimeout,
+		WriteTimeout:   healthTimeout,
+		Logger:         r.log,
 	})
-	return h, nil
+	if err != nil {
+		return nil, fmt.Errorf("[HTTP] Listen: %w: choose another address with --http, or turn it off with --http \"\"", err)
+	}
+	return &health{server}, nil
 }
 
 // notReady says why the replica should get no work, or nothing.
@@ -61,26 +65,21 @@ func (r *Replica) notReady() string {
 }
 
 func (h *health) address() string {
-	if h.listener == nil {
+	if h == nil || h.server == nil {
 		return ""
 	}
-	return h.listener.Addr().String()
+	return h.server.Address()
 }
 
-func (h *health) stop(ctx context.Context) error {
-	if h.server == nil {
-		return nil
+func (h *health) stop(ctx context.Context) {
+	if h == nil || h.server == nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthPatience)
 	defer cancel()
-	err := h.server.Shutdown(ctx)
-	if err != nil {
-		err = h.server.Close()
-	}
-	h.done.Wait()
-	return err
+	_ = h.server.Stop(ctx) // a client that does not read its answer is no fault of ours
 }
 
-// healthPatience is how long a connection on which nothing is asked keeps a replica from
-// leaving.
+// healthPatience is how long a client that does not read its answer keeps a replica
+// from leaving.
 const healthPatience = time.Second

@@ -377,9 +377,7 @@ func (r *Replica) drain(ctx context.Context) error {
 	if r.bus != nil {
 		r.bus.Close()
 	}
-	if r.health != nil {
-		errs = append(errs, r.health.stop(ctx))
-	}
+	r.health.stop(ctx)
 	if r.lock != nil {
 		errs = append(errs, r.lock.Unlock())
 	}

@@ -63,7 +63,7 @@ func serve(t *testing.T, source artwork.Source, changes ...func(*artwork.ProxyCo
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		server.Stop(context.WithoutCancel(t.Context()))
+		_ = server.Stop(context.WithoutCancel(t.Context()))
 	})
 	return public{"http://" + server.Address(), proxy, signer, &http.Client{Transport: transport}}
 }

@@ -1,0 +1,135 @@
+// Package httpserver serves HTTP to anybody who can reach a port: how many connections
+// there are, how long a client may take and how much it may send are bounded, and
+// clients that say nothing keep no others out.
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Config is the configuration of a Server.
+type Config struct {
+	// Name says in the log which server it is.
+	Name string
+	// Address is the host:port to listen on; port 0 picks a free one.
+	Address string
+	// Handler answers the requests.
+	Handler http.Handler
+	// MaxConnections is how many connections there may be. Once there are as many, a
+	// new one takes the place of another; see Patience. Defaults to 512.
+	MaxConnections int
+	// Patience is how long a request may run before its connection gives way to a new
+	// one. Connections without a request give way first, and at any time; those that
+	// have waited the longest are the first to go. Defaults to 0.
+	Patience time.Duration
+	// MaxHeaderBytes is how large the header of a request may be. Defaults to 16 KiB.
+	MaxHeaderBytes int
+	// HeaderTimeout is how long the header of a request may take. Defaults to 5 seconds.
+	HeaderTimeout time.Duration
+	// ReadTimeout is how long a request may take, body included. Defaults to 10 seconds.
+	ReadTimeout time.Duration
+	// WriteTimeout is how long the answer may take, from the end of the header on.
+	// Defaults to 10 seconds.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a connection is kept for the next request. Defaults to 30
+	// seconds.
+	IdleTimeout time.Duration
+	// Logger gets what fails after the start. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.MaxConnections, 512)
+	setDefault(&c.MaxHeaderBytes, 16<<10)
+	setDefault(&c.HeaderTimeout, 5*time.Second)
+	setDefault(&c.ReadTimeout, 10*time.Second)
+	setDefault(&c.WriteTimeout, 10*time.Second)
+	setDefault(&c.IdleTimeout, 30*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func setDefault[T ~int | ~int64](value *T, standard T) {
+	if *value <= 0 {
+		*value = standard
+	}
+}
+
+// Server is an HTTP server that listens.
+type Server struct {
+	connections *connections
+	server      *http.Server
+	serving     sync.WaitGroup // the goroutine that accepts, and one for each connection
+}
+
+// Start listens and serves. It fails if the address cannot be listened on. The caller
+// stops the Server.
+func Start(config Config) (*Server, error) {
+	config = config.withDefaults()
+	address, err := net.ResolveTCPAddr("tcp", config.Address)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.ListenTCP("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	log := config.Logger.With("server", config.Name)
+	s := &Server{connections: newConnections(listener, config.MaxConnections, config.Patience, log)}
+	s.server = &http.Server{
+		Handler:           config.Handler,
+		ReadHeaderTimeout: config.HeaderTimeout,
+		ReadTimeout:       config.ReadTimeout,
+		WriteTimeout:      config.WriteTimeout,
+		IdleTimeout:       config.IdleTimeout,
+		MaxHeaderBytes:    config.MaxHeaderBytes,
+		ConnState:         s.note,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	s.serving.Go(func() {
+		err := s.server.Serve(s.connections)
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) { // Stop does either
+			log.Error("HTTP server failed", "error", err)
+		}
+	})
+	return s, nil
+}
+
+// note is told by http.Server what becomes of a connection: StateNew before the
+// goroutine of the connection starts, StateClosed as the last thing that it does.
+func (s *Server) note(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.serving.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.serving.Done()
+	case http.StateActive, http.StateIdle:
+		s.connections.note(conn, state == http.StateActive)
+	}
+}
+
+// Address is the host:port that the server listens on.
+func (s *Server) Address() string { return s.connections.Addr().String() }
+
+// Stop takes no more connections, closes those without a request at once, and waits
+// for the requests that run. Those that are not over when ctx is are broken off, which
+// is the error. It can be called more than once.
+func (s *Server) Stop(ctx context.Context) error {
+	defer s.serving.Wait()
+	_ = s.connections.Close()
+	s.connections.closeSilent()
+	if err := s.server.Shutdown(ctx); err != nil {
+		_ = s.server.Close()
+		return fmt.Errorf("requests were broken off: %w", err)
+	}
+	return nil
+}
