@@ -102,6 +102,7 @@ type Bus struct {
 	workers  *workers
 	// converting holds a token for each call whose JSON is being converted.
 	converting chan struct{}
+	servers    servers
 	closed     chan struct{} // closed with the connection
 	closeOnce  sync.Once
 
@@ -136,6 +137,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if b.conn, err = b.connect(ctx, url, options); err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", subjects.WithoutUser(url), err)
 	}
+	b.noteServers(b.conn)
 	if b.js, err = jetstream.New(b.conn); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
@@ -200,7 +202,11 @@ func (b *Bus) reports() []nats.Option {
 				log.Warn("NATS connection lost", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("NATS connection is back", "url", subjects.WithoutUser(c.ConnectedUrl())) }),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			b.noteServers(c)
+			log.Info("NATS connection is back", "url", subjects.WithoutUser(c.ConnectedUrl()))
+		}),
+		nats.DiscoveredServersHandler(b.noteServers),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			subject := ""
 			if s != nil {

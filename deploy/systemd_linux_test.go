@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func TestUnitStartsAReplica(t *testing.T) {
 		t.Errorf("its data is in %s, and it may write in %s", environment["PLUGINHOST_DATA"], want)
 	}
 	container{args: strings.Fields(service["ExecStart"][0]), environment: environment}.works(t, nil)
+	if families := strings.Fields(service["RestrictAddressFamilies"][0]); !slices.Contains(families, "AF_NETLINK") {
+		t.Errorf("it may use %q, and cannot tell which addresses are the machine's", families)
+	}
 	if stop, err := time.ParseDuration(service["TimeoutStopSec"][0] + "s"); err != nil || stop <= longestDrain(t) {
 		t.Errorf("it gets %v to leave", stop)
 	}

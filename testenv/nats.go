@@ -97,6 +97,16 @@ func awaitReady(t testing.TB, s *server.Server) {
 // once they have a leader and are current.
 func Cluster(t testing.TB) []string {
 	t.Helper()
+	var urls []string
+	for _, s := range ClusterServers(t) {
+		urls = append(urls, s.ClientURL())
+	}
+	return urls
+}
+
+// ClusterServers is Cluster for tests that need the servers themselves.
+func ClusterServers(t testing.TB) []*server.Server {
+	t.Helper()
 	// A clustered JetStream wants to know its routes before it starts.
 	ports := freePorts(t, 3)
 	var routes []*url.URL
@@ -112,11 +122,7 @@ func Cluster(t testing.TB) []string {
 		}))
 	}
 	awaitCluster(t, servers)
-	var urls []string
-	for _, s := range servers {
-		urls = append(urls, s.ClientURL())
-	}
-	return urls
+	return servers
 }
 
 // awaitCluster waits until servers have a leader and are current.

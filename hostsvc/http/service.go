@@ -33,6 +33,9 @@ type Config struct {
 	// Navidrome is the address of Navidrome, which the service never calls. Nil is
 	// none.
 	Navidrome *url.URL
+	// Own returns the endpoints of the host itself at this moment, which the service never calls
+	// either; netguard.GuardConfig says more. Nil is none.
+	Own func() []netguard.Endpoint
 	// UserHeader is the header by which Navidrome's reverse proxy says who is logged
 	// in. It is dropped from every request. Defaults to "Remote-User".
 	UserHeader string
@@ -80,6 +83,7 @@ func New(config Config) (*Service, error) {
 		Allowed:           config.AllowedURLs,
 		AllowLocalNetwork: config.AllowLocalNetwork,
 		Navidrome:         config.Navidrome,
+		Own:               config.Own,
 		UserHeader:        config.UserHeader,
 		Logger:            config.Logger,
 		Resolver:          config.Resolver,

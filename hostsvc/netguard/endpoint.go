@@ -60,17 +60,13 @@ func (d *deniedEndpoint) isAt(ctx context.Context, resolver Resolver, at netip.A
 	if at.Port() != d.Port {
 		return false, nil
 	}
-	mine, err := d.addresses(ctx, resolver)
+	addrs, err := d.addresses(ctx, resolver)
 	if err != nil {
 		return false, err
 	}
-	dialled := plain(at.Addr())
-	if slices.Contains(mine, dialled) {
-		return true, nil
-	}
-	local := localAddresses()
-	isLocal := func(addr netip.Addr) bool { return addr.IsLoopback() || slices.Contains(local, addr) }
-	return isLocal(dialled) && slices.ContainsFunc(mine, isLocal), nil
+	isSame := func(addr netip.Addr) bool { return plain(addr) == plain(at.Addr()) }
+	here := thisMachine()
+	return slices.ContainsFunc(addrs, isSame) || here.has(ctx, at.Addr()) && slices.ContainsFunc(addrs, func(addr netip.Addr) bool { return here.has(ctx, addr) }), nil
 }
 
 // addresses resolves the endpoint. While the resolver fails it returns the last
@@ -81,9 +77,6 @@ func (d *deniedEndpoint) addresses(ctx context.Context, resolver Resolver) ([]ne
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		for i, addr := range found {
-			found[i] = plain(addr)
-		}
 		d.last = found
 		return found, nil
 	}
@@ -101,19 +94,4 @@ func plain(addr netip.Addr) netip.Addr {
 		return inner
 	}
 	return addr
-}
-
-// localAddresses returns the addresses of this machine's interfaces.
-func localAddresses() []netip.Addr {
-	interfaces, err := net.InterfaceAddrs()
-	if err != nil { // loopback is known without
-		return nil
-	}
-	var found []netip.Addr
-	for _, addr := range interfaces {
-		if prefix, err := netip.ParsePrefix(addr.String()); err == nil {
-			found = append(found, plain(prefix.Addr()))
-		}
-	}
-	return found
 }

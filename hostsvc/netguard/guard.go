@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -23,6 +24,10 @@ type GuardConfig struct {
 	AllowLocalNetwork bool
 	// Denied endpoints are refused always, by name and by address.
 	Denied []Endpoint
+	// Own returns further endpoints that are refused like those in Denied: what the
+	// host listens on and connects to at this moment. It is called for every check, must
+	// not block, and is safe for concurrent use. Defaults to none.
+	Own func() []Endpoint
 	// Resolver defaults to net.DefaultResolver.
 	Resolver Resolver
 }
@@ -32,13 +37,14 @@ type GuardConfig struct {
 type Guard struct {
 	allowLocal bool
 	denied     []*deniedEndpoint
+	own        *ownEndpoints
 	resolver   Resolver
 }
 
 // NewGuard makes a Guard. It fails for a denied endpoint with a bad host or without
 // a port.
 func NewGuard(cfg GuardConfig) (*Guard, error) {
-	g := &Guard{allowLocal: cfg.AllowLocalNetwork, resolver: cfg.Resolver}
+	g := &Guard{allowLocal: cfg.AllowLocalNetwork, own: newOwnEndpoints(cfg.Own), resolver: cfg.Resolver}
 	if g.resolver == nil {
 		g.resolver = net.DefaultResolver
 	}
@@ -66,7 +72,7 @@ func (g *Guard) CheckURL(u *url.URL) error {
 	if err != nil {
 		return &BlockedError{Kind: ErrURL, Reason: "invalid URL: " + err.Error()}
 	}
-	for _, denied := range g.denied {
+	for _, denied := range g.allDenied() {
 		if denied.Port == port && denied.host.text == host.text {
 			return denied.blocked(netip.Addr{})
 		}
@@ -94,7 +100,7 @@ func (g *Guard) Control(ctx context.Context, network, address string, _ syscall.
 	if err := g.checkReach(at.Addr(), at.Addr()); err != nil {
 		return err
 	}
-	for _, denied := range g.denied {
+	for _, denied := range g.allDenied() {
 		hit, err := denied.isAt(ctx, g.resolver, at)
 		switch {
 		case err != nil:
@@ -106,6 +112,9 @@ func (g *Guard) Control(ctx context.Context, network, address string, _ syscall.
 	}
 	return nil
 }
+
+// allDenied are the endpoints that are refused at this moment.
+func (g *Guard) allDenied() []*deniedEndpoint { return slices.Concat(g.denied, g.own.now()) }
 
 func (g *Guard) checkReach(addr, dialled netip.Addr) error {
 	switch r := reachOf(addr); {

@@ -35,6 +35,9 @@ type Config struct {
 	// Navidrome is the address of Navidrome, where the service never connects. Nil is
 	// none.
 	Navidrome *url.URL
+	// Own returns the endpoints of the host itself at this moment, where the service never connects
+	// either; netguard.GuardConfig says more. Nil is none.
+	Own func() []netguard.Endpoint
 	// UserHeader is the header by which Navidrome's reverse proxy says who is logged
 	// in. It is dropped from every handshake. Defaults to "Remote-User".
 	UserHeader string
@@ -86,6 +89,7 @@ func New(config Config) (*Service, error) {
 		Allowed:           allowed,
 		AllowLocalNetwork: config.AllowLocalNetwork,
 		Navidrome:         config.Navidrome,
+		Own:               config.Own,
 		UserHeader:        config.UserHeader,
 		Logger:            config.Logger,
 		Resolver:          config.Resolver,

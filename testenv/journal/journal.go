@@ -39,7 +39,7 @@ type Event struct {
 }
 
 // Command has the guest do something: once, every, cancel, now, connect, text,
-// binary, close or tell.
+// binary, close, get or tell.
 type Command struct {
 	Do         string            `json:"do"`
 	ID         []byte            `json:"id,omitempty"`

@@ -24,6 +24,9 @@ type Config struct {
 	AllowLocalNetwork bool
 	// Navidrome is the address of Navidrome, where no request goes. Nil is none.
 	Navidrome *url.URL
+	// Own returns the endpoints of the host itself at this moment, where no request goes
+	// either; netguard.GuardConfig says more. Nil is none.
+	Own func() []netguard.Endpoint
 	// UserHeader is the header by which Navidrome's reverse proxy says who is logged
 	// in. Defaults to "Remote-User".
 	UserHeader string
@@ -60,7 +63,7 @@ func New(config Config) (*Gate, error) {
 	}
 	patterns, err := netguard.Parse(config.Allowed)
 	faults = append(faults, err)
-	guarded := netguard.GuardConfig{AllowLocalNetwork: config.AllowLocalNetwork, Resolver: config.Resolver}
+	guarded := netguard.GuardConfig{AllowLocalNetwork: config.AllowLocalNetwork, Own: config.Own, Resolver: config.Resolver}
 	if config.Navidrome != nil {
 		navidrome, err := netguard.EndpointOf("Navidrome", config.Navidrome)
 		faults = append(faults, err)

@@ -97,6 +97,9 @@ func do(ctx context.Context, c command) result {
 	case "close":
 		r, err := sockets.Close(ctx, &websocket.CloseRequest{ConnectionId: string(c.ID), Code: c.Code, Reason: c.Text})
 		return result{OK: err == nil && r.GetError() == "", Error: r.GetError() + text(err)}
+	case "get":
+		r, err := http.NewHttpService().Get(ctx, &http.HttpRequest{Url: c.URL})
+		return result{OK: err == nil && r.GetError() == "", Text: string(r.GetBody()), Error: r.GetError() + text(err)}
 	case "tell":
 		err := tell(ctx, event{Event: "told", ID: c.ID, Payload: c.Payload})
 		return result{OK: err == nil, Error: text(err)}
