@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
 	"os"
@@ -122,6 +123,40 @@ func TestImageRunsAsNobodyInParticular(t *testing.T) {
 	}
 	if base := dockerfile(t); !strings.Contains(find(t, "FROM", "scratch"), "scratch") || base[0].name != "FROM" {
 		t.Errorf("got %v", base[0])
+	}
+}
+
+func TestImageHasTheLicencesOfWhatIsInIt(t *testing.T) {
+	for _, name := range []string{"LICENSE", "THIRD_PARTY_NOTICES"} {
+		fields := strings.Fields(find(t, "COPY", "/src/"+name))
+		if to := fields[len(fields)-1]; to != "/licenses/" {
+			t.Errorf("%s is copied to %s", name, to)
+		}
+		ignored := read(t, "Dockerfile.dockerignore")
+		if _, err := os.Stat(filepath.Join(guests.Root(), name)); err != nil || strings.Contains(ignored, name) {
+			t.Errorf("%s is not in what the image is made of: %v", name, err)
+		}
+	}
+	find(t, "COPY", "/usr/share/doc/ca-certificates/copyright /licenses/")
+
+	folder := programs(t)
+	printed, err := exec.CommandContext(t.Context(), filepath.Join(folder, "pluginhost"), "licenses").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pluginhost", "healthcheck"} {
+		info, err := buildinfo.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "pluginhost" && len(info.Deps) < 20 {
+			t.Errorf("it says that %d modules are linked into it", len(info.Deps))
+		}
+		for _, module := range info.Deps {
+			if !strings.Contains(string(printed), "\n"+module.Path+" "+module.Version+": ") {
+				t.Errorf("%s is linked into %s, and its licence is not printed", module.Path, name)
+			}
+		}
 	}
 }
 

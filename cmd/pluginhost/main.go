@@ -83,7 +83,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          help,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand())
+	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand(), newLicensesCommand())
 	return root
 }
 
