@@ -47,8 +47,8 @@ func TestAReplicaStartsWhileJetStreamIsNotReady(t *testing.T) {
 			return func() { c.Stop() }, err
 		},
 		"secret": func() (func(), error) {
-			_, err := b.Secret(ctx, "test")
-			return func() {}, err
+			s, err := b.KeepSecret(ctx, "test", func() {})
+			return func() { s.Stop() }, err
 		},
 	} {
 		end, err := begin()

@@ -138,7 +138,7 @@ func TestPermissionsAreEnough(t *testing.T) {
 		for key := range keys.Keys() {
 			t.Log(key)
 		}
-		copyOfKey(ctx, t, js)
+		copyOfKeys(ctx, t, js)
 		packageForAll(ctx, t, c)
 		stream, err := js.Stream(ctx, "KV_"+subjects.StateBucket)
 		if err == nil {
@@ -182,22 +182,25 @@ func packageForAll(ctx context.Context, t *testing.T, c *client.Client) {
 	}
 }
 
-// copyOfKey is what docs/operations.md says to keep the key of addresses of
-// artwork, and to revoke them.
-func copyOfKey(ctx context.Context, t *testing.T, js jetstream.JetStream) {
+// copyOfKeys is what docs/operations.md says to keep a key of the cluster, and to have
+// another one made.
+func copyOfKeys(ctx context.Context, t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	state, err := js.KeyValue(ctx, subjects.StateBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := state.Put(ctx, subjects.ArtworkKey, []byte("key")); err != nil {
-		t.Errorf("put the key: %v", err)
-	}
-	if entry, err := state.Get(ctx, subjects.ArtworkKey); err != nil || string(entry.Value()) != "key" {
-		t.Errorf("get the key: %v", err)
-	}
-	if err := state.Delete(ctx, subjects.ArtworkKey); err != nil {
-		t.Errorf("delete the key: %v", err)
+	const copied = `{"v":1,"bytes":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}`
+	for _, key := range []string{subjects.ArtworkKey, subjects.GenerationKey} {
+		if _, err := state.Put(ctx, key, []byte(copied)); err != nil {
+			t.Errorf("put the key: %v", err)
+		}
+		if entry, err := state.Get(ctx, key); err != nil || string(entry.Value()) != copied {
+			t.Errorf("get the key: %v", err)
+		}
+		if err := state.Delete(ctx, key); err != nil {
+			t.Errorf("delete the key: %v", err)
+		}
 	}
 }
 

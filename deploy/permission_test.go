@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -73,6 +74,7 @@ func TestPermissionToPublish(t *testing.T) {
 		"$KV.pluginhost-state.leader":                  "host",
 		"$KV.pluginhost-state.replica.r":               "host",
 		"$KV.pluginhost-state.artwork.key":             "host operator",
+		"$KV.pluginhost-state.generation.key":          "host operator",
 		"$KV.pluginhost-state.package.p":               "host operator",
 		"$KV.pluginhost-state.removed.p":               "host",
 		"$KV.pluginhost-cache.p.k":                     "host operator",
@@ -243,4 +245,79 @@ func TestNobodyGetsInWithoutAPassword(t *testing.T) {
 			t.Errorf("%q: %v", login, err)
 		}
 	}
+}
+
+// Generations are public, and tell nothing of the settings to whoever does not know the
+// key: Navidrome's user must not get it on any of the ways that lead to a record.
+func TestNavidromeDoesNotGetTheKeyOfGenerations(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	testenv.Start(t, testenv.Config(t, as("host"), t.TempDir()), nil)
+	const stream, key = "KV_" + subjects.StateBucket, "$KV." + subjects.StateBucket + "." + subjects.GenerationKey
+	wanted := func(format string) []byte { return []byte(strings.ReplaceAll(format, "KEY", key)) }
+	ask := func(conn *nats.Conn, subject string, body []byte) ([]byte, error) {
+		reply, err := conn.Request(subject, body, asked)
+		if err != nil {
+			return nil, err
+		}
+		return append(reply.Data, reply.Header.Get("Nats-Subject")...), nil
+	}
+	read := "$JS.API.STREAM.MSG.GET." + stream
+	// The key is there, and a user that may ask gets it.
+	if record, err := ask(connectAs(t, as("operator")), read, wanted(`{"last_by_subj":"KEY"}`)); err != nil || !strings.Contains(string(record), key) {
+		t.Fatalf("%q, %v", record, err)
+	}
+	for name, try := range map[string]func(*nats.Conn) ([]byte, error){
+		"the API":            func(c *nats.Conn) ([]byte, error) { return ask(c, read, wanted(`{"last_by_subj":"KEY"}`)) },
+		"the API, by number": func(c *nats.Conn) ([]byte, error) { return ask(c, read, wanted(`{"seq":1}`)) },
+		"a direct get":       func(c *nats.Conn) ([]byte, error) { return ask(c, "$JS.API.DIRECT.GET."+stream+"."+key, nil) },
+		"another direct get": func(c *nats.Conn) ([]byte, error) {
+			return ask(c, "$JS.API.DIRECT.GET."+stream, wanted(`{"last_by_subj":"KEY"}`))
+		},
+		"the names of keys": func(c *nats.Conn) ([]byte, error) {
+			return ask(c, "$JS.API.STREAM.INFO."+stream, wanted(`{"subjects_filter":">"}`))
+		},
+		"a copy of the state": func(c *nats.Conn) ([]byte, error) {
+			return ask(c, "$JS.API.STREAM.SNAPSHOT."+stream, wanted(`{"deliver_subject":"_INBOX_navidrome.x"}`))
+		},
+		"a consumer that pushes": func(c *nats.Conn) ([]byte, error) {
+			return ask(c, "$JS.API.CONSUMER.CREATE."+stream, wanted(`{"stream_name":"`+stream+`","config":{"deliver_subject":"_INBOX_navidrome.x","filter_subject":"KEY","ack_policy":"none"}}`))
+		},
+		"a consumer of its name": func(c *nats.Conn) ([]byte, error) {
+			return ask(c, "$JS.API.CONSUMER.CREATE."+stream+".c."+key, wanted(`{"stream_name":"`+stream+`","config":{"name":"c","filter_subject":"KEY","ack_policy":"none"}}`))
+		},
+		"a stream of its own": func(c *nats.Conn) ([]byte, error) {
+			return ask(c, "$JS.API.STREAM.CREATE.mine", wanted(`{"name":"mine","sources":[{"name":"`+stream+`"}]}`))
+		},
+		"a subscription": func(c *nats.Conn) ([]byte, error) { return hear(c, "$KV.>", "") },
+		"a subscription in a queue group": func(c *nats.Conn) ([]byte, error) {
+			return hear(c, "$KV."+subjects.StateBucket+".>", subjects.NavidromeGroup)
+		},
+		"what hosts are answered": func(c *nats.Conn) ([]byte, error) { return hear(c, subjects.InboxPrefix+".>", "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := connectAs(t, as("navidrome"), nats.CustomInboxPrefix("_INBOX_navidrome"))
+			if got, err := try(conn); err == nil {
+				t.Errorf("it gets %.200q", got)
+			}
+			if !refused(t, conn) {
+				t.Error("nothing was refused")
+			}
+		})
+	}
+}
+
+// asked is how long a request waits that the server drops.
+const asked = 200 * time.Millisecond
+
+// hear returns the first message of a subject.
+func hear(conn *nats.Conn, subject, queue string) ([]byte, error) {
+	subscription, err := conn.QueueSubscribeSync(subject, queue)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := subscription.NextMsg(asked)
+	if err != nil {
+		return nil, err
+	}
+	return msg.Data, nil
 }

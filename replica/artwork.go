@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
@@ -14,6 +15,7 @@ import (
 // artworkProxy makes public addresses of images and, where it listens, serves
 // them.
 type artworkProxy struct {
+	key    *bus.Secret // of signer
 	signer *artwork.Signer
 	covers covers
 	server *httpserver.Server // nil where another replica serves
@@ -21,18 +23,20 @@ type artworkProxy struct {
 
 // startArtwork listens if the configuration says so. It is nil where Navidrome
 // makes the addresses. The caller stops it.
-func (r *Replica) startArtwork(ctx context.Context, config *Config) (*artworkProxy, error) {
+func (r *Replica) startArtwork(ctx context.Context, config *Config) (_ *artworkProxy, err error) {
 	if config.Navidrome.Artwork != ArtworkProxy {
 		return nil, nil
 	}
-	secret, err := r.bus.Secret(ctx, subjects.ArtworkKey)
-	if err != nil {
-		return nil, err
-	}
 	p := &artworkProxy{}
-	if p.signer, err = artwork.NewSigner(secret); err != nil {
+	if p.key, err = r.bus.KeepSecret(ctx, subjects.ArtworkKey, func() {}); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			p.key.Stop()
+		}
+	}()
+	p.signer = artwork.NewSignerOf(p.key.Bytes)
 	if !config.Navidrome.servesArtwork() || config.Navidrome.ArtworkListen == "" {
 		return p, nil
 	}
@@ -60,7 +64,11 @@ func (p *artworkProxy) address() string {
 const artworkGrace = 2 * time.Second
 
 func (p *artworkProxy) stop(ctx context.Context) {
-	if p == nil || p.server == nil {
+	if p == nil {
+		return
+	}
+	defer p.key.Stop()
+	if p.server == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, artworkGrace)

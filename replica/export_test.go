@@ -1,9 +1,12 @@
 package replica
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/pluginhost/pluginhost/internal/watch"
+	"github.com/pluginhost/pluginhost/plugin"
 )
 
 // WatchClosely has the plugins folder watched with little patience, and only
@@ -41,4 +44,12 @@ func (r *Replica) ForgetRemovedAfter(away time.Duration) {
 	config := *r.config.Load()
 	config.away = away
 	r.config.Store(&config)
+}
+
+// UnkeyedGeneration is what the id of a generation would be without a key, as former
+// versions had it: anybody can try settings until it fits.
+func UnkeyedGeneration(config Config, id, files string, manifest *plugin.Manifest) (string, error) {
+	settings, err := effectiveSettings(&config, id, manifest)
+	sum := sha256.Sum256(append([]byte(files), settings...))
+	return hex.EncodeToString(sum[:])[:16], err
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -51,8 +52,8 @@ type source struct {
 	failures int
 }
 
-// readSource reads the files of a plugin.
-func readSource(config *Config, entry plugin.Entry) (source, error) {
+// readSource reads the files of a plugin. key is that of generationID.
+func readSource(key []byte, config *Config, entry plugin.Entry) (source, error) {
 	s := source{entry: entry, config: config}
 	if entry.Err != nil {
 		return s, entry.Err
@@ -66,7 +67,7 @@ func readSource(config *Config, entry plugin.Entry) (source, error) {
 		return s, err
 	}
 	s.files = plugin.FilesDigest(s.wasm, manifest)
-	s.id, err = generationID(config, entry, s.files)
+	s.id, err = generationID(key, config, entry, s.files)
 	return s, err
 }
 
@@ -102,14 +103,17 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	return g, nil
 }
 
-// generationID tells apart what behaves differently.
-func generationID(config *Config, entry plugin.Entry, files string) (string, error) {
+// generationID tells apart what behaves differently. Anybody may see it, so without the
+// key, a secret of the cluster, nobody can try which settings it is of.
+func generationID(key []byte, config *Config, entry plugin.Entry, files string) (string, error) {
 	settings, err := effectiveSettings(config, entry.ID, entry.Manifest)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(append([]byte(files), settings...))
-	return hex.EncodeToString(sum[:])[:16], nil
+	mac := hmac.New(sha256.New, key)
+	// The token and the digest have no NUL, so that nothing else is hashed alike.
+	_, _ = fmt.Fprintf(mac, "pluginhost generation\x00%s\x00%s\x00%s", subjects.Token(entry.ID), files, settings)
+	return hex.EncodeToString(mac.Sum(nil))[:16], nil
 }
 
 // effectiveSettings are those that a plugin behaves by. One without a manifest

@@ -188,7 +188,7 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 	h.unloading.Store(false)
 	h.replica.removals.back(ctx, h.id)
 	moved := func() bool { return !asked.always && h.replica.locate(h.id).Print != print }
-	s, err := readSource(config, entry)
+	s, err := readSource(h.replica.generations.Bytes(), config, entry)
 	if moved() {
 		return nil, errMoved
 	}

@@ -38,20 +38,21 @@ type Replica struct {
 	id      string
 	started time.Time
 
-	lock       *flock.Flock
-	bus        *bus.Bus
-	runtime    *wasmrt.Runtime
-	heartbeat  *bus.Heartbeat
-	leadership *leadership
-	planner    *planner
-	sockets    *sockets
-	removals   *removals
-	packages   *packages
-	cache      *bus.Cache
-	artwork    *artworkProxy // nil where Navidrome makes the addresses of images
-	control    *bus.Control
-	discovery  *bus.Discovery
-	health     *health
+	lock        *flock.Flock
+	bus         *bus.Bus
+	runtime     *wasmrt.Runtime
+	heartbeat   *bus.Heartbeat
+	leadership  *leadership
+	planner     *planner
+	sockets     *sockets
+	removals    *removals
+	packages    *packages
+	cache       *bus.Cache
+	generations *bus.Secret   // the key by which they are told apart
+	artwork     *artworkProxy // nil where Navidrome makes the addresses of images
+	control     *bus.Control
+	discovery   *bus.Discovery
+	health      *health
 
 	mu sync.Mutex
 	// plugins are never removed: a refresh may be waiting for one that is gone.
@@ -180,6 +181,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.artwork, err = r.startArtwork(ctx, config); err != nil {
 		return err
 	}
+	if r.generations, err = r.bus.KeepSecret(ctx, subjects.GenerationKey, r.reloadAll); err != nil {
+		return err
+	}
 	if r.discovery, err = r.bus.StartDiscovery(); err != nil {
 		return err
 	}
@@ -233,6 +237,19 @@ func (r *Replica) loadAll(ctx context.Context, config *Config) error {
 	}
 	_ = group.Wait()
 	return ctx.Err()
+}
+
+// reloadAll has every plugin loaded whose generation is another one by the key of now. The
+// cluster has the former key again, which another replica knew, or an operator has
+// changed it.
+func (r *Replica) reloadAll() {
+	r.log.Warn("generations have another key from now on, so plugins are loaded anew", "key", subjects.GenerationKey)
+	if !r.config.Load().Plugins.Enabled {
+		return
+	}
+	for _, h := range r.all() {
+		h.askReload(false)
+	}
 }
 
 // hosted returns the plugin of that id, made if it is new.
@@ -361,6 +378,9 @@ func (r *Replica) drain(ctx context.Context) error {
 	}
 	if r.cache != nil {
 		r.cache.Stop()
+	}
+	if r.generations != nil {
+		r.generations.Stop()
 	}
 	r.packages.stop()
 	r.removals.stop()

@@ -72,8 +72,13 @@ const (
 // StateBucket is the KV bucket of heartbeats and other records of the cluster.
 const StateBucket = "pluginhost-state"
 
-// ArtworkKey is the key in StateBucket of what signs artwork addresses.
-const ArtworkKey = "artwork.key"
+// Keys in StateBucket of secrets that the replicas of a cluster share.
+const (
+	// ArtworkKey is that of what signs artwork addresses.
+	ArtworkKey = "artwork.key"
+	// GenerationKey is that of what generations are told apart by.
+	GenerationKey = "generation.key"
+)
 
 // HeartbeatKey is the key of a replica's heartbeat in StateBucket.
 func HeartbeatKey(replica string) string { return "replica." + Token(replica) }

@@ -33,7 +33,7 @@ var ErrToken = errors.New("not a token of an artwork address")
 // id, and the first 16 bytes of an HMAC-SHA256 of all of these. It does not expire,
 // as addresses of artwork never did, but ends with its key. It is safe for concurrent use.
 type Signer struct {
-	key []byte
+	key func() []byte
 }
 
 // NewSigner makes a Signer with a secret key of 32 bytes; others are an error.
@@ -41,8 +41,13 @@ func NewSigner(key []byte) (*Signer, error) {
 	if len(key) != keyBytes {
 		return nil, fmt.Errorf("the key of artwork addresses has %d bytes, not %d", len(key), keyBytes)
 	}
-	return &Signer{key: slices.Clone(key)}, nil
+	key = slices.Clone(key)
+	return NewSignerOf(func() []byte { return key }), nil
 }
+
+// NewSignerOf makes a Signer that asks for its key, of 32 bytes, each time that it needs it:
+// the key may become another one.
+func NewSignerOf(key func() []byte) *Signer { return &Signer{key: key} }
 
 // Sign returns the token of an image, always the same. One with an unknown kind or
 // with an id over 512 bytes is for nothing, for Verify refuses it.
@@ -92,7 +97,7 @@ func parsePayload(payload []byte) (Artwork, error) {
 }
 
 func (s *Signer) mac(payload []byte) []byte {
-	mac := hmac.New(sha256.New, s.key)
+	mac := hmac.New(sha256.New, s.key())
 	mac.Write([]byte(macDomain))
 	mac.Write(payload)
 	return mac.Sum(nil)[:macBytes]
