@@ -96,7 +96,7 @@ func (c *Cache) Of(id string, limits CacheLimits) *PluginCache {
 
 // Set stores a value for ttl, in whole seconds from 1 second to 100 years. A
 // value over a limit is ErrCacheLimit. After another error it may be stored or
-// not.
+// not, and later as well, but not in the place of what was stored meanwhile.
 func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	hash := sha256.Sum256([]byte(key))
 	record := cacheRecord(key, value)
@@ -110,7 +110,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	asked := index.now()
 	// The message stays longer than the value, for others to see what became of
 	// the one before.
-	ack, err := p.cache.publish(ctx, msg, ttl+subjects.CacheMarkerTTL)
+	ack, err := p.write(ctx, hash, msg, ttl+subjects.CacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
@@ -174,23 +174,9 @@ func (p *PluginCache) fetch(ctx context.Context, hash cacheKey) ([]byte, error) 
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
 	index := p.cache.index
-	asked := index.now()
-	var msg *jetstream.RawStreamMsg
-	err := p.cache.insist(ctx, func() (err error) {
-		// Without a leader a question gets no answer at all, so it is asked again.
-		ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
-		defer cancel()
-		asked = index.now()
-		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(hash))
-		return err
-	}, context.DeadlineExceeded)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return nil, nil
-	case err != nil:
+	msg, asked, err := p.newest(ctx, hash)
+	if err != nil || msg == nil || msg.Header.Get(subjects.KVOperation) != "" {
 		return nil, err
-	case msg.Header.Get(subjects.KVOperation) != "":
-		return nil, nil
 	}
 	expires := index.expiry(msg.Time, cacheTTL(msg.Header))
 	if expires <= index.now() {
@@ -200,7 +186,25 @@ func (p *PluginCache) fetch(ctx context.Context, hash cacheKey) ([]byte, error) 
 	return msg.Data, nil
 }
 
-// Remove removes a value, which need not be there.
+// newest asks the stream's leader for the newest message of a key, at a moment; nil is
+// none.
+func (p *PluginCache) newest(ctx context.Context, hash cacheKey) (msg *jetstream.RawStreamMsg, asked moment, err error) {
+	err = p.cache.insist(ctx, func() (err error) {
+		// Without a leader a question gets no answer at all, so it is asked again.
+		ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
+		defer cancel()
+		asked = p.cache.index.now()
+		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(hash))
+		return err
+	}, context.DeadlineExceeded)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, asked, nil
+	}
+	return msg, asked, err
+}
+
+// Remove removes a value, which need not be there. After an error it may be removed or
+// not, as after one of Set.
 func (p *PluginCache) Remove(ctx context.Context, key string) error {
 	hash := sha256.Sum256([]byte(key))
 	if !p.cache.index.has(p.token, hash) {
@@ -215,7 +219,7 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 	}
 	msg := nats.NewMsg(p.subject(hash))
 	msg.Header.Set(subjects.KVOperation, subjects.KVPurge)
-	ack, err := p.cache.publish(ctx, msg, subjects.CacheMarkerTTL)
+	ack, err := p.write(ctx, hash, msg, subjects.CacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
@@ -242,17 +246,53 @@ func (c *Cache) awaitCount(ctx context.Context) {
 	}
 }
 
-// publish writes to the bucket.
-func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration) (ack *jetstream.PubAck, err error) {
+// write writes a message of a key in the place of its newest one, whichever that is: the
+// server refuses a message that comes so late, on a link that stalled, that somebody has
+// written the key meanwhile. Who has no answer has told the plugin that nobody knows, and
+// whoever wrote after that was told that it is stored.
+func (p *PluginCache) write(ctx context.Context, hash cacheKey, msg *nats.Msg, ttl time.Duration) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
 	rollUp(msg)
+	revision := p.cache.index.revision(p.token, hash)
+	for again := false; ; again = true {
+		ack, err := p.cache.publish(ctx, msg, ttl, revision)
+		if !errors.Is(err, errMoved) {
+			return ack, err
+		}
+		// Another replica has written it, or another call, or one is about to.
+		if again {
+			if err := pause(ctx, cacheLag); err != nil {
+				return nil, fmt.Errorf("others write the key all the time: %w", err)
+			}
+		}
+		newest, _, err := p.newest(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		if revision = 0; newest != nil {
+			revision = newest.Sequence
+		}
+	}
+}
+
+// publish writes to the bucket in the place of what is at a revision, 0 where there is
+// nothing; errMoved is that there is something else.
+func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration, revision uint64) (ack *jetstream.PubAck, err error) {
 	err = c.insist(ctx, func() (err error) {
-		ack, err = c.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithRetryAttempts(0))
-		return err
+		ack, err = c.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
+		return movedOr(err)
 	})
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == codeSequenceNotReady {
+		return nil, errMoved
+	}
 	return ack, err
 }
+
+// codeSequenceNotReady is the server's code for a condition on a key that it cannot
+// decide yet.
+const codeSequenceNotReady jetstream.ErrorCode = 10163
 
 // insist is Bus.insist; a bucket that is gone is made anew meanwhile.
 func (c *Cache) insist(ctx context.Context, operation func() error, again ...error) error {

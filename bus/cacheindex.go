@@ -132,6 +132,16 @@ func (x *cacheIndex) has(token string, key cacheKey) bool {
 	return x.find(token, key) != nil
 }
 
+// revision is that of a value, 0 where the index has none.
+func (x *cacheIndex) revision(token string, key cacheKey) uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if v := x.find(token, key); v != nil {
+		return v.revision
+	}
+	return 0
+}
+
 // isOlder says whether the index was last confirmed longer ago than this.
 func (x *cacheIndex) isOlder(age time.Duration) bool {
 	now := x.now()
