@@ -47,8 +47,12 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 	if err := b.ensureFires(ctx); err != nil {
 		return nil, err
 	}
+	name, err := b.fireConsumer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	config := jetstream.ConsumerConfig{
-		Durable:       subjects.FireConsumer(id),
+		Durable:       name,
 		Description:   "fires of plugin " + subjects.Token(id),
 		FilterSubject: subjects.Fires(id),
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -60,9 +64,32 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 		return b.js.CreateOrUpdateConsumer(ctx, subjects.FireStream, config)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)
+		return nil, fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
 	return consumer, nil
+}
+
+// fireConsumer is the name of the consumer of a plugin's fires. One of its former name goes on,
+// as replicas of a former version pull from it: the stream allows no two for the same fires.
+// Where another plugin has the former name, it is not used.
+func (b *Bus) fireConsumer(ctx context.Context, id string) (string, error) {
+	name, former := subjects.FireConsumer(id), subjects.FormerFireConsumer(id)
+	if former == name {
+		return name, nil
+	}
+	consumer, err := prepare(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.Consumer(ctx, subjects.FireStream, former)
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return name, nil
+	case err != nil:
+		return "", fmt.Errorf("consumer %s of %s: %w", former, subjects.FireStream, err)
+	case consumer.CachedInfo().Config.FilterSubject != subjects.Fires(id):
+		return name, nil
+	default:
+		return former, nil
+	}
 }
 
 // maxFiresHeld is how many fires of a plugin all replicas together hold.
@@ -70,9 +97,13 @@ const maxFiresHeld = 10_000
 
 // dropFires removes the consumer and the fires of a plugin.
 func (b *Bus) dropFires(ctx context.Context, id string) error {
-	err := b.js.DeleteConsumer(ctx, subjects.FireStream, subjects.FireConsumer(id))
+	name, err := b.fireConsumer(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = b.js.DeleteConsumer(ctx, subjects.FireStream, name)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)
+		return fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
 	stream, err := b.js.Stream(ctx, subjects.FireStream)
 	if err == nil {

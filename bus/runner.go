@@ -121,9 +121,15 @@ func (r *Runner) pullOnce(consumer jetstream.Consumer) error {
 	if err != nil {
 		return err
 	}
+	var foreign error
 	for msg := range batch.Messages() {
 		if r.pulling.Err() != nil {
 			_ = msg.Nak()
+			continue
+		}
+		if !subjects.IsFireOf(r.config.ID, msg.Subject()) {
+			_ = msg.NakWithDelay(heldPause)
+			foreign = errForeignFire
 			continue
 		}
 		free--
@@ -132,8 +138,12 @@ func (r *Runner) pullOnce(consumer jetstream.Consumer) error {
 			r.handle(msg)
 		})
 	}
-	return batchError(batch.Error())
+	return errors.Join(foreign, batchError(batch.Error()))
 }
+
+// errForeignFire says that a consumer has become that of another plugin, as a former version
+// on another replica can have it: it is looked for anew.
+var errForeignFire = errors.New("the consumer is that of another plugin")
 
 // batchError leaves out that there were fewer fires than asked for.
 func batchError(err error) error {

@@ -1,6 +1,9 @@
 package subjects
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 const (
 	// ScheduleBucket is the KV bucket of schedules.
@@ -30,12 +33,30 @@ func FireKey(subject string) string { return subject[min(len(firePrefix), len(su
 func Fires(id string) string { return firePrefix + ScheduleKeys(id) }
 
 // FireConsumer is the name of the consumer of FireStream from which all replicas
-// pull the fires of a plugin.
+// pull the fires of a plugin. Those of two plugins differ in more than their case: a server
+// keeps each consumer in a folder of its name, and not all file systems tell cases apart.
 func FireConsumer(id string) string {
-	if name := Token(id); len(name) <= 128 {
+	if name := Token(id); len(name) <= maxConsumerToken && name == strings.ToLower(name) {
+		return name
+	}
+	return Hash(id) + "=" // which ends no token
+}
+
+// FormerFireConsumer is what the consumer was called that FireConsumer names now: the same for
+// most plugins, and for some that of another plugin.
+func FormerFireConsumer(id string) string {
+	if name := Token(id); len(name) <= maxConsumerToken {
 		return name
 	}
 	return Hash(id)
+}
+
+// maxConsumerToken is the longest token that is the name of a consumer, in bytes.
+const maxConsumerToken = 128
+
+// IsFireOf says whether a subject is that of a fire of a plugin.
+func IsFireOf(id, subject string) bool {
+	return strings.HasPrefix(subject, strings.TrimSuffix(Fires(id), "*"))
 }
 
 // ScheduleRecord is a schedule of a plugin, in ScheduleBucket.
