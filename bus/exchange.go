@@ -58,7 +58,11 @@ func (x *exchange) run() {
 	defer ctx.end()
 	x.ctx = ctx
 	body := x.request.Data
-	if x.json = isJSON(x.request); x.json {
+	if x.json, err = isJSON(x.request); err != nil {
+		x.reply(nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err))
+		return
+	}
+	if x.json {
 		if body, err = x.endpoint.bus.convert(ctx, x.method.RequestFromJSON, body); err != nil {
 			x.reply(nil, subjects.Errorf(failureOf(err, subjects.ErrBadRequest), "the JSON body does not decode: %w", err))
 			return
@@ -103,7 +107,10 @@ func (x *exchange) fill(reply *nats.Msg, response []byte) (err error) {
 
 func (e *Endpoint) timeout(header nats.Header) (time.Duration, error) {
 	limits := e.limits.Load()
-	text := header.Get(subjects.HeaderTimeout)
+	text, err := subjects.HeaderValue(header, subjects.HeaderTimeout)
+	if err != nil {
+		return 0, subjects.Errorf(subjects.ErrBadRequest, "%w", err)
+	}
 	if text == "" {
 		return limits.Timeout, nil
 	}
@@ -116,6 +123,7 @@ func (e *Endpoint) timeout(header nats.Header) (time.Duration, error) {
 
 // isJSON tells a JSON body by its content type or its very first byte, with
 // which no message of the contract begins.
-func isJSON(msg *nats.Msg) bool {
-	return len(msg.Data) > 0 && msg.Data[0] == '{' || msg.Header.Get(subjects.HeaderContentType) == subjects.ContentTypeJSON
+func isJSON(msg *nats.Msg) (bool, error) {
+	kind, err := subjects.HeaderValue(msg.Header, subjects.HeaderContentType)
+	return len(msg.Data) > 0 && msg.Data[0] == '{' || kind == subjects.ContentTypeJSON, err
 }

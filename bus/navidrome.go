@@ -119,7 +119,14 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 
 // navidromeFailure is what the headers of a reply tell, or nil.
 func navidromeFailure(header nats.Header) error {
-	code := header.Get(subjects.HeaderErrorCode)
+	code, err := subjects.HeaderValue(header, subjects.HeaderErrorCode)
+	if err != nil {
+		return fmt.Errorf("the answer of Navidrome: %w", err)
+	}
+	text, err := subjects.HeaderValue(header, subjects.HeaderError)
+	if err != nil {
+		return fmt.Errorf("the answer of Navidrome: %w", err)
+	}
 	if code == "" {
 		return nil
 	}
@@ -127,7 +134,6 @@ func navidromeFailure(header nats.Header) error {
 	if err != nil {
 		return fmt.Errorf("the answer of Navidrome has the code %.40q: want a number", code)
 	}
-	text := header.Get(subjects.HeaderError)
 	if len(text) > maxErrorText {
 		text = text[:maxErrorText]
 	}

@@ -151,6 +151,16 @@ func TestRequestsThatNavidromeDoesNotAnswerSayWhy(t *testing.T) {
 	if _, err = b.RequestSubsonic(t.Context(), request, nil); err == nil || !strings.Contains(err.Error(), `the code "many"`) {
 		t.Errorf("a code that is no number: %v", err)
 	}
+	for _, twice := range []nats.Header{
+		{subjects.HeaderErrorCode: {"404", "429"}},
+		{subjects.HeaderErrorCode: {"404"}, strings.ToLower(subjects.HeaderErrorCode): {"429"}},
+		{subjects.HeaderErrorCode: {"404"}, subjects.HeaderError: {"a", "b"}},
+	} {
+		reply.Store(&nats.Msg{Data: []byte("{}"), Header: twice})
+		if _, err = b.RequestSubsonic(t.Context(), request, nil); err == nil || !strings.Contains(err.Error(), "2 times") {
+			t.Errorf("%v: %v", twice, err)
+		}
+	}
 	request.Query = strings.Repeat("x", 5000)
 	_, err = b.RequestSubsonic(t.Context(), request, nil)
 	expect("a long request", err, subjects.ErrTooLarge, "max_payload is 4096")

@@ -55,7 +55,11 @@ func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketReq
 			defer func() { <-places }()
 			ctx, cancel := context.WithTimeout(ctx, socketTimeout)
 			defer cancel()
-			s.answer(msg, handle(ctx, subjects.SocketRequest(msg.Header.Get(subjects.HeaderSocket)), msg.Data))
+			request, err := subjects.HeaderValue(msg.Header, subjects.HeaderSocket)
+			if err == nil {
+				err = handle(ctx, subjects.SocketRequest(request), msg.Data)
+			}
+			s.answer(msg, err)
 		})
 	})
 	if err != nil {
@@ -126,13 +130,17 @@ func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjec
 	case err != nil:
 		return fmt.Errorf("the replica that has the connection: %w", err)
 	}
-	switch reply.Header.Get(subjects.HeaderErrorCode) {
-	case "":
+	code, err := subjects.HeaderValue(reply.Header, subjects.HeaderErrorCode)
+	text, errText := subjects.HeaderValue(reply.Header, subjects.HeaderError)
+	switch {
+	case err != nil || errText != nil:
+		return fmt.Errorf("the replica that has the connection: %w", errors.Join(err, errText))
+	case code == "":
 		return nil
-	case strconv.Itoa(http.StatusNotFound):
+	case code == strconv.Itoa(http.StatusNotFound):
 		return ErrNoSocket
 	default:
-		return errors.New(reply.Header.Get(subjects.HeaderError))
+		return errors.New(text)
 	}
 }
 

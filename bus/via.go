@@ -24,14 +24,11 @@ func Via(ctx context.Context) []string {
 // waits for it is refused: each round takes one more instance of the plugin,
 // until all wait for each other.
 func (e *Endpoint) via(header nats.Header) ([]string, error) {
-	values := header[subjects.HeaderVia]
-	if len(values) == 0 {
-		return nil, nil // as nearly always
+	value, err := subjects.HeaderValue(header, subjects.HeaderVia)
+	if err != nil {
+		return nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err)
 	}
-	if len(values) > 1 {
-		return nil, subjects.Errorf(subjects.ErrBadRequest, "header %s is there %d times: want one with all ids", subjects.HeaderVia, len(values))
-	}
-	ids, err := subjects.ParseVia(values[0])
+	ids, err := subjects.ParseVia(value)
 	if err != nil {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "header %s: %w", subjects.HeaderVia, err)
 	}

@@ -113,7 +113,14 @@ func (c *Client) once(ctx context.Context, id string, request call) ([]byte, err
 
 // failureOf returns the failure that a reply tells, or nil.
 func failureOf(reply *nats.Msg) error {
-	code := reply.Header.Get(subjects.HeaderErrorCode)
+	var values [3]string
+	for i, name := range []string{subjects.HeaderErrorCode, subjects.HeaderError, subjects.HeaderRetryAfter} {
+		var err error
+		if values[i], err = subjects.HeaderValue(reply.Header, name); err != nil {
+			return fmt.Errorf("reply: %w", err)
+		}
+	}
+	code, text, retryAfter := values[0], values[1], values[2]
 	if code == "" {
 		return nil
 	}
@@ -121,8 +128,8 @@ func failureOf(reply *nats.Msg) error {
 	if err != nil {
 		return fmt.Errorf("reply with the code %q", code)
 	}
-	failure := subjects.FromCode(number, reply.Header.Get(subjects.HeaderError))
-	if after, err := time.ParseDuration(reply.Header.Get(subjects.HeaderRetryAfter)); err == nil {
+	failure := subjects.FromCode(number, text)
+	if after, err := time.ParseDuration(retryAfter); err == nil {
 		failure.RetryAfter = after
 	}
 	return pluginerror.Match(failure)

@@ -257,3 +257,26 @@ func TestRefreshWaitsForReplicasThatAreAliveOnly(t *testing.T) {
 		t.Errorf("Refresh: %+v, %v, %v", answers, err, ctx.Err())
 	}
 }
+
+// What a reply tells in two headers of one name, nobody can tell.
+func TestAReplyWithAHeaderTwiceIsAnError(t *testing.T) {
+	conn := testenv.Connect(t, testenv.NATS(t))
+	headers := make(chan nats.Header, 1)
+	if _, err := conn.Subscribe(subjects.Calls("p"), func(msg *nats.Msg) {
+		_ = msg.RespondMsg(&nats.Msg{Header: <-headers, Data: []byte("x")})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range []nats.Header{
+		{subjects.HeaderErrorCode: {"", "404"}},
+		{subjects.HeaderErrorCode: {"404"}, strings.ToLower(subjects.HeaderErrorCode): {"500"}},
+		{subjects.HeaderErrorCode: {"404"}, subjects.HeaderError: {"a", "b"}},
+		{subjects.HeaderErrorCode: {"429"}, subjects.HeaderRetryAfter: {"1ms", "1h"}},
+	} {
+		headers <- header
+		answer, err := client.New(conn).Call(t.Context(), "p", "get", nil)
+		if err == nil || !strings.Contains(err.Error(), "2 times") {
+			t.Errorf("%v: %q, %v", header, answer, err)
+		}
+	}
+}

@@ -229,14 +229,22 @@ func (s *NavidromeService) answer(msg *nats.Msg, answer navidromeAnswer) {
 
 func (s *NavidromeService) run(msg *nats.Msg, answer navidromeAnswer) ([]byte, error) {
 	timeout := DefaultTimeout
-	if text := msg.Header.Get(subjects.HeaderTimeout); text != "" {
+	text, err := subjects.HeaderValue(msg.Header, subjects.HeaderTimeout)
+	if err != nil {
+		return nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err)
+	}
+	if text != "" {
 		parsed, err := time.ParseDuration(text)
 		if err != nil {
 			return nil, subjects.Errorf(subjects.ErrBadRequest, "header %s is %.40q: want a Go duration such as 1.5s", subjects.HeaderTimeout, text)
 		}
 		timeout = min(parsed, maxNavidromeTimeout)
 	}
-	ids, err := subjects.ParseVia(msg.Header.Get(subjects.HeaderVia))
+	value, err := subjects.HeaderValue(msg.Header, subjects.HeaderVia)
+	if err != nil {
+		return nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err)
+	}
+	ids, err := subjects.ParseVia(value)
 	if err != nil {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "header %s: %w", subjects.HeaderVia, err)
 	}

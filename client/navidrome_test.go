@@ -196,6 +196,9 @@ func TestRequestsThatNoHostSendsAreRefused(t *testing.T) {
 		expectCode(t, ask(t, conn, subject, body, subjects.HeaderVia, "p.2"), "400", subjects.HeaderVia)
 		expectCode(t, ask(t, conn, subject, body, subjects.HeaderVia, "1,2,3,4,5,6,7,8,9"), "400", "more than 8")
 		expectCode(t, ask(t, conn, subject, body, subjects.HeaderTimeout, "-1s"), "408", "")
+		for _, name := range []string{subjects.HeaderTimeout, subjects.HeaderVia} {
+			expectCode(t, ask(t, conn, subject, body, name, "1", strings.ToLower(name), "1"), "400", "header "+name+" is there 2 times")
+		}
 	}
 }
 
