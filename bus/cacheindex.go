@@ -110,7 +110,12 @@ func (x *cacheIndex) copyOf(token string, key cacheKey, staleness time.Duration)
 	if v == nil || v.element == nil || v.revision < x.first || v.expires <= now {
 		return nil, false
 	}
-	age := now - max(v.asOf, x.asOf)
+	// While the machine slept others have gone on, and the value may have ended.
+	slept := x.slept(now)
+	if v.expires <= now+slept {
+		return nil, true
+	}
+	age := now + slept - max(v.asOf, x.asOf)
 	if ask = age > moment(staleness/2); age > moment(staleness) {
 		return nil, ask
 	}
@@ -338,6 +343,15 @@ func (x *cacheIndex) gap() time.Duration {
 		return 0
 	}
 	return max(time.Duration(now-x.asOf), time.Now().Round(0).Sub(x.wall))
+}
+
+// slept is how long the machine has slept since everything was known last: the clock on the
+// wall has gone on for that long. mu is held.
+func (x *cacheIndex) slept(now moment) moment {
+	if x.asOf == 0 {
+		return 0
+	}
+	return max(moment(time.Now().Round(0).Sub(x.wall))-max(now-x.asOf, 0), 0)
 }
 
 // confirm notes that everything is applied that the stream had at a moment, and

@@ -241,3 +241,31 @@ func openTestCache(t *testing.T) *Cache {
 	t.Cleanup(c.Stop)
 	return c
 }
+
+// While the machine slept, others may have overwritten a value, and it may have ended.
+func TestACopyFromBeforeASleepIsNotAnswered(t *testing.T) {
+	for name, c := range map[string]struct {
+		slept time.Duration
+		want  string
+	}{
+		"no sleep":                    {0, "old"},
+		"longer than the staleness":   {2 * stale, ""},
+		"longer than the value lives": {time.Hour, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newCacheIndex(1 << 20)
+			x.apply(cacheUpdate{revision: 1, token: "p", size: 3, expires: x.now() + moment(time.Minute)})
+			x.store("p", cacheKey{}, 1, []byte("old"), x.now()+moment(time.Minute), x.now())
+			x.confirm(x.now(), 1)
+			x.wall = x.wall.Add(-c.slept)
+			record, ask := x.copyOf("p", cacheKey{}, stale)
+			if string(record) != c.want || record == nil && !ask {
+				t.Errorf("got %q, asked %t", record, ask)
+			}
+			x.confirm(x.now(), 1) // when it has woken
+			if record, _ := x.copyOf("p", cacheKey{}, stale); string(record) != "old" {
+				t.Error("the copy is not known to be current again")
+			}
+		})
+	}
+}

@@ -38,7 +38,7 @@ type Election struct {
 	record   subjects.LeaderRecord
 	revision uint64
 	moved    time.Time
-	ends     time.Time     // when our own term does, if it is ours
+	begun    time.Time     // when we began to renew our own term, as it lasts; zero is that it is not ours
 	changed  chan struct{} // closed when somebody else leads, or the term is another
 }
 
@@ -64,7 +64,7 @@ func (b *Bus) StartElection(ctx context.Context, replica string) (*Election, err
 func (e *Election) Term() (number uint64, ends time.Time, leading bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.record.Term, e.ends, e.leads()
+	return e.record.Term, e.begun.Add(trust), e.leads()
 }
 
 // Leader is the identity of the replica that leads, as far as it is known; empty is
@@ -101,9 +101,10 @@ func (e *Election) Changed() <-chan struct{} {
 	return e.changed
 }
 
-// leads says whether our term lasts; mu is held.
+// leads says whether our term lasts; mu is held. The clock that says more decides: others count
+// on theirs while this machine sleeps.
 func (e *Election) leads() bool {
-	return e.record.Replica == e.replica && (!fencing || time.Now().Before(e.ends))
+	return e.record.Replica == e.replica && (!fencing || !e.begun.IsZero() && passed(e.begun, time.Now()) < trust)
 }
 
 // Stop resigns, so that another replica takes over at once.
@@ -113,7 +114,7 @@ func (e *Election) Stop(ctx context.Context) error {
 	e.unhear()
 	e.mu.Lock()
 	record, revision, leads := e.record, e.revision, e.leads()
-	e.ends = time.Time{}
+	e.begun = time.Time{}
 	e.mu.Unlock()
 	if !leads {
 		return nil
@@ -188,19 +189,19 @@ func (e *Election) see(c change) {
 	e.take(record, c.revision, time.Time{})
 }
 
-// wrote notes a record that we have written, and when our term ends by it.
-func (e *Election) wrote(record subjects.LeaderRecord, revision uint64, ends time.Time) {
+// wrote notes a record that we have written, and when we began to.
+func (e *Election) wrote(record subjects.LeaderRecord, revision uint64, begun time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.take(record, max(revision, e.revision), ends)
+	e.take(record, max(revision, e.revision), begun)
 }
 
-// take makes a record the known one; ends is when our own term does, where we have
-// written it. mu is held.
-func (e *Election) take(record subjects.LeaderRecord, revision uint64, ends time.Time) {
+// take makes a record the known one; begun is when we began to write it, where we have.
+// mu is held.
+func (e *Election) take(record subjects.LeaderRecord, revision uint64, begun time.Time) {
 	led, another := e.leads(), record.Replica != e.record.Replica || record.Term != e.record.Term
-	if !ends.IsZero() || another {
-		e.ends = ends
+	if !begun.IsZero() || another {
+		e.begun = begun
 	}
 	e.record, e.revision, e.moved = record, revision, time.Now()
 	if another || led != e.leads() {
@@ -269,7 +270,7 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 	defer cancel()
 	written, err := e.write(ctx, record, revision)
 	if err == nil {
-		e.wrote(record, written, begun.Add(trust))
+		e.wrote(record, written, begun)
 		return
 	}
 	if ctx.Err() == nil && !errors.Is(err, errMoved) {

@@ -144,6 +144,10 @@ func (h *Heartbeat) write(ctx context.Context) error {
 // which slept goes on, and the monotonic one may not.
 func wallPassed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
 
+// passed is how much time has passed by the clock that says more: the monotonic one may stand
+// still while a machine sleeps, and that on the wall may be set back.
+func passed(from, to time.Time) time.Duration { return max(to.Sub(from), wallPassed(from, to)) }
+
 // note notes that a record has moved.
 func (h *Heartbeat) note(c change) {
 	h.mu.Lock()
@@ -178,7 +182,7 @@ func (h *Heartbeat) note(c change) {
 func (h *Heartbeat) isFresh() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Since(h.seen[h.key].at) < Lease*2/5
+	return passed(h.seen[h.key].at, time.Now()) < Lease*2/5
 }
 
 // Live is how many replicas are alive, this one included. While it does not see
