@@ -163,3 +163,21 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// Whoever removes the key of the cluster revokes all addresses, while replicas run.
+func TestASignerGoesByTheKeyOfNow(t *testing.T) {
+	key := bytes.Repeat([]byte{1}, 32)
+	signer := artwork.NewSignerOf(func() []byte { return key })
+	image := artwork.Artwork{Kind: artwork.Album, ID: "al1", Size: 300}
+	former := signer.Sign(image)
+	if former != newSigner(t, 1).Sign(image) {
+		t.Error("it has another token")
+	}
+	key = bytes.Repeat([]byte{2}, 32)
+	if _, err := signer.Verify(former); !errors.Is(err, artwork.ErrToken) {
+		t.Errorf("the former address: %v", err)
+	}
+	if got, err := signer.Verify(signer.Sign(image)); err != nil || got != image {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
