@@ -56,6 +56,8 @@ type Cache struct {
 	stream jetstream.Stream
 	index  *cacheIndex
 	watch  *cacheWatch
+	// writing are the subjects that are being written.
+	writing keyLocks[string]
 }
 
 // OpenCache makes the bucket if it is missing and begins to watch it. The caller
@@ -254,13 +256,19 @@ func (p *PluginCache) write(ctx context.Context, hash cacheKey, msg *nats.Msg, t
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
 	rollUp(msg)
+	// Calls of this replica wait for each other, so that it is others alone who are in the way.
+	unlock, err := p.cache.writing.lock(ctx, msg.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("other calls write the key: %w", err)
+	}
+	defer unlock()
 	revision := p.cache.index.revision(p.token, hash)
 	for again := false; ; again = true {
 		ack, err := p.cache.publish(ctx, msg, ttl, revision)
 		if !errors.Is(err, errMoved) {
 			return ack, err
 		}
-		// Another replica has written it, or another call, or one is about to.
+		// Another replica has written it, or is about to.
 		if again {
 			if err := pause(ctx, cacheLag); err != nil {
 				return nil, fmt.Errorf("others write the key all the time: %w", err)
