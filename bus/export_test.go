@@ -39,7 +39,9 @@ func (r Records) Messages(ctx context.Context) (uint64, error) {
 }
 
 // Wrote counts a schedule that was set, as Set does at its end.
-func (s *Schedules) Wrote(key, id string, revision uint64) { s.index.wrote(key, id, revision) }
+func (s *Schedules) Wrote(key, id string, revision uint64) {
+	s.index.wrote(key, knownSchedule{plugin: id, revision: revision})
+}
 
 // Slept has the machine have slept since the term was renewed last: the clock on the wall went
 // on, the monotonic one stood still. It says whether the replica leads now.

@@ -64,7 +64,7 @@ func (x *firesTest) runner(id string) <-chan string {
 func (x *firesTest) fire(id string) {
 	x.t.Helper()
 	key := subjects.ScheduleKey(id, "s")
-	err := x.schedules.Set(x.t.Context(), subjects.ScheduleRecord{Plugin: id, Schedule: []byte("s"), Created: planned(0), Due: planned(1)}, 100)
+	err := x.schedules.Set(x.t.Context(), subjects.ScheduleRecord{Plugin: id, Schedule: []byte("s"), Created: planned(0), Due: planned(1)}, bus.ScheduleLimit{Max: 100})
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -47,6 +47,7 @@ type Heartbeat struct {
 	trusted time.Time
 	begunAt time.Time // when the beat was begun that trusted goes by
 	lapses  uint64
+	written uint64 // the revision of the newest record that was written
 }
 
 // sighting is the last time a record moved, by our own monotonic clock: clocks
@@ -102,6 +103,32 @@ func (h *Heartbeat) run(ctx context.Context) {
 // Beat writes the record now, for a change that others should see at once.
 func (h *Heartbeat) Beat(ctx context.Context) error { return h.beat(ctx) }
 
+// beatSeen writes the record, and returns once this replica knows what came before it:
+// what others do to whom they have not seen it yet, it has not seen either.
+func (h *Heartbeat) beatSeen(ctx context.Context) error {
+	if err := h.beat(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, Lease)
+	defer cancel()
+	h.mu.Lock()
+	written := h.written
+	h.mu.Unlock()
+	for {
+		h.mu.Lock()
+		changed, seen := h.changed, h.seen[h.key].revision
+		h.mu.Unlock()
+		if seen >= written {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("heartbeat: %w", context.Cause(ctx))
+		}
+	}
+}
+
 // beat writes the record, and again at once where no answer comes: one that is lost
 // must not make this replica count as gone.
 func (h *Heartbeat) beat(ctx context.Context) error {
@@ -126,11 +153,13 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Lease/6)
 	defer cancel()
 	begun := time.Now()
-	if _, err = h.bus.js.PublishMsg(ctx, stateBucket.message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0)); err != nil {
+	ack, err := h.bus.js.PublishMsg(ctx, stateBucket.message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0))
+	if err != nil {
 		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.written = ack.Sequence
 	if time.Now().After(h.trusted) || wallPassed(h.begunAt, begun) > trust {
 		h.lapses++
 	}
@@ -226,8 +255,7 @@ func (h *Heartbeat) alive(key string) bool {
 		return true
 	}
 	last, known := h.seen[key]
-	blind := time.Since(h.seen[h.key].at) >= Lease
-	return blind || known && time.Since(last.at) < Lease
+	return h.isBlind() || known && time.Since(last.at) < Lease
 }
 
 // Others looks at what the other replicas tell that may be alive. The answer is
@@ -248,6 +276,33 @@ func (h *Heartbeat) Others(is func(subjects.Heartbeat) bool) (found, certain boo
 	}
 	return found, !found
 }
+
+// heard looks at the records of the other replicas of which something was heard within a
+// time, a lease or longer, or may have been: isAlive is that this is certain, and no
+// longer ago than a lease.
+func (h *Heartbeat) heard(within time.Duration, look func(beat subjects.Heartbeat, isAlive bool)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	blind := h.isBlind()
+	for key, last := range h.seen {
+		silent := time.Since(last.at)
+		if key != h.key && (blind || silent < within) {
+			look(last.record, !blind && !last.first && silent < Lease)
+		}
+	}
+}
+
+// isHeard says whether something was heard of a replica within a time, or may have been.
+func (h *Heartbeat) isHeard(replica string, within time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := subjects.HeartbeatKey(replica)
+	last, known := h.seen[key]
+	return replica != "" && (key == h.key || h.isBlind() || known && time.Since(last.at) < within)
+}
+
+// isBlind says that this replica does not see even its own record move; mu is held.
+func (h *Heartbeat) isBlind() bool { return time.Since(h.seen[h.key].at) >= Lease }
 
 // trust is until when all others must count this replica as alive, by its own
 // clock, and how often that was over before it wrote another record: what is ours

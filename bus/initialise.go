@@ -69,8 +69,15 @@ type InitConfig struct {
 	Retry uint64
 	// Failures is how often it has failed in a row until then; 0 begins to count anew.
 	Failures int
-	// Run runs OnInit.
+	// Run runs OnInit. InitRun tells which run of it a context is of.
 	Run func(ctx context.Context) error
+	// Held is the run of OnInit by which this replica serves the generation already.
+	Held string
+	// Hold is told which run of OnInit the generation is initialised by, before others can
+	// rely on that: the heartbeat is to list it from then on. Empty is none, after a failure.
+	Hold func(run string)
+	// Forget removes what a run of OnInit that has not succeeded has set without an id.
+	Forget func(ctx context.Context, run string) error
 }
 
 // Initialise runs the OnInit of a generation once in the whole cluster, and returns
@@ -97,15 +104,23 @@ func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
 		}
 	})()
 	i := &initialising{InitConfig: config, heartbeat: h, state: state, records: records, key: key, moved: moved}
+	if config.Served {
+		i.run = config.Held
+		i.Hold(i.run)
+	}
 	for {
 		settled, err := i.step(ctx)
 		if settled || ctx.Err() != nil {
-			return errors.Join(err, context.Cause(ctx))
+			if err = errors.Join(err, context.Cause(ctx)); err != nil {
+				i.Hold("")
+			}
+			return err
 		}
 		if err != nil {
 			h.bus.config.Logger.Warn("OnInit waits", "plugin", config.ID, "error", err)
 		}
 		if err := i.await(ctx); err != nil {
+			i.Hold("")
 			return err
 		}
 	}
@@ -121,6 +136,7 @@ type initialising struct {
 	moved     chan struct{}   // has a token when the record has moved
 	beats     <-chan struct{} // closed at the next heartbeat
 	waited    bool            // for a run on another replica
+	run       string          // that others know this replica to hold
 }
 
 // step does what the record calls for, and says whether that settles it.
@@ -141,12 +157,14 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 		return false, nil
 	case record.State == subjects.InitFailed && revision == i.Retry:
 		return i.take(ctx, record, revision, i.Failures)
-	case i.waited, i.Served:
+	case i.Served:
 		return true, outcome(record, revision)
+	case i.waited && !none:
+		return i.adopt(ctx, record, revision, record.Run)
 	}
 	holds := !none && !i.isSuperseded(revision)
 	if holds && record.Replica == i.Replica {
-		return true, outcome(record, revision)
+		return i.adopt(ctx, record, revision, record.Run)
 	}
 	found, certain := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
 		// Who ran it and serves nothing yet is about to serve it.
@@ -157,7 +175,11 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 	case !certain:
 		return false, nil // whether they live, their next heartbeat tells
 	case found:
-		return true, outcome(record, revision)
+		run, isServed := i.heartbeat.servedBy(i.ID, i.Generation, record)
+		if !isServed {
+			run = record.Run
+		}
+		return i.adopt(ctx, record, revision, run)
 	default:
 		return i.take(ctx, record, revision, 0)
 	}
@@ -178,17 +200,43 @@ func outcome(record subjects.InitRecord, revision uint64) error {
 	return nil
 }
 
+// adopt takes over how a run of OnInit has ended. One that has succeeded is adopted once
+// the others know that this replica holds it, and if nothing has changed until then: what
+// it has set without an id is not to go meanwhile.
+func (i *initialising) adopt(ctx context.Context, record subjects.InitRecord, revision uint64, run string) (settled bool, err error) {
+	if failure := outcome(record, revision); failure != nil || i.run == run {
+		return true, failure
+	}
+	i.Hold(run)
+	if err := i.heartbeat.beatSeen(ctx); err != nil {
+		return false, err
+	}
+	i.run = run
+	select {
+	case i.moved <- struct{}{}:
+	default:
+	}
+	return false, nil
+}
+
 // take runs OnInit, which has failed so often in a row, if nobody else takes it.
 func (i *initialising) take(ctx context.Context, before subjects.InitRecord, revision uint64, failures int) (settled bool, err error) {
+	if revision, err = i.abandon(ctx, before, revision); err != nil {
+		return false, ignoreMoved(err)
+	}
 	record := subjects.InitRecord{
 		V: subjects.Version, Plugin: i.ID, Generation: i.Generation,
 		State: subjects.InitRunning, Replica: i.Replica, Attempt: before.Attempt + 1, Failures: failures,
 	}
+	record.Run = newNonce()
+	record.Succeeded, record.SucceededAt = knownInit{InitRecord: before, revision: revision}.succeeded()
 	if revision, err = i.records.update(ctx, i.key, record, revision); err != nil {
 		return false, ignoreMoved(err)
 	}
+	i.run = record.Run
+	i.Hold(i.run)
 	_ = i.heartbeat.Beat(ctx) // others are to know that we have the plugin
-	err = i.Run(ctx)
+	err = i.Run(withInitRun(ctx, record.Run))
 	if ctx.Err() != nil {
 		if !errors.Is(context.Cause(ctx), ErrInitGivenUp) {
 			return true, err // left to others, who see us gone
@@ -208,6 +256,9 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 		switch {
 		case err == nil:
 			i.prune(ctx)
+			if record.State == subjects.InitFailed {
+				_ = i.Forget(ctx, record.Run) // the leader does it later
+			}
 			return true, outcome(record, written)
 		case errors.Is(err, errMoved):
 			return i.mine(ctx, record)
@@ -215,6 +266,34 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 			return true, err
 		}
 	}
+}
+
+// abandon takes an attempt that has not succeeded from its replica, which may be stalled,
+// and then removes what that has set without an id. It returns the record's revision.
+func (i *initialising) abandon(ctx context.Context, before subjects.InitRecord, revision uint64) (_ uint64, err error) {
+	if before.Run == "" || before.State == subjects.InitDone {
+		return revision, nil
+	}
+	if before.State == subjects.InitRunning && before.Replica != "" {
+		before.Replica = ""
+		if revision, err = i.records.update(ctx, i.key, before, revision); err != nil {
+			return 0, err
+		}
+	}
+	return revision, i.Forget(ctx, before.Run)
+}
+
+// initRun is where a context keeps of which run of OnInit it is.
+type initRun struct{}
+
+func withInitRun(ctx context.Context, run string) context.Context {
+	return context.WithValue(ctx, initRun{}, run)
+}
+
+// InitRun is the run of OnInit that a call with this context is; empty is another call.
+func InitRun(ctx context.Context) string {
+	run, _ := ctx.Value(initRun{}).(string)
+	return run
 }
 
 // mine says whether the record is what we have written, without an answer; if

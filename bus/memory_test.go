@@ -43,7 +43,7 @@ func TestReplicasGoOnWhenTheServerHasLostItsMemory(t *testing.T) {
 	}
 	defer schedules.Stop()
 	set := func(id string) error {
-		return schedules.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(id), Due: time.Now()}, 10)
+		return schedules.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(id), Due: time.Now()}, bus.ScheduleLimit{Max: 10})
 	}
 	next := func() string {
 		select {

@@ -22,11 +22,11 @@ type OwnedSocket struct {
 }
 
 // Own records that this replica owns a connection, in the place of one under the
-// same id. After an error it may have been recorded all the same: the caller has it
-// undone with Disown.
-func (s *Sockets) Own(ctx context.Context, id, connection string) (*OwnedSocket, error) {
+// same id. init is the run of OnInit that opened it without an id. After an error it may
+// have been recorded all the same: the caller has it undone with Disown.
+func (s *Sockets) Own(ctx context.Context, id, connection, init string) (*OwnedSocket, error) {
 	o := &OwnedSocket{sockets: s, key: subjects.SocketKey(id, connection), record: subjects.SocketRecord{
-		V: subjects.Version, Plugin: id, Connection: []byte(connection), Replica: s.config.Replica, Dial: newNonce(), Opened: time.Now().UTC(),
+		V: subjects.Version, Plugin: id, Connection: []byte(connection), Init: init, Replica: s.config.Replica, Dial: newNonce(), Opened: time.Now().UTC(),
 	}, made: s.state.follower.made()}
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
@@ -193,6 +193,16 @@ func (o *OwnedSocket) isInLostBucket(ctx context.Context) bool {
 	}
 	o.made = info.Created
 	return true
+}
+
+// Drop removes the record of an abandoned connection, of whose end nobody is to be told.
+// ErrSocketLost is that another replica has it.
+func (o *OwnedSocket) Drop(ctx context.Context) error {
+	err := o.sockets.records.remove(ctx, o.key, o.revision)
+	if errors.Is(err, errMoved) {
+		return ErrSocketLost
+	}
+	return err
 }
 
 // Take takes over an abandoned connection, to tell the plugin of its end: end,

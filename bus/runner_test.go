@@ -104,7 +104,7 @@ func locked[T any](mu *sync.Mutex, f func() T) T {
 // set sets a schedule and returns its record as it is stored.
 func (x *runnerTest) set(schedule, expression string) subjects.ScheduleRecord {
 	x.t.Helper()
-	err := x.Set(x.t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1), Expression: expression}, 100)
+	err := x.Set(x.t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1), Expression: expression}, bus.ScheduleLimit{Max: 100})
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -438,11 +438,11 @@ func TestSchedulesOfAPluginAreLimited(t *testing.T) {
 	for x.Count("p") < 3 { // told by the server
 	}
 	record := subjects.ScheduleRecord{Plugin: "p", Schedule: []byte("one more"), Due: planned(1)}
-	if err := x.Set(t.Context(), record, 3); !errors.Is(err, bus.ErrScheduleLimit) {
+	if err := x.Set(t.Context(), record, bus.ScheduleLimit{Max: 3}); !errors.Is(err, bus.ErrScheduleLimit) {
 		t.Errorf("got %v", err)
 	}
 	record.Schedule = []byte("0")
-	if err := x.Set(t.Context(), record, 3); err != nil {
+	if err := x.Set(t.Context(), record, bus.ScheduleLimit{Max: 3}); err != nil {
 		t.Errorf("replace: %v", err)
 	}
 	if err := x.Drop(t.Context(), "p"); err != nil {

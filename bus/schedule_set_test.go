@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -78,7 +79,7 @@ func (x *runnerTest) setLate(schedule string) (answer func()) {
 	deaf := openSchedules(x.t, open(x.t, link.URL()))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- deaf.Set(x.t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1)}, 100)
+		ended <- deaf.Set(x.t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1)}, bus.ScheduleLimit{Max: 100})
 	}()
 	return func() {
 		<-again
@@ -120,7 +121,7 @@ func TestWhoCancelsAScheduleMaySetAnother(t *testing.T) {
 	x := newRunnerTest(t)
 	for range 100 {
 		for _, schedule := range []string{"s", "t"} {
-			err := x.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1)}, 1)
+			err := x.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(schedule), Created: planned(0), Due: planned(1)}, bus.ScheduleLimit{Max: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +159,7 @@ func TestARefusedWriteIsNotRepeatedWithoutAPause(t *testing.T) {
 	schedules := openSchedules(t, open(t, link.URL()))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	err = schedules.Set(ctx, subjects.ScheduleRecord{Plugin: "p", Schedule: []byte("s"), Created: planned(0), Due: planned(1)}, 1)
+	err = schedules.Set(ctx, subjects.ScheduleRecord{Plugin: "p", Schedule: []byte("s"), Created: planned(0), Due: planned(1)}, bus.ScheduleLimit{Max: 1})
 	var refused *jetstream.APIError
 	if !errors.As(err, &refused) {
 		t.Errorf("got %v, want what the server says", err)

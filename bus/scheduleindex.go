@@ -6,14 +6,20 @@ import "sync"
 // before it comes to that by what this replica has written.
 type scheduleIndex struct {
 	mu     sync.Mutex
-	known  map[string]knownSchedule // by key
-	counts map[string]int           // schedules of each plugin
-	told   uint64                   // the revision up to which the watch has told everything
+	known  map[string]knownSchedule  // by key
+	counts map[string]map[string]int // schedules by plugin and the run of OnInit that set them
+	told   uint64                    // the revision up to which the watch has told everything
 }
 
 // knownSchedule is the newest that is known of a schedule.
 type knownSchedule struct {
-	plugin   string // empty of one that we have removed, until the watch says so
+	// plugin has it; empty is a schedule that is gone. Of one that this replica has
+	// removed, that is known until the watch says so.
+	plugin string
+	// run is the run of OnInit that set it without an id; empty is none.
+	run string
+	// claimed is the replica that runs a one-time schedule, which goes after that.
+	claimed  string
 	revision uint64
 }
 
@@ -27,32 +33,32 @@ func newScheduleIndex() *scheduleIndex {
 func (x *scheduleIndex) reset() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.known, x.counts, x.told = make(map[string]knownSchedule), make(map[string]int), 0
+	x.known, x.counts, x.told = make(map[string]knownSchedule), make(map[string]map[string]int), 0
 }
 
-// tell notes what the watch has told of a schedule: the plugin that has it at a revision,
-// or none where it is gone. Revision 0 is that it was found to be gone.
-func (x *scheduleIndex) tell(key, plugin string, revision uint64) {
+// tell notes what the watch has told of a schedule: how it is at a revision, without a
+// plugin if it is gone. Revision 0 is that it was found to be gone.
+func (x *scheduleIndex) tell(key string, is knownSchedule) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	newest := x.known[key].revision
-	isOld := revision <= newest
-	if revision == 0 {
+	isOld := is.revision <= newest
+	if is.revision == 0 {
 		isOld = newest > x.told
 	}
-	x.told = max(x.told, revision)
+	x.told = max(x.told, is.revision)
 	if !isOld {
-		x.put(key, plugin, revision)
+		x.put(key, is)
 	}
 }
 
 // wrote notes a schedule that we have set. Where the watch has come further, it has told
 // what became of it.
-func (x *scheduleIndex) wrote(key, plugin string, revision uint64) {
+func (x *scheduleIndex) wrote(key string, is knownSchedule) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if revision > max(x.told, x.known[key].revision) {
-		x.put(key, plugin, revision)
+	if is.revision > max(x.told, x.known[key].revision) {
+		x.put(key, is)
 	}
 }
 
@@ -61,44 +67,88 @@ func (x *scheduleIndex) removed(key string, revision uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.known[key].revision <= revision {
-		x.put(key, "", revision)
+		x.put(key, knownSchedule{revision: revision})
 	}
 }
 
 // put replaces what is known of a schedule; mu is held.
-func (x *scheduleIndex) put(key, plugin string, revision uint64) {
-	if before := x.known[key].plugin; before != "" {
-		if x.counts[before]--; x.counts[before] == 0 {
-			delete(x.counts, before)
-		}
-	}
-	if plugin != "" {
-		x.counts[plugin]++
-	}
+func (x *scheduleIndex) put(key string, is knownSchedule) {
+	x.count(x.known[key], -1)
+	x.count(is, 1)
 	// Nothing older than what was told is told any more.
-	if plugin == "" && revision <= x.told {
+	if is.plugin == "" && is.revision <= x.told {
 		delete(x.known, key)
 	} else {
-		x.known[key] = knownSchedule{plugin, revision}
+		x.known[key] = is
 	}
 }
 
-// has says whether there is a schedule, and how many its plugin has.
-func (x *scheduleIndex) has(key, plugin string) (is bool, count int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.known[key].plugin != "", x.counts[plugin]
+// count counts one more, or one less, of the schedules like one; mu is held.
+func (x *scheduleIndex) count(like knownSchedule, by int) {
+	if like.plugin == "" {
+		return
+	}
+	runs := x.counts[like.plugin]
+	if runs == nil {
+		runs = make(map[string]int)
+		x.counts[like.plugin] = runs
+	}
+	if runs[like.run] += by; runs[like.run] == 0 {
+		delete(runs, like.run)
+	}
+	if len(runs) == 0 {
+		delete(x.counts, like.plugin)
+	}
 }
 
-// of are the schedules of a plugin by key, with their revisions.
-func (x *scheduleIndex) of(plugin string) map[string]uint64 {
+// counted says how many schedules of a plugin count for a run of OnInit: those that it
+// set without an id, and those that none did. replaces says that one under a key is
+// among them.
+func (x *scheduleIndex) counted(key, plugin, run string) (replaces bool, count int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	revisions := make(map[string]uint64)
+	is, runs := x.known[key], x.counts[plugin]
+	if count = runs[""]; run != "" {
+		count += runs[run]
+	}
+	return is.plugin != "" && (is.run == "" || is.run == run), count
+}
+
+// total is how many schedules a plugin has.
+func (x *scheduleIndex) total(plugin string) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	total := 0
+	for _, count := range x.counts[plugin] {
+		total += count
+	}
+	return total
+}
+
+// of are the schedules of a plugin by key.
+func (x *scheduleIndex) of(plugin string) map[string]knownSchedule {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	of := make(map[string]knownSchedule)
 	for key, known := range x.known {
 		if known.plugin == plugin {
-			revisions[key] = known.revision
+			of[key] = known
 		}
 	}
-	return revisions
+	return of
+}
+
+// runs are the runs of OnInit that have set schedules without an id, by plugin.
+func (x *scheduleIndex) runs() map[string][]string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	found := make(map[string][]string)
+	for plugin, runs := range x.counts {
+		for run := range runs {
+			if run != "" {
+				found[plugin] = append(found[plugin], run)
+			}
+		}
+	}
+	return found
 }

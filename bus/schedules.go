@@ -68,24 +68,40 @@ func (s *Schedules) note(c change) {
 	if record != nil {
 		record.Payload = nil
 	}
-	id := ""
-	if record != nil {
-		id = record.Plugin
-	}
-	s.index.tell(c.key, id, c.revision)
+	s.index.tell(c.key, knownAs(record, c.revision))
 	s.watch(c.key, record)
 }
 
+// knownAs is what the index keeps of a record at a revision; nil is one that is gone.
+func knownAs(record *subjects.ScheduleRecord, revision uint64) knownSchedule {
+	known := knownSchedule{revision: revision}
+	if record == nil {
+		return known
+	}
+	known.plugin, known.run = record.Plugin, record.Init
+	if record.Running != nil && !record.IsRecurring() {
+		known.claimed = record.Running.Replica
+	}
+	return known
+}
+
 // Count is how many schedules a plugin has.
-func (s *Schedules) Count(id string) int {
-	_, count := s.index.has("", id)
-	return count
+func (s *Schedules) Count(id string) int { return s.index.total(id) }
+
+// ScheduleLimit bounds the schedules of a plugin.
+type ScheduleLimit struct {
+	// Max is how many it may have.
+	Max int
+	// Run is the run of OnInit whose schedules without an id count, beside those that no
+	// OnInit has set so: those of other runs are in use elsewhere, or about to be removed.
+	// Empty is none.
+	Run string
 }
 
 // Set sets a schedule, in the place of what is set under its id. One more than
 // limit is ErrScheduleLimit; calls that set at the same moment can pass it by
 // what they set. After another error it may be set or not.
-func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, limit int) error {
+func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, limit ScheduleLimit) error {
 	key := subjects.ScheduleKey(record.Plugin, string(record.Schedule))
 	if err := s.admit(key, record.Plugin, limit); err != nil {
 		return err
@@ -97,7 +113,7 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
-	s.index.wrote(key, record.Plugin, revision)
+	s.index.wrote(key, knownAs(&record, revision))
 	return nil
 }
 
@@ -132,9 +148,9 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 // errUnsure says that nobody can tell what became of a write.
 var errUnsure = errors.New("no answer came, and it has changed since: nobody knows whether this was done")
 
-func (s *Schedules) admit(key, id string, limit int) error {
-	if replaces, count := s.index.has(key, id); !replaces && count >= limit {
-		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, count, limit)
+func (s *Schedules) admit(key, id string, limit ScheduleLimit) error {
+	if replaces, count := s.index.counted(key, id, limit.Run); !replaces && count >= limit.Max {
+		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, count, limit.Max)
 	}
 	return nil
 }
@@ -175,11 +191,11 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 func (s *Schedules) Drop(ctx context.Context, id string) error {
 	// Whoever follows the bucket must be told of each.
 	var errs []error
-	for key, revision := range s.index.of(id) {
-		err := s.records.remove(ctx, key, revision)
+	for key, known := range s.index.of(id) {
+		err := s.records.remove(ctx, key, known.revision)
 		switch {
 		case err == nil:
-			s.index.removed(key, revision)
+			s.index.removed(key, known.revision)
 		case errors.Is(err, errMoved):
 			errs = append(errs, fmt.Errorf("schedule: %w", err))
 		default:

@@ -81,13 +81,14 @@ func (s *Sockets) note(c change) {
 	s.config.Changed(c.key, c.revision, &record)
 }
 
-// Count is how many open connections a plugin has beside one.
-func (s *Sockets) Count(id, beside string) int {
+// Count is how many open connections a plugin has beside one, without those that other
+// runs of OnInit than one have opened without an id.
+func (s *Sockets) Count(id, beside, run string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := 0
 	for _, socket := range s.known {
-		if r := socket.record; r.Plugin == id && r.Final == nil && string(r.Connection) != beside {
+		if r := socket.record; r.Plugin == id && r.Final == nil && string(r.Connection) != beside && (r.Init == "" || r.Init == run) {
 			count++
 		}
 	}

@@ -72,13 +72,13 @@ func withoutQuery(target *url.URL) string {
 type dialling struct{}
 
 // Connect implements websocket.Sockets.
-func (s *sockets) Connect(ctx context.Context, id string, dial func(context.Context) (*hostwebsocket.Connection, error)) error {
-	if err := s.replace(ctx, id); err != nil {
+func (s *sockets) Connect(ctx context.Context, opening hostwebsocket.Opening) error {
+	if err := s.replace(ctx, opening.ID); err != nil {
 		return err
 	}
-	c := &Connection{host: s.host, id: id, accepted: make(chan *websocket.Conn, 1), failures: make(map[int]error)}
+	c := &Connection{host: s.host, id: opening.ID, accepted: make(chan *websocket.Conn, 1), failures: make(map[int]error)}
 	attempt := &attempt{connection: c}
-	plugin, err := dial(context.WithValue(ctx, dialling{}, attempt))
+	plugin, err := opening.Dial(context.WithValue(ctx, dialling{}, attempt))
 	if err != nil {
 		if attempt.server != nil {
 			attempt.server.change(func() { attempt.server.failure = err.Error() })

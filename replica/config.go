@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/internal/watch"
 )
 
@@ -86,6 +87,14 @@ func (c *Config) grace() time.Duration {
 		return c.away
 	}
 	return removalGrace
+}
+
+// silence is how long a replica may be silent before what it alone has in force goes.
+func (c *Config) silence() time.Duration {
+	if c.away > 0 {
+		return max(c.away, bus.Lease)
+	}
+	return silenceGrace
 }
 
 // PluginsConfig is section [Plugins].

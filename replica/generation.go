@@ -206,8 +206,10 @@ func (r *Replica) initialise(ctx context.Context, g *generation, s source) (err 
 	if !g.entry.Manifest.Has(plugin.LifecycleManagement) {
 		return nil
 	}
+	_, held, _ := r.initialisedHere(s.entry.ID)
 	err = r.heartbeat.Initialise(ctx, bus.InitConfig{
 		ID: s.entry.ID, Generation: g.id, Replica: r.id, Served: s.served, Retry: s.retry, Failures: s.failures,
+		Held: held, Hold: func(run string) { r.hold(g, run) }, Forget: r.forgetting(s.entry.ID),
 		Run: func(ctx context.Context) error { return g.onInit(ctx, s.config) },
 	})
 	var failed *bus.InitError

@@ -37,6 +37,8 @@ type hosted struct {
 	callbacks callbackStats
 	failures  *rate.Limiter // of callbacks that are logged
 
+	// holds is the run of OnInit of a generation that is about to serve; nil is none.
+	holds atomic.Pointer[string]
 	// initFailure is nil unless the newest OnInit has failed.
 	initFailure atomic.Pointer[initFailure]
 	// candidate is nil unless there is a generation whose OnInit is tried again; it
@@ -123,6 +125,7 @@ func (h *hosted) serve(next *generation) error {
 		endpoint.SetLimits(limits)
 		h.retire(h.current.Swap(next))
 	}
+	h.holds.Store(nil) // it is the current one's
 	h.setRunner(next)
 	if next.entry.Manifest.Permissions.WebSocket == nil {
 		h.replica.sockets.leave(h.replica.running, h)

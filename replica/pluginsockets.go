@@ -15,6 +15,7 @@ import (
 type pluginSockets struct {
 	sockets *sockets
 	hosted  *hosted
+	init    *initialised
 
 	mu     sync.Mutex
 	inits  bool      // OnInit runs, or is about to
@@ -24,8 +25,8 @@ type pluginSockets struct {
 var _ websocket.Sockets = (*pluginSockets)(nil)
 
 // Connect implements websocket.Sockets.
-func (p *pluginSockets) Connect(ctx context.Context, id string, dial func(context.Context) (*websocket.Connection, error)) error {
-	own, err := p.sockets.connect(ctx, p.hosted, id, dial)
+func (p *pluginSockets) Connect(ctx context.Context, opening websocket.Opening) error {
+	own, err := p.sockets.connect(ctx, p.hosted, opening, p.init.of(ctx))
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,8 @@ func (p *pluginSockets) begin() {
 }
 
 // settle is told how OnInit has ended: where it has failed, what it opened is closed.
-// A generation that serves on is told, as it may have had the connection before.
+// A generation that serves on is told, as it may have had the connection before, unless
+// that has an id which OnInit alone was told.
 func (p *pluginSockets) settle(ready bool) {
 	if p == nil {
 		return
@@ -92,7 +94,7 @@ func (p *pluginSockets) settle(ready bool) {
 		return
 	}
 	for _, own := range opened {
-		if p.hosted.current.Load() == nil {
+		if own.init != "" || p.hosted.current.Load() == nil {
 			own.drop()
 		} else {
 			own.connection.Abort()

@@ -42,10 +42,12 @@ type Replica struct {
 	bus         *bus.Bus
 	runtime     *wasmrt.Runtime
 	heartbeat   *bus.Heartbeat
+	inits       *bus.Inits
 	leadership  *leadership
 	planner     *planner
 	sockets     *sockets
 	removals    *removals
+	leavings    *leavings
 	packages    *packages
 	cache       *bus.Cache
 	generations *bus.Secret   // the key by which they are told apart
@@ -160,6 +162,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.heartbeat, err = r.bus.StartHeartbeat(ctx, r.id, func() any { return r.record() }); err != nil {
 		return err
 	}
+	if r.inits, err = r.bus.OpenInits(ctx, bus.InitsConfig{Heartbeat: r.heartbeat, Own: r.initialisedHere}); err != nil {
+		return err
+	}
 	if r.leadership, err = r.startLeadership(ctx); err != nil {
 		return err
 	}
@@ -172,6 +177,7 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.removals, err = r.startRemovals(ctx); err != nil {
 		return err
 	}
+	r.leavings = r.startLeavings(ctx)
 	if r.packages, err = r.openPackages(ctx, config); err != nil {
 		return err
 	}
@@ -384,8 +390,12 @@ func (r *Replica) drain(ctx context.Context) error {
 	}
 	r.packages.stop()
 	r.removals.stop()
+	r.leavings.stop()
 	r.planner.stop()
 	r.sockets.stop()
+	if r.inits != nil {
+		r.inits.Stop()
+	}
 	if r.heartbeat != nil {
 		if err := r.heartbeat.Stop(ctx); err != nil {
 			r.log.Warn("others will see this replica gone only after a lease", "error", err)
@@ -409,20 +419,31 @@ const leaveTimeout = 5 * time.Second
 
 // record is what the heartbeat tells.
 func (r *Replica) record() subjects.Heartbeat {
-	generations, failed := make(map[string]string), make(map[string]string)
+	generations, failed, inits, holds := make(map[string]string), make(map[string]string), make(map[string]string), make(map[string]string)
 	var unserved []string
 	for _, h := range r.known() { // one that is gone is served until its calls are over
-		if current := h.current.Load(); current != nil {
-			generations[h.id] = current.id
-		} else if !h.isGone() {
+		generation, run, held := h.initialised()
+		switch {
+		case generation != "":
+			generations[h.id] = generation
+		case !h.isGone():
 			unserved = append(unserved, h.id)
 		}
+		note(inits, h.id, run)
+		note(holds, h.id, held)
 		if failure := h.initFailure.Load(); failure != nil {
 			failed[h.id] = failure.generation
 		}
 	}
 	return subjects.Heartbeat{
 		V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started,
-		Generations: generations, Failed: failed, Unserved: unserved,
+		Generations: generations, Failed: failed, Unserved: unserved, Inits: inits, Holds: holds,
+	}
+}
+
+// note puts a value under a key, unless it is empty.
+func note(into map[string]string, key, value string) {
+	if value != "" {
+		into[key] = value
 	}
 }

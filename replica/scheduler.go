@@ -18,6 +18,7 @@ type busSchedules struct {
 	schedules *bus.Schedules
 	id        string
 	limit     int
+	init      *initialised
 }
 
 // Set implements scheduler.Store.
@@ -25,12 +26,13 @@ func (s busSchedules) Set(ctx context.Context, schedule scheduler.Schedule) erro
 	return s.schedules.Set(ctx, subjects.ScheduleRecord{
 		Plugin:     s.id,
 		Schedule:   []byte(schedule.ID),
+		Init:       markOf(ctx, schedule.IsMade),
 		Created:    schedule.Created.UTC(),
 		Due:        schedule.Due.UTC(),
 		Expression: schedule.Expression,
 		Zone:       schedule.Zone,
 		Payload:    schedule.Payload,
-	}, s.limit)
+	}, bus.ScheduleLimit{Max: s.limit, Run: s.init.of(ctx)})
 }
 
 // Cancel implements scheduler.Store.

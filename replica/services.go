@@ -33,11 +33,12 @@ import (
 type services struct {
 	granted.Services
 	sockets *pluginSockets // nil without WebSockets
+	init    *initialised
 }
 
 // grant makes the services that a manifest asks for.
 func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
-	g := granting{replica: r, config: config, entry: entry}
+	g := granting{replica: r, config: config, entry: entry, init: new(initialised)}
 	of, err := granted.Grant(entry.Manifest.Permissions.Granted(), map[string]granted.Offer{
 		"http":        g.http,
 		"config":      g.settings,
@@ -47,7 +48,7 @@ func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 		"scheduler":   g.scheduler,
 		"websocket":   g.webSocket,
 	})
-	return services{of, g.sockets}, err
+	return services{of, g.sockets, g.init}, err
 }
 
 // granting makes the services of one generation.
@@ -56,6 +57,7 @@ type granting struct {
 	config  *Config
 	entry   plugin.Entry
 	sockets *pluginSockets // nil until the plugin has WebSockets
+	init    *initialised
 }
 
 func (g *granting) http() ([]host.Function, io.Closer, error) {
@@ -98,7 +100,7 @@ func (g *granting) scheduler() ([]host.Function, io.Closer, error) {
 	settings := g.config.Scheduler
 	service, err := scheduler.New(scheduler.Config{
 		PluginID:   g.entry.ID,
-		Store:      busSchedules{schedules: g.replica.planner.schedules, id: g.entry.ID, limit: settings.MaxSchedules},
+		Store:      busSchedules{schedules: g.replica.planner.schedules, id: g.entry.ID, limit: settings.MaxSchedules, init: g.init},
 		Zone:       settings.TimeZone,
 		MaxPayload: settings.MaxPayload,
 		Logger:     g.replica.log,
@@ -115,7 +117,7 @@ func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	g.sockets = &pluginSockets{sockets: g.replica.sockets, hosted: g.replica.hosted(g.entry.ID)}
+	g.sockets = &pluginSockets{sockets: g.replica.sockets, hosted: g.replica.hosted(g.entry.ID), init: g.init}
 	service, err := websocket.New(websocket.Config{
 		PluginID:          g.entry.ID,
 		AllowedURLs:       permission.AllowedURLs,

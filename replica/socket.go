@@ -28,6 +28,7 @@ type socket struct {
 	connection *websocket.Connection // nil where only the end is to be told
 	record     *bus.OwnedSocket      // of the goroutine that runs
 	dial       string                // tells it from others under the id
+	init       string                // the run of OnInit that opened it without an id
 	ended      chan struct{}         // closed when nothing of it is left but requests
 	since      atomic.Uint64         // the revision of the record when it became ours
 	// requests are of other replicas; nil without a connection.
@@ -38,7 +39,8 @@ type socket struct {
 }
 
 func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connection, record *bus.OwnedSocket) *socket {
-	own := &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: record.Record().Dial, ended: make(chan struct{})}
+	is := record.Record()
+	own := &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: is.Dial, init: is.Init, ended: make(chan struct{})}
 	own.since.Store(record.Revision())
 	return own
 }
@@ -85,12 +87,15 @@ func (s *socket) drop() {
 }
 
 // replace closes it without a word to the plugin, which opens another.
-func (s *socket) replace() error {
+func (s *socket) replace() error { return s.closeSilently("replaced by another connection") }
+
+// closeSilently closes it without a word to the plugin.
+func (s *socket) closeSilently(reason string) error {
 	s.silence()
 	if s.connection == nil {
 		return nil
 	}
-	return s.close(closeNormal, "replaced by another connection")
+	return s.close(closeNormal, reason)
 }
 
 // leave closes it and leaves it to another replica to tell the plugin.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,21 +91,22 @@ func (s *sockets) find(id, connection string) *socket {
 }
 
 // connect makes a connection this replica's, in the place of one under the same id,
-// wherever that is.
-func (s *sockets) connect(ctx context.Context, h *hosted, id string, dial func(context.Context) (*websocket.Connection, error)) (*socket, error) {
+// wherever that is. run is the run of OnInit that initialises the generation which opens it.
+func (s *sockets) connect(ctx context.Context, h *hosted, opening websocket.Opening, run string) (*socket, error) {
+	id := opening.ID
 	if h.unloading.Load() {
 		return nil, errors.New("the plugin is being unloaded")
 	}
 	limit := h.replica.config.Load().WebSocket.MaxConnections
-	if count := max(s.bus.Count(h.id, id), len(s.of(h))-1); count >= limit {
+	if count := max(s.bus.Count(h.id, id, run), len(s.counted(h, run))-1); count >= limit {
 		return nil, fmt.Errorf("the plugin has %d connections, [WebSocket] MaxConnections is %d", count, limit)
 	}
 	s.replace(ctx, h.id, id)
-	connection, err := dial(ctx)
+	connection, err := opening.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	record, err := s.bus.Own(ctx, h.id, id)
+	record, err := s.bus.Own(ctx, h.id, id, markOf(ctx, opening.IsMade))
 	if err != nil {
 		connection.Abort()
 		s.done.Go(func() { record.Disown(s.running) })
@@ -173,6 +176,12 @@ func (s *sockets) of(h *hosted) []*socket {
 	return of
 }
 
+// counted are the connections of a plugin that this replica owns, without those that other
+// runs of OnInit than one have opened without an id.
+func (s *sockets) counted(h *hosted, run string) []*socket {
+	return slices.DeleteFunc(s.of(h), func(own *socket) bool { return own.init != "" && own.init != run })
+}
+
 // leave closes the connections of a plugin that is no longer served here; another
 // replica tells the plugin. It waits for them, or for ctx.
 func (s *sockets) leave(ctx context.Context, h *hosted) {
@@ -192,7 +201,8 @@ func (s *sockets) leave(ctx context.Context, h *hosted) {
 	}
 }
 
-// lookForAbandoned tells plugins of connections whose replica is gone.
+// lookForAbandoned tells plugins of connections whose replica is gone. Those that are
+// leavings of a former run of OnInit go without a word.
 func (s *sockets) lookForAbandoned() {
 	ticker := time.NewTicker(lookPause)
 	defer ticker.Stop()
@@ -202,7 +212,12 @@ func (s *sockets) lookForAbandoned() {
 			return
 		case <-ticker.C:
 		}
+		s.closeLeavings()
 		for _, abandoned := range s.bus.Abandoned(s.tells, s.owns) {
+			if s.isLeaving(abandoned.Record()) {
+				_ = abandoned.Drop(s.running) // it is looked at again
+				continue
+			}
 			err := abandoned.Take(s.running, subjects.SocketEnd{Error: errOwnerGone})
 			switch {
 			case err == nil:
@@ -212,6 +227,25 @@ func (s *sockets) lookForAbandoned() {
 			}
 		}
 	}
+}
+
+// closeLeavings closes the connections of this replica that are leavings of a former run
+// of OnInit, without a word to the plugin: none of its code knows their ids any more.
+func (s *sockets) closeLeavings() {
+	s.mu.Lock()
+	owned := slices.Collect(maps.Values(s.owned))
+	s.mu.Unlock()
+	for _, own := range owned {
+		if own.init == "" || own.silent.Load() || !s.replica.inits.IsLeaving(own.hosted.id, own.init, bus.Lease) {
+			continue
+		}
+		own.silence()
+		s.done.Go(func() { _ = own.closeSilently("the plugin was initialised anew") }) // which may wait for a message
+	}
+}
+
+func (s *sockets) isLeaving(record subjects.SocketRecord) bool {
+	return s.replica.inits.IsLeaving(record.Plugin, record.Init, bus.Lease)
 }
 
 // tells says whether this replica can tell a plugin of its connections.

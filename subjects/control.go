@@ -207,6 +207,11 @@ type Heartbeat struct {
 	Failed map[string]string `json:"failed,omitempty"`
 	// Unserved are the plugins that are there and are not served, or not yet.
 	Unserved []string `json:"unserved,omitempty"`
+	// Inits are the runs of OnInit that initialised the Generations, by plugin id: the Run
+	// of an InitRecord.
+	Inits map[string]string `json:"inits,omitempty"`
+	// Holds are, by plugin id, the runs of OnInit of generations that are about to serve.
+	Holds map[string]string `json:"holds,omitempty"`
 }
 
 // LeaderRecord is the record of the leader in StateBucket.
@@ -237,13 +242,21 @@ type InitRecord struct {
 	Plugin     string    `json:"plugin"`
 	Generation string    `json:"generation"`
 	State      InitState `json:"state"`
-	// Replica is the identity of the replica that runs it, or has.
+	// Replica is the identity of the replica that runs it, or has; empty is an attempt that
+	// was taken from a replica that is gone.
 	Replica string `json:"replica"`
 	// Attempt counts from 1.
 	Attempt int `json:"attempt"`
 	// Failures is how often it has failed in a row; the pause before the next attempt
 	// grows with it.
 	Failures int `json:"failures,omitempty"`
+	// Run tells this attempt apart from all others of the plugin. What OnInit sets without
+	// an id is marked with it.
+	Run string `json:"run,omitempty"`
+	// Succeeded is the Run of the newest attempt before this one that has succeeded, and
+	// SucceededAt the revision of the record that said so; empty and 0 is none.
+	Succeeded   string `json:"succeeded,omitempty"`
+	SucceededAt uint64 `json:"succeeded_at,omitempty"`
 	// Error says why it failed.
 	Error string `json:"error,omitempty"`
 }

@@ -67,6 +67,9 @@ type ScheduleRecord struct {
 	Schedule []byte `json:"schedule"`
 	// Set tells apart what was set under one id, one after the other.
 	Set string `json:"set"`
+	// Init is the run of OnInit, as InitRecord has it, that set the schedule without an id;
+	// empty is a schedule that was set in another call, or under an id of the plugin.
+	Init string `json:"init,omitempty"`
 	// Created is when it was set.
 	Created time.Time `json:"created"`
 	// Due is when a one-time schedule fires; zero for a recurring one.

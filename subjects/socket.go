@@ -33,6 +33,9 @@ type SocketRecord struct {
 	Replica string `json:"replica"`
 	// Dial tells apart connections under one id, one after the other.
 	Dial string `json:"dial"`
+	// Init is the run of OnInit, as InitRecord has it, that opened the connection without an
+	// id; empty is a connection that was opened in another call, or under an id of the plugin.
+	Init string `json:"init,omitempty"`
 	// Opened is when it was made.
 	Opened time.Time `json:"opened"`
 	// Final is how it has ended, until the plugin was told.

@@ -91,7 +91,10 @@ const HeartbeatKeys = "replica.*"
 func InitKey(id, generation string) string { return InitKeys(id) + Token(generation) }
 
 // InitKeys begins the keys of all generations of a plugin.
-func InitKeys(id string) string { return "init." + Token(id) + "." }
+func InitKeys(id string) string { return AllInitKeys + Token(id) + "." }
+
+// AllInitKeys begins the keys of all generations of all plugins.
+const AllInitKeys = "init."
 
 // RemovedKey is the key in StateBucket of a plugin that was removed.
 func RemovedKey(id string) string { return RemovedKeys + Token(id) }

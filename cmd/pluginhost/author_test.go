@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,8 +12,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
@@ -187,6 +191,54 @@ func TestDevWatchBuildsAndLoadsAtEverySave(t *testing.T) {
 	end()
 	if entry := plugin.Load(folder, "hello"); !entry.Symlink || entry.Err != nil {
 		t.Errorf("the link is %+v", entry)
+	}
+}
+
+// A plugin that plans in OnInit without an id has one schedule, however often its author
+// saves: what the version before has planned goes, and the limit does not count it.
+func TestDevWatchLeavesOneScheduleAfterTwentySaves(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(t.TempDir(), "host.toml")
+	if err := os.WriteFile(file, []byte(testenv.SharedCache+"[Scheduler]\nMaxSchedules = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0", "--config", file)
+	dir := hello(t, "--capability", "SchedulerCallback,LifecycleManagement")
+	path := filepath.Join(dir, "schedule.go")
+	content, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(content), `ScheduleId: "hello", `) {
+		t.Fatalf("%s: %v", content, err)
+	}
+	save := func(n int) {
+		t.Helper()
+		unnamed := strings.Replace(string(content), `ScheduleId: "hello", `, fmt.Sprintf("Payload: []byte(%q), ", fmt.Sprint("save ", n)), 1)
+		if err := os.WriteFile(path, []byte(unnamed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(0)
+	printed, end := watching(t, dir, folder, replica.NATS)
+	printed.await("loaded by")
+	for n := range 20 {
+		save(n + 1)
+		printed.await("loaded by")
+	}
+	end()
+	conn := testenv.Connect(t, replica.NATS)
+	for timeout := time.After(time.Minute); ; {
+		schedules, err := client.New(conn).Schedules(t.Context(), "hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(schedules) == 1 && string(schedules[0].Payload) == "save 20" {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-timeout:
+			t.Fatalf("there are %d schedules: %+v", len(schedules), schedules)
+		}
 	}
 }
 

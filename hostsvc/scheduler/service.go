@@ -20,6 +20,8 @@ import (
 type Schedule struct {
 	// ID is any bytes, never empty.
 	ID string
+	// IsMade says that the plugin gave no id, and the Service made this one.
+	IsMade bool
 	// Created is now.
 	Created time.Time
 	// Due is when a one-time schedule fires; zero for a recurring one.
@@ -110,7 +112,7 @@ func (s *Service) ScheduleRecurring(ctx context.Context, r *api.ScheduleRecurrin
 
 func (s *Service) set(ctx context.Context, kind string, schedule Schedule) (*api.ScheduleResponse, error) {
 	if schedule.ID == "" {
-		schedule.ID = nanoid.New()
+		schedule.ID, schedule.IsMade = nanoid.New(), true
 	}
 	err := s.check(schedule)
 	if err == nil {

@@ -132,9 +132,9 @@ func (s *Service) Connect(ctx context.Context, request *api.ConnectRequest) (*ap
 }
 
 func (s *Service) connect(ctx context.Context, request *api.ConnectRequest) *api.ConnectResponse {
-	id := request.GetConnectionId()
-	if len(id) > nanoid.MaxGiven {
-		return failedConnect(fmt.Errorf("connection id of %d bytes is over the limit of %d bytes", len(id), nanoid.MaxGiven))
+	opening := Opening{ID: request.GetConnectionId()}
+	if len(opening.ID) > nanoid.MaxGiven {
+		return failedConnect(fmt.Errorf("connection id of %d bytes is over the limit of %d bytes", len(opening.ID), nanoid.MaxGiven))
 	}
 	target, err := s.check(request.GetUrl())
 	if err != nil {
@@ -144,19 +144,18 @@ func (s *Service) connect(ctx context.Context, request *api.ConnectRequest) *api
 	if err != nil {
 		return failedConnect(err)
 	}
-	if id == "" {
-		id = nanoid.New()
+	if opening.ID == "" {
+		opening.ID, opening.IsMade = nanoid.New(), true
 	}
-	err = s.config.Sockets.Connect(ctx, id, func(ctx context.Context) (*Connection, error) {
-		return s.dial(ctx, target, header)
-	})
+	opening.Dial = func(ctx context.Context) (*Connection, error) { return s.dial(ctx, target, header) }
+	err = s.config.Sockets.Connect(ctx, opening)
 	switch {
 	case egress.Refusal(err) != nil:
 		return s.blocked(ctx, request.GetUrl(), err)
 	case err != nil:
 		return failedConnect(err)
 	}
-	return &api.ConnectResponse{ConnectionId: id}
+	return &api.ConnectResponse{ConnectionId: opening.ID}
 }
 
 // SendText sends a text message. That it is UTF-8 is the plugin's affair.

@@ -190,7 +190,7 @@ func TestOnlyAConnectionThatMayBeMadeReplacesOne(t *testing.T) {
 // broken is Sockets that have errors of their own.
 type broken struct{ err error }
 
-func (b broken) Connect(context.Context, string, func(context.Context) (*websocket.Connection, error)) error {
+func (b broken) Connect(context.Context, websocket.Opening) error {
 	return b.err
 }
 func (b broken) Send(context.Context, string, websocket.Message) error { return b.err }

@@ -8,13 +8,21 @@ import (
 // ErrNotFound is an id that no connection has. Its text is the contract's (spec 5.2).
 var ErrNotFound = errors.New("connection not found")
 
+// Opening is a connection that a plugin opens.
+type Opening struct {
+	ID string
+	// IsMade says that the plugin gave no id, and the Service made this one.
+	IsMade bool
+	// Dial makes the connection. Whoever calls it runs or aborts what it returns.
+	Dial func(context.Context) (*Connection, error)
+}
+
 // Sockets keeps the connections of the plugin, wherever in the cluster they are. An id
 // is 1 byte to 16 KiB of any value.
 type Sockets interface {
-	// Connect keeps the connection that dial makes under id, and closes the one that
-	// has the id now before it dials. It runs and ends what dial returned. Errors are
-	// returned as they are.
-	Connect(ctx context.Context, id string, dial func(context.Context) (*Connection, error)) error
+	// Connect dials and keeps the connection, and closes the one that has its id now
+	// before it dials. It runs and ends what Dial returned. Errors are returned as they are.
+	Connect(ctx context.Context, opening Opening) error
 	// Send sends a message, whose data it does not keep. It returns ErrNotFound for an
 	// id that no connection has.
 	Send(ctx context.Context, id string, message Message) error

@@ -65,7 +65,8 @@ func newLocal(t testing.TB) *local {
 	return l
 }
 
-func (l *local) Connect(ctx context.Context, id string, dial func(context.Context) (*websocket.Connection, error)) error {
+func (l *local) Connect(ctx context.Context, opening websocket.Opening) error {
+	id := opening.ID
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old, ok := l.connections[id]; ok {
@@ -73,7 +74,7 @@ func (l *local) Connect(ctx context.Context, id string, dial func(context.Contex
 		old.Abort()
 		delete(l.connections, id)
 	}
-	conn, err := dial(ctx)
+	conn, err := opening.Dial(ctx)
 	if err != nil {
 		return err
 	}

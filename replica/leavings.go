@@ -1,0 +1,90 @@
+package replica
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pluginhost/pluginhost/bus"
+)
+
+// silenceGrace is how long a replica may be silent before what the OnInit of its own
+// version has set without an id goes: as long as the server keeps its record.
+const silenceGrace = 10 * bus.Lease
+
+// leavings has removed, while this replica leads, what runs of OnInit have set without an
+// id that failed, or in whose place there is another one: schedules, and connections whose
+// replica is gone.
+type leavings struct {
+	replica *Replica
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// startLeavings begins to look for leavings. The caller stops it.
+func (r *Replica) startLeavings(ctx context.Context) *leavings {
+	l := &leavings{replica: r}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.cancel = cancel
+	l.done.Go(func() { l.run(running) })
+	return l
+}
+
+func (l *leavings) stop() {
+	if l == nil {
+		return
+	}
+	l.cancel()
+	l.done.Wait()
+}
+
+func (l *leavings) run(ctx context.Context) {
+	ticker := time.NewTicker(removalPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if _, _, leads := l.replica.leadership.election.Term(); !leads {
+			continue
+		}
+		for id, runs := range l.known() {
+			for _, run := range runs {
+				if err := l.look(ctx, id, run); err != nil && ctx.Err() == nil {
+					l.replica.log.Warn("what a former OnInit set without an id could not be removed yet", "plugin", id, "error", err)
+				}
+			}
+		}
+	}
+}
+
+// known are the runs of OnInit of which there is something that they set without an id, by
+// plugin.
+func (l *leavings) known() map[string][]string {
+	known := l.replica.planner.schedules.Runs()
+	for id, runs := range l.replica.sockets.bus.Runs() {
+		for _, run := range runs {
+			if !slices.Contains(known[id], run) {
+				known[id] = append(known[id], run)
+			}
+		}
+	}
+	return known
+}
+
+// look removes what a run of OnInit has set, if that is leaving.
+func (l *leavings) look(ctx context.Context, id, run string) error {
+	ctx, cancel := context.WithTimeout(ctx, removalGrace)
+	defer cancel()
+	r := l.replica
+	if !r.inits.IsLeaving(id, run, r.config.Load().silence()) {
+		return nil
+	}
+	if isRetired, err := r.inits.Retire(ctx, id, run); err != nil || !isRetired {
+		return err
+	}
+	return r.forgetting(id)(ctx, run)
+}
