@@ -118,6 +118,7 @@ func (h *hosted) serve(next *generation) error {
 		})
 		if err != nil {
 			h.current.Store(nil)
+			h.letGo(next)
 			return errors.Join(err, next.close(context.Background()))
 		}
 		h.endpoint.Store(endpoint)

@@ -43,12 +43,15 @@ func markOf(ctx context.Context, isMade bool) string {
 func (r *Replica) hold(g *generation, run string) {
 	h := r.hosted(g.entry.ID)
 	if run == "" {
-		h.holds.Store(nil)
+		h.letGo(g)
 		return
 	}
 	g.services.init.run.Store(&run)
 	h.holds.Store(&run)
 }
+
+// letGo notes that a generation is not about to serve any more.
+func (h *hosted) letGo(g *generation) { h.holds.CompareAndSwap(g.services.init.run.Load(), nil) }
 
 // initialisedHere is what bus.InitsConfig.Own asks for.
 func (r *Replica) initialisedHere(id string) (generation, run, holds string) {

@@ -269,6 +269,7 @@ type initFailure struct {
 
 // discard closes a generation that has never served.
 func (h *hosted) discard(ctx context.Context, g *generation) {
+	h.letGo(g)
 	if err := g.close(ctx); err != nil {
 		h.replica.log.Warn("a version that was not ready could not be closed cleanly", "plugin", h.id, "generation", g.id, "error", err)
 	}
