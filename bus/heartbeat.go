@@ -103,8 +103,8 @@ func (h *Heartbeat) run(ctx context.Context) {
 // Beat writes the record now, for a change that others should see at once.
 func (h *Heartbeat) Beat(ctx context.Context) error { return h.beat(ctx) }
 
-// beatSeen writes the record, and returns once this replica knows what came before it:
-// what others do to whom they have not seen it yet, it has not seen either.
+// beatSeen writes the record, and returns once this replica has followed the bucket up to
+// it: a replica that has not seen the record yet knows nothing newer than this one.
 func (h *Heartbeat) beatSeen(ctx context.Context) error {
 	if err := h.beat(ctx); err != nil {
 		return err
