@@ -101,6 +101,9 @@ func (r *Runner) pull() {
 		if r.pulling.Err() != nil {
 			return
 		}
+		if errors.Is(err, jetstream.ErrConsumerDeleted) {
+			continue // to have fires handed out anew
+		}
 		r.schedules.bus.config.Logger.Warn("no fires can be had", "plugin", r.config.ID, "error", err)
 		if pause(r.pulling, Lease/6) != nil {
 			return

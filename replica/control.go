@@ -76,6 +76,8 @@ func (r *Replica) Status() subjects.Status {
 		Draining: r.draining.Load(),
 		Leader:   r.leadership.leader(),
 		Plugins:  r.pluginStatuses(),
+
+		RecoveredFires: r.planner.recovered(),
 	}
 }
 

@@ -22,7 +22,8 @@ type plan struct {
 // dueFire is a fire that is to be published.
 type dueFire struct {
 	subjects.FireMessage
-	key string
+	key    string
+	plugin string
 }
 
 func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
@@ -67,7 +68,7 @@ func (p *plan) since(now time.Time) time.Time {
 // next look.
 func (p *plan) look(now time.Time, r *Replica) *dueFire {
 	record := p.record
-	fire := &dueFire{key: p.key}
+	fire := &dueFire{key: p.key, plugin: record.Plugin}
 	fire.Set, fire.Planned = record.Set, record.Due
 	switch running := record.Running; {
 	case !r.isServed(record.Plugin):

@@ -36,6 +36,7 @@ type planner struct {
 	cancel    context.CancelFunc
 	done      sync.WaitGroup
 	wake      chan struct{} // has a token when the queue has changed
+	overlooks *overlooks
 
 	mu    sync.Mutex
 	plans map[string]*plan // by key
@@ -45,13 +46,14 @@ type planner struct {
 // startPlanner opens the schedules and plans them whenever this replica leads. The
 // caller stops it.
 func (r *Replica) startPlanner(ctx context.Context) (_ *planner, err error) {
-	p := &planner{replica: r, election: r.leadership.election, plans: make(map[string]*plan), wake: make(chan struct{}, 1)}
+	p := &planner{replica: r, election: r.leadership.election, plans: make(map[string]*plan), wake: make(chan struct{}, 1), overlooks: newOverlooks(r)}
 	if p.schedules, err = r.bus.OpenSchedules(ctx, p.note); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p.cancel = cancel
 	p.done.Go(func() { p.run(running) })
+	p.done.Go(func() { p.overlooks.run(running, p.schedules, p.election) })
 	return p, nil
 }
 
@@ -66,6 +68,9 @@ func (p *planner) stop() {
 
 // note takes over what became of a schedule.
 func (p *planner) note(key string, record *subjects.ScheduleRecord) {
+	if record != nil && record.Running != nil {
+		p.overlooks.claimed(key)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if old := p.plans[key]; old != nil {
@@ -186,13 +191,13 @@ func (p *planner) publish(ctx context.Context, due *dueFire) bool {
 	due.Term = term
 	err := p.schedules.Fire(ctx, due.key, due.FireMessage)
 	switch {
-	case errors.Is(err, bus.ErrFireQueued):
-		return true
+	case errors.Is(err, bus.ErrFireQueued): // or so the stream says
 	case err != nil:
 		if ctx.Err() == nil {
 			p.replica.log.Warn("fires cannot be published yet", "error", err)
 		}
 		return false
 	}
+	p.overlooks.published(due.key, due.plugin, time.Now())
 	return true
 }

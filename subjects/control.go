@@ -113,8 +113,11 @@ type Status struct {
 	Draining bool      `json:"draining,omitempty"`
 	// Leader is the identity of the replica that leads, as this one sees it; empty
 	// is nobody.
-	Leader  string         `json:"leader,omitempty"`
-	Plugins []PluginStatus `json:"plugins"`
+	Leader string `json:"leader,omitempty"`
+	// RecoveredFires are those of plugins whose fires this replica had handed out anew
+	// while it led, in the order of their ids.
+	RecoveredFires []RecoveredFires `json:"recovered_fires,omitempty"`
+	Plugins        []PluginStatus   `json:"plugins"`
 }
 
 // PluginList answers ControlList.

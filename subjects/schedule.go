@@ -142,3 +142,25 @@ type ScheduleEvent struct {
 	Attempt int    `json:"attempt,omitempty"`
 	Lost    string `json:"lost,omitempty"`
 }
+
+// FiresEvent is published when fires of a plugin that NATS would never have delivered are
+// handed out anew.
+type FiresEvent struct {
+	V int `json:"v"`
+	// Replica is the leader.
+	Replica string    `json:"replica"`
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	// Fires are their sequences in FireStream, the first few of them.
+	Fires []uint64 `json:"fires"`
+	// AckFloor is up to which sequence the plugin's consumer counted everything as done.
+	AckFloor uint64 `json:"ack_floor"`
+}
+
+// RecoveredFires counts, for one plugin, how often a replica had fires handed out anew that
+// NATS would never have delivered.
+type RecoveredFires struct {
+	ID    string    `json:"id"`
+	Times int       `json:"times"`
+	Last  time.Time `json:"last"`
+}

@@ -67,6 +67,8 @@ const (
 	// Of a schedule: fires were late or left out; a fire runs once more.
 	EventScheduleMissed EventKind = "schedule_missed"
 	EventScheduleRerun  EventKind = "schedule_rerun"
+	// Of a plugin: fires that NATS would never have delivered are handed out anew.
+	EventFiresRecovered EventKind = "fires_recovered"
 )
 
 // StateBucket is the KV bucket of heartbeats and other records of the cluster.

@@ -93,6 +93,15 @@ func (c *NATSCluster) URL() string {
 	return strings.Join(urls, ",")
 }
 
+// stores are the folders of the servers' data, in the order of Servers.
+func (c *NATSCluster) stores() []string {
+	stores := make([]string, len(c.servers))
+	for i, s := range c.servers {
+		stores[i] = strings.TrimSuffix(s.config, ".conf")
+	}
+	return stores
+}
+
 // Kill ends a server with SIGKILL.
 func (c *NATSCluster) Kill(name string) {
 	s := c.server(name)

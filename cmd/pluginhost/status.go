@@ -84,6 +84,11 @@ func status(cmd *cobra.Command, _ []string) error {
 // printReasons says why plugins are not what they should be.
 func printReasons(out io.Writer, replicas []subjects.Status) error {
 	for _, r := range replicas {
+		for _, recovered := range r.RecoveredFires {
+			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", printable(recovered.ID), r.Replica, recoveredFires(recovered)); err != nil {
+				return err
+			}
+		}
 		for _, p := range r.Plugins {
 			var reasons []string
 			if p.Error != "" {
@@ -109,6 +114,12 @@ func failedCallback(last *subjects.CallbackError) string {
 		of = "connection " + shownID(last.Connection)
 	}
 	return fmt.Sprintf("%s of %s failed at %s: %s", printable(last.Method), of, moment(last.Time), printable(last.Error))
+}
+
+// recoveredFires tells how often fires were handed out anew.
+func recoveredFires(r subjects.RecoveredFires) string {
+	return fmt.Sprintf("NATS would never have delivered fires of its schedules, which were handed out anew (%d, the last at %s): PLUGINHOST_FIRES came back older than its consumer",
+		r.Times, moment(r.Last))
 }
 
 // leads says whether a replica leads, as itself sees it.
