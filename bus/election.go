@@ -28,6 +28,7 @@ const (
 type Election struct {
 	bus     *Bus
 	kv      jetstream.KeyValue
+	state   *state
 	replica string
 	unhear  func() // stops listening to the state
 	cancel  context.CancelFunc
@@ -38,6 +39,7 @@ type Election struct {
 	record   subjects.LeaderRecord
 	revision uint64
 	moved    time.Time
+	newest   uint64        // the greatest term there was
 	begun    time.Time     // when we began to renew our own term, as it lasts; zero is that it is not ours
 	changed  chan struct{} // closed when somebody else leads, or the term is another
 }
@@ -54,7 +56,7 @@ func (b *Bus) StartElection(ctx context.Context, replica string) (*Election, err
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	e := &Election{bus: b, kv: kv, replica: replica, cancel: cancel, moved: time.Now(), changed: make(chan struct{})}
+	e := &Election{bus: b, kv: kv, state: state, replica: replica, cancel: cancel, moved: time.Now(), changed: make(chan struct{})}
 	e.unhear = state.listen(subjects.LeaderKey, e.see)
 	e.done.Go(func() { e.run(running) })
 	return e, nil
@@ -146,7 +148,9 @@ func (e *Election) resign(ctx context.Context, record subjects.LeaderRecord, rev
 		if !is {
 			return nil
 		}
-		revision = max(revision, at)
+		if at != 0 {
+			revision = at
+		}
 		if pause(ctx, electionPause) != nil {
 			return err
 		}
@@ -174,6 +178,10 @@ func (e *Election) ours(ctx context.Context) (ours bool, revision uint64) {
 func (e *Election) see(c change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if c.anew {
+		e.revision = 0 // what there is follows
+		return
+	}
 	record := subjects.LeaderRecord{Term: e.record.Term} // where it is gone, the next term is still a greater one
 	if !c.gone {
 		if err := json.Unmarshal(c.value, &record); err != nil {
@@ -181,7 +189,7 @@ func (e *Election) see(c change) {
 		}
 	}
 	switch {
-	case c.revision == 0: // in a bucket made anew, revisions are smaller than before
+	case c.revision == 0: // it was found to be gone
 		e.revision = 0
 	case c.revision <= e.revision:
 		return
@@ -204,6 +212,7 @@ func (e *Election) take(record subjects.LeaderRecord, revision uint64, begun tim
 		e.begun = begun
 	}
 	e.record, e.revision, e.moved = record, revision, time.Now()
+	e.newest = max(e.newest, record.Term)
 	if another || led != e.leads() {
 		close(e.changed)
 		e.changed = make(chan struct{})
@@ -260,9 +269,10 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 	begun := time.Now()
 	e.mu.Lock()
 	renews := e.leads() && e.record.Term == record.Term
+	next := nextTerm(max(e.newest, record.Term), begun)
 	e.mu.Unlock()
 	if !renews {
-		record = subjects.LeaderRecord{Replica: e.replica, Term: record.Term + 1}
+		record = subjects.LeaderRecord{Replica: e.replica, Term: next}
 	}
 	record.V = subjects.Version
 	record.Beat++
@@ -278,9 +288,19 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 	}
 	// It may have been written and the answer lost, or somebody was faster.
 	if entry, err := e.kv.Get(ctx, subjects.LeaderKey); err == nil {
+		if entry.Revision() < revision {
+			e.state.follower.doubt()
+		}
 		e.see(change{revision: entry.Revision(), value: entry.Value()})
 	}
 	_ = pause(ctx, electionPause)
+}
+
+// nextTerm is the number of a term that begins now, after one. It is not less than the
+// milliseconds since 1970: where the record came back older than it was, and nobody is left
+// who knew it, no number is used twice.
+func nextTerm(after uint64, now time.Time) uint64 {
+	return max(after+1, uint64(max(now.UnixMilli(), 0)))
 }
 
 // write writes the record if it still has a revision; 0 is that there is none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -15,22 +16,32 @@ import (
 	"github.com/pluginhost/pluginhost/internal/kvwatch"
 )
 
-// errWatchEnded says that a watch tells nothing any more.
-var errWatchEnded = errors.New("the watch has ended")
+var (
+	// errWatchEnded says that a watch tells nothing any more.
+	errWatchEnded = errors.New("the watch has ended")
+	// errOlder says that the bucket has lost what was written last, as in a power cut.
+	errOlder = errors.New("the bucket came back older than it was")
+	// errDoubt says that the bucket may have lost something.
+	errDoubt = errors.New("the servers may have lost what was written last")
+)
 
 // change is what became of a key.
 type change struct {
 	key      string
-	revision uint64 // 0 where gone was found out later, or the bucket made anew
+	revision uint64 // 0 where gone was found out later
 	value    []byte
 	gone     bool
-	anew     bool // the bucket is another one, of no key: what was in it was told as gone
+	// there is a value that was there when the watch began: whenever it was written.
+	there bool
+	// anew is of no key: the bucket is another one, or came back older. Revisions begin
+	// anew, and can be lower; what is there is told again, and what is not, as gone.
+	anew bool
 }
 
 // follower tells of every key of a bucket and every change of one, in the order
 // of the bucket. A watch that ends, or falls silent while the bucket moves on,
 // is begun anew, and a bucket that is gone is made anew: what disappeared
-// meanwhile is told as gone.
+// meanwhile is told as gone. So is a bucket read anew that came back older.
 type follower struct {
 	bus    *Bus
 	want   bucket
@@ -40,10 +51,20 @@ type follower struct {
 	known  chan struct{} // closed once all that was there has been told
 
 	// Of the goroutine that runs:
-	keys  map[string]uint64 // known keys with their revisions
+	keys  map[string]knownKey
+	older bool // the bucket came back older
 	first sync.Once
 
+	doubts chan struct{} // has a token when somebody has read less than was known
+
 	created atomic.Pointer[time.Time] // when the bucket was made
+}
+
+// knownKey is the newest that was told of a key. Two values of one revision are of buckets
+// of which one was lost.
+type knownKey struct {
+	revision uint64
+	written  time.Time // by the server's clock
 }
 
 // follow begins to follow a bucket, which is made if it is missing, and waits
@@ -54,7 +75,7 @@ func (b *Bus) follow(ctx context.Context, want bucket, note func(change)) (*foll
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &follower{bus: b, want: want, note: note, cancel: cancel, known: make(chan struct{}), keys: make(map[string]uint64)}
+	f := &follower{bus: b, want: want, note: note, cancel: cancel, known: make(chan struct{}), keys: make(map[string]knownKey), doubts: make(chan struct{}, 1)}
 	f.created.Store(new(time.Time))
 	f.done.Go(func() { f.run(running) })
 	ctx, stop := context.WithTimeout(ctx, b.config.Patience)
@@ -80,16 +101,29 @@ func (f *follower) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		f.bus.config.Logger.Warn("records are read anew", "bucket", string(f.want), "reason", err)
+		level := slog.LevelWarn
+		if errors.Is(err, errDoubt) {
+			level = slog.LevelDebug
+		}
+		f.bus.config.Logger.Log(ctx, level, "records are read anew", "bucket", string(f.want), "reason", err)
 		if pause(ctx, insistPause) != nil {
 			return
 		}
 	}
 }
 
+// doubt has the bucket compared with what was told, for somebody who has read less than
+// what was.
+func (f *follower) doubt() {
+	select {
+	case f.doubts <- struct{}{}:
+	default:
+	}
+}
+
 // watch tells of changes until the watch has ended.
 func (f *follower) watch(ctx context.Context) error {
-	progress := progress{checked: time.Now()}
+	progress := progress{checked: time.Now(), reconnects: f.bus.conn.Stats().Reconnects}
 	kv, last, err := f.reopen(ctx)
 	if err != nil {
 		return err
@@ -103,7 +137,7 @@ func (f *follower) watch(ctx context.Context) error {
 	defer func() { _ = kvwatch.End(watcher) }()
 	check := time.NewTicker(Lease / 3)
 	defer check.Stop()
-	missing := maps.Clone(f.keys) // until they are told again
+	begins := &reading{missing: maps.Clone(f.keys)} // until all that is there was told
 	for {
 		select {
 		case <-ctx.Done():
@@ -112,24 +146,26 @@ func (f *follower) watch(ctx context.Context) error {
 			if err := f.check(ctx, &progress); err != nil {
 				return err
 			}
+		case <-f.doubts:
+			return errDoubt
 		case entry, open := <-watcher.Updates():
 			switch {
 			case !open:
 				return errWatchEnded
 			case entry != nil:
-				delete(missing, entry.Key())
 				progress.seen = entry.Revision()
-				f.see(entry)
-			case missing != nil:
-				for _, key := range slices.Sorted(maps.Keys(missing)) {
-					f.tell(change{key: key, gone: true})
+				f.see(entry, begins)
+			case begins != nil:
+				if err := f.readAll(ctx, begins); err != nil {
+					return err
 				}
-				missing = nil
-				// The newest message may be one that has gone with its time.
-				progress.seen = max(progress.seen, last)
+				begins = nil
+				// A server that lags behind the leader has not told the newest yet.
 				if watcher, err = resume(watching, kv, watcher, progress.seen); err != nil {
 					return err
 				}
+				// The newest message may be one that has gone with its time.
+				progress.seen = max(progress.seen, last)
 				f.first.Do(func() { close(f.known) })
 			}
 		}
@@ -162,14 +198,70 @@ func (f *follower) reopen(ctx context.Context) (kv jetstream.KeyValue, last uint
 	if err != nil {
 		return nil, 0, err
 	}
-	if !f.made().Equal(info.Created) {
-		for _, key := range slices.Sorted(maps.Keys(f.keys)) {
-			f.tell(change{key: key, gone: true})
+	if f.older || !f.made().Equal(info.Created) {
+		for key := range f.keys {
+			f.keys[key] = knownKey{}
 		}
 		f.note(change{anew: true})
 		f.created.Store(&info.Created)
+		f.older = false
 	}
 	return kv, info.State.LastSeq, nil
+}
+
+// reading is a watch until it has told all that was there.
+type reading struct {
+	missing map[string]knownKey // not told yet
+	lower   string              // a key that was told at a lower revision than before
+}
+
+// readAll ends the reading: what was not told is gone, unless the bucket came back older.
+func (f *follower) readAll(ctx context.Context, begins *reading) error {
+	if err := f.confirm(ctx, begins.lower); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(begins.missing)) {
+		f.tell(change{key: key, gone: true})
+	}
+	return nil
+}
+
+// isLower says whether an entry is not what was told of its key, and none that came later.
+func (f *follower) isLower(entry jetstream.KeyValueEntry) bool {
+	known := f.keys[entry.Key()]
+	return entry.Revision() < known.revision || entry.Revision() == known.revision && !entry.Created().Equal(known.written)
+}
+
+// confirm asks the leader of the bucket about a key that was told at a lower revision than
+// before; empty is none. The server that told it may lag behind, and a leader may just have
+// become one: errOlder is what it says twice.
+func (f *follower) confirm(ctx context.Context, key string) error {
+	known := f.keys[key]
+	for range 2 {
+		if key == "" {
+			return nil
+		}
+		if err := pause(ctx, Lease/6); err != nil {
+			return err
+		}
+		attempt, cancel := context.WithTimeout(ctx, Lease/3)
+		stream, err := f.bus.js.Stream(attempt, f.want.stream())
+		var last *jetstream.RawStreamMsg
+		if err == nil {
+			last, err = stream.GetLastMsgForSubject(attempt, f.want.subject(key))
+		}
+		cancel()
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return nil // the watch tells
+		case err != nil:
+			return err
+		case last.Sequence > known.revision || last.Sequence == known.revision && last.Time.Equal(known.written):
+			return nil
+		}
+	}
+	f.older = true
+	return fmt.Errorf("%w: %s was at revision %d", errOlder, key, known.revision)
 }
 
 // made is when the bucket was made that is followed.
@@ -194,6 +286,10 @@ type progress struct {
 	// watch was at.
 	last, at uint64
 	checked  time.Time // when the bucket was last looked at
+	// behind says that the bucket ended before what was told, and reconnects how often the
+	// connection was back when the watch began.
+	behind     bool
+	reconnects uint64
 }
 
 // check ends a watch that stays behind the bucket, or of a bucket that is gone.
@@ -214,23 +310,40 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 		return errors.New("keys have gone with their time")
 	case p.last > p.seen && p.seen == p.at:
 		return fmt.Errorf("the watch stays at revision %d, the bucket is at %d", p.seen, p.last)
+	case info.State.LastSeq < p.seen && p.behind:
+		f.older = true
+		return fmt.Errorf("%w: it ends at revision %d, and was at %d", errOlder, info.State.LastSeq, p.seen)
+	case f.bus.conn.Stats().Reconnects != p.reconnects:
+		return errDoubt // once the servers answer again
 	}
+	// A server that tells can be ahead of the leader by a moment.
+	p.behind = info.State.LastSeq < p.seen
 	p.last, p.at, p.checked = info.State.LastSeq, p.seen, time.Now()
 	return nil
 }
 
-func (f *follower) see(entry jetstream.KeyValueEntry) {
-	if f.keys[entry.Key()] >= entry.Revision() {
+// see tells of an entry; begins is nil unless it was there when the watch began.
+func (f *follower) see(entry jetstream.KeyValueEntry, begins *reading) {
+	if begins != nil {
+		delete(begins.missing, entry.Key())
+		if f.isLower(entry) {
+			begins.lower = entry.Key()
+		}
+	}
+	if known, is := f.keys[entry.Key()]; is && known.revision >= entry.Revision() {
 		return // told by a former watch
 	}
-	f.tell(change{key: entry.Key(), revision: entry.Revision(), value: entry.Value(), gone: entry.Operation() != jetstream.KeyValuePut})
+	f.tell(change{key: entry.Key(), revision: entry.Revision(), value: entry.Value(), gone: entry.Operation() != jetstream.KeyValuePut, there: begins != nil})
+	if _, is := f.keys[entry.Key()]; is {
+		f.keys[entry.Key()] = knownKey{entry.Revision(), entry.Created()}
+	}
 }
 
 func (f *follower) tell(c change) {
 	if c.gone {
 		delete(f.keys, c.key)
 	} else {
-		f.keys[c.key] = c.revision
+		f.keys[c.key] = knownKey{revision: c.revision}
 	}
 	f.note(c)
 }

@@ -31,6 +31,7 @@ type Heartbeat struct {
 	key     string
 	content func() any
 	kv      jetstream.KeyValue
+	started time.Time
 	unhear  func() // stops listening to the state
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -55,8 +56,10 @@ type Heartbeat struct {
 type sighting struct {
 	revision uint64
 	at       time.Time
-	// first is a record that was there before we looked, and has not moved since.
+	// first is a record that was there before we looked, and has not moved since; lost one
+	// that is gone without a word.
 	first  bool
+	lost   bool
 	record subjects.Heartbeat
 }
 
@@ -71,7 +74,7 @@ func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func()
 	if err != nil {
 		return nil, err
 	}
-	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, seen: make(map[string]sighting), changed: make(chan struct{})}
+	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, started: time.Now(), seen: make(map[string]sighting), changed: make(chan struct{})}
 	if _, err := prepare(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.beat(ctx) }); err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
@@ -183,14 +186,26 @@ func (h *Heartbeat) note(c change) {
 	defer h.mu.Unlock()
 	close(h.changed)
 	h.changed = make(chan struct{})
-	if c.gone {
+	now := time.Now()
+	switch {
+	case c.anew:
+		h.renew()
+		return
+	case c.gone && (c.revision != 0 || !h.alive(c.key)):
 		delete(h.seen, c.key)
+		return
+	case c.gone: // the bucket lost it: a replica that lives writes it again within its lease
+		last := h.seen[c.key]
+		last.lost = true
+		h.seen[c.key] = last
 		return
 	}
 	last, known := h.seen[c.key]
-	now := time.Now()
 	if known && last.revision >= c.revision {
 		return
+	}
+	if known && last.revision == 0 && c.there {
+		now = last.at // it may be any that was written before
 	}
 	if c.key == h.key && now.Sub(last.at) >= Lease {
 		// We have seen nothing for a while: it says nothing about the others.
@@ -199,11 +214,29 @@ func (h *Heartbeat) note(c change) {
 			h.seen[key] = other
 		}
 	}
-	next := sighting{revision: c.revision, at: now, first: !known && !h.begun}
+	next := sighting{revision: c.revision, at: now, first: !known && (!h.begun || c.there)}
 	if err := json.Unmarshal(c.value, &next.record); err != nil {
 		h.bus.config.Logger.Warn("a heartbeat cannot be read", "key", c.key, "error", err)
 	}
 	h.seen[c.key] = next
+	for key, other := range h.seen {
+		if other.lost && !h.alive(key) {
+			delete(h.seen, key)
+		}
+	}
+}
+
+// renew forgets at which revisions records were, as their bucket is another one or came back
+// older, and replicas that are gone; mu is held.
+func (h *Heartbeat) renew() {
+	for key, last := range h.seen {
+		if !h.alive(key) {
+			delete(h.seen, key)
+			continue
+		}
+		last.revision = 0
+		h.seen[key] = last
+	}
 }
 
 // isFresh says whether what is known of the state bucket is no older than the time

@@ -149,6 +149,9 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 	}
 	none := errors.Is(err, errNoRecord)
 	switch {
+	case !none && i.isOlder(record):
+		record.State = subjects.InitDone
+		return i.adoptServed(ctx, record, revision)
 	case record.State == subjects.InitRunning:
 		if record.Replica == i.Replica || !i.heartbeat.Alive(record.Replica) {
 			return i.take(ctx, record, revision, record.Failures)
@@ -172,17 +175,45 @@ func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 		return other.Generations[i.ID] == i.Generation || !none && (ran || other.Failed[i.ID] == i.Generation)
 	})
 	switch {
-	case !certain:
+	case !certain, none && !found && i.mayBeLost():
 		return false, nil // whether they live, their next heartbeat tells
 	case found:
-		run, isServed := i.heartbeat.servedBy(i.ID, i.Generation, record)
-		if !isServed {
-			run = record.Run
-		}
-		return i.adopt(ctx, record, revision, run)
+		return i.adoptServed(ctx, record, revision)
 	default:
 		return i.take(ctx, record, revision, 0)
 	}
+}
+
+// adoptServed is adopt of the run that those hold who serve the generation, or of the
+// record's.
+func (i *initialising) adoptServed(ctx context.Context, record subjects.InitRecord, revision uint64) (settled bool, err error) {
+	if i.Served {
+		return true, outcome(record, revision)
+	}
+	run, isServed := i.heartbeat.servedBy(i.ID, i.Generation, record)
+	if !isServed {
+		run = record.Run
+	}
+	return i.adopt(ctx, record, revision, run)
+}
+
+// isOlder says whether a record is from before its OnInit went well, as where the bucket came
+// back older: the generation is served by the replica that ran it, or by this one.
+func (i *initialising) isOlder(record subjects.InitRecord) bool {
+	if record.State == subjects.InitDone {
+		return false
+	}
+	serves, _ := i.heartbeat.Others(func(other subjects.Heartbeat) bool {
+		return other.Replica == record.Replica && other.Generations[i.ID] == i.Generation
+	})
+	return serves || i.Served
+}
+
+// mayBeLost says whether a record that is not there may have been lost with the heartbeats of
+// those who ran or serve the generation, as where the bucket came back older: they beat again
+// within a moment.
+func (i *initialising) mayBeLost() bool {
+	return time.Since(i.heartbeat.started) < Lease/2 && time.Since(i.state.follower.made()) > Lease
 }
 
 // isSuperseded says whether the OnInit of another generation has run after the one of

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
 // OwnedSocket is a connection that this replica owns, or is taking over. It is for
-// one goroutine at a time.
+// one goroutine at a time, but for Restore.
 type OwnedSocket struct {
-	sockets  *Sockets
-	key      string
+	sockets *Sockets
+	key     string
+	// mu is held while the record is written, from when it is owned.
+	mu       sync.Mutex
+	over     bool // it is not to be written again
 	revision uint64
 	record   subjects.SocketRecord
 	lapses   uint64    // of our heartbeat, when we were last sure that it is ours
@@ -76,7 +80,11 @@ func (o *OwnedSocket) Record() subjects.SocketRecord { return o.record }
 
 // Revision is that of the record as it was last written or read: it grows with every
 // connection under the id.
-func (o *OwnedSocket) Revision() uint64 { return o.revision }
+func (o *OwnedSocket) Revision() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.revision
+}
 
 // IsRetold says, of a connection that was taken over, whether the plugin may have been
 // told of its end: its replica died or stalled when it was about to, or did.
@@ -114,18 +122,56 @@ func (o *OwnedSocket) End(ctx context.Context, end subjects.SocketEnd, leave boo
 	if leave {
 		record.Replica = ""
 	}
-	return o.write(ctx, record)
+	return o.finish(ctx, record)
 }
 
 // Leave has another replica tell the plugin of the end that is recorded.
 func (o *OwnedSocket) Leave(ctx context.Context) error {
 	record := o.record
 	record.Replica = ""
+	return o.finish(ctx, record)
+}
+
+// finish writes the record of a connection that has ended.
+func (o *OwnedSocket) finish(ctx context.Context, record subjects.SocketRecord) error {
+	o.mu.Lock()
+	o.over = true
+	o.mu.Unlock()
 	return o.write(ctx, record)
+}
+
+// Restore writes the record of an open connection again where it is lost, or another one of
+// before it is in its place, as when the bucket came back older. ErrSocketLost is that a
+// later one is there; after any other error it is to be tried again.
+func (o *OwnedSocket) Restore(ctx context.Context) error {
+	if !o.mu.TryLock() {
+		return errMoved // it is being written
+	}
+	defer o.mu.Unlock()
+	if o.over {
+		return nil
+	}
+	var is subjects.SocketRecord
+	revision, err := o.sockets.records.get(ctx, o.key, &is)
+	switch {
+	case errors.Is(err, errNoRecord):
+	case err != nil:
+		return err
+	case is.Dial == o.record.Dial && is.Replica == o.record.Replica:
+		return nil
+	case is.Dial == o.record.Dial, !is.Opened.Before(o.record.Opened):
+		return ErrSocketLost
+	}
+	if revision, err = o.sockets.records.update(ctx, o.key, o.record, revision); err == nil {
+		o.revision = revision
+	}
+	return err
 }
 
 // write replaces the record until that is certain, or it is not ours any more.
 func (o *OwnedSocket) write(ctx context.Context, record subjects.SocketRecord) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return o.settle(ctx, func() error {
 		revision, err := o.sockets.records.update(ctx, o.key, record, o.revision)
 		if err == nil {
@@ -144,6 +190,9 @@ func (o *OwnedSocket) write(ctx context.Context, record subjects.SocketRecord) e
 
 // Remove removes the record, when the plugin was told or is not to be.
 func (o *OwnedSocket) Remove(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
 	return o.settle(ctx, func() error {
 		if o.revision == 0 {
 			return nil // it was lost with its bucket

@@ -65,6 +65,10 @@ func (p *Packages) Stop() { p.unhear() }
 // servers that keep all in memory: who removes a package leaves a record of that. The
 // plugin goes on here, and whatever record comes next is newer.
 func (p *Packages) note(c change) {
+	if c.anew {
+		p.renew()
+		return
+	}
 	if !c.gone {
 		p.learn(c.key, c.revision, c.value)
 		return
@@ -80,6 +84,16 @@ func (p *Packages) note(c change) {
 			"plugin", last.ID, "version", last.Version)
 	}
 	p.known[c.key] = last
+}
+
+// renew takes whatever record comes next for newer: revisions begin anew.
+func (p *Packages) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, known := range p.known {
+		known.revision = 0
+		p.known[key] = known
+	}
 }
 
 // learn takes up a record, unless a newer one is known. One that cannot be read

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -24,9 +25,13 @@ type SocketsConfig struct {
 	// Heartbeat tells which others are alive.
 	Heartbeat *Heartbeat
 	// Changed is told of a connection's record that was written or has changed, and of
-	// one that is gone, which is nil; its revision is 0 where the bucket was made anew.
+	// one that is gone, which is nil; its revision is 0 where the bucket has lost it.
 	// It must not block.
 	Changed func(key string, revision uint64, record *subjects.SocketRecord)
+	// Renewed is told that revisions begin anew, as the bucket is another one or came back
+	// older: Changed is told of all records again, and then of those that are gone. It must
+	// not block.
+	Renewed func()
 }
 
 // Sockets are the records of all WebSockets, and the way to their owners. It is safe
@@ -67,6 +72,14 @@ func (s *Sockets) Stop() { s.unhear() }
 func (s *Sockets) note(c change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.anew {
+		for key, socket := range s.known {
+			socket.revision = 0
+			s.known[key] = socket
+		}
+		s.config.Renewed()
+		return
+	}
 	if c.gone {
 		delete(s.known, c.key)
 		s.config.Changed(c.key, c.revision, nil)
@@ -98,10 +111,11 @@ func (s *Sockets) Count(id, beside, run string) int {
 // Newer is the record under the key of a connection, if one was seen that was written
 // later than its own.
 func (s *Sockets) Newer(o *OwnedSocket) (subjects.SocketRecord, bool) {
+	own := o.Revision() // which may wait for a write
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	socket := s.known[o.key]
-	return socket.record, socket.revision > o.revision
+	return socket.record, socket.revision > own
 }
 
 // Abandoned are the connections whose owners are gone, of plugins that tells says
@@ -124,6 +138,25 @@ func (s *Sockets) Abandoned(tells, owns func(string) bool) []*OwnedSocket {
 	}
 	slices.SortFunc(gone, func(a, b *OwnedSocket) int { return a.record.Opened.Compare(b.record.Opened) })
 	return gone
+}
+
+// leftAfter is how old the record of a connection is that its replica does not have, when
+// that is certain: longer than it takes to open one.
+const leftAfter = 2 * scheduleTimeout
+
+// DropLeftovers removes the records of open connections by which this replica owns them
+// though it does not, as the bucket came back older: nobody has to be told of their end any
+// more.
+func (s *Sockets) DropLeftovers(ctx context.Context, owns func(string) bool) {
+	s.mu.Lock()
+	known := maps.Clone(s.known)
+	s.mu.Unlock()
+	for key, socket := range known {
+		record := socket.record
+		if record.Replica == s.config.Replica && record.Final == nil && time.Since(record.Opened) > leftAfter && !owns(key) {
+			_ = s.records.remove(ctx, key, socket.revision) // or at the next look
+		}
+	}
 }
 
 // Forget forgets the connections of a plugin: nobody is told of them.

@@ -42,25 +42,29 @@ func (b *Bus) followState(ctx context.Context) (*state, error) {
 
 // note keeps a change and tells the listeners.
 func (s *state) note(c change) {
-	if c.anew {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.gone {
+	switch {
+	case c.anew:
+		for key, record := range s.records {
+			record.revision = 0
+			s.records[key] = record
+		}
+	case c.gone:
 		delete(s.records, c.key)
-	} else {
+	default:
 		s.records[c.key] = c
 	}
 	for _, l := range s.listeners {
-		if strings.HasPrefix(c.key, l.prefix) {
+		if c.anew || strings.HasPrefix(c.key, l.prefix) {
 			l.note(c)
 		}
 	}
 }
 
 // listen tells note of all keys with a prefix and of their changes, one at a
-// time, until stop is called. note must not block, nor listen.
+// time, until stop is called, and that the bucket began anew. note must not block, nor
+// listen.
 func (s *state) listen(prefix string, note func(change)) (stop func()) {
 	l := &listener{prefix: prefix, note: note}
 	s.mu.Lock()

@@ -29,18 +29,20 @@ type socket struct {
 	record     *bus.OwnedSocket      // of the goroutine that runs
 	dial       string                // tells it from others under the id
 	init       string                // the run of OnInit that opened it without an id
-	ended      chan struct{}         // closed when nothing of it is left but requests
-	since      atomic.Uint64         // the revision of the record when it became ours
+	opened     time.Time
+	ended      chan struct{} // closed when nothing of it is left but requests
+	since      atomic.Uint64 // the revision of the record when it became ours
 	// requests are of other replicas; nil without a connection.
 	requests atomic.Pointer[bus.SocketRequests]
 
 	leaving atomic.Bool // another replica tells the plugin of the end
 	silent  atomic.Bool // nobody does, as it was replaced; or it is another's now
+	lost    atomic.Bool // the bucket has lost its record
 }
 
 func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connection, record *bus.OwnedSocket) *socket {
 	is := record.Record()
-	own := &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: is.Dial, init: is.Init, ended: make(chan struct{})}
+	own := &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: is.Dial, init: is.Init, opened: is.Opened, ended: make(chan struct{})}
 	own.since.Store(record.Revision())
 	return own
 }
@@ -48,6 +50,26 @@ func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connectio
 // isLost says whether a record of its key is not, or no longer, its own.
 func (s *socket) isLost(record subjects.SocketRecord) bool {
 	return record.Dial != s.dial || record.Replica != s.sockets.replica.id && !s.leaving.Load()
+}
+
+// isAfter says whether it was opened after that of a record under its key.
+func (s *socket) isAfter(record *subjects.SocketRecord) bool {
+	return record != nil && record.Dial != s.dial && record.Opened.Before(s.opened)
+}
+
+// restore writes the record again that the bucket has lost.
+func (s *socket) restore() {
+	if !s.lost.CompareAndSwap(true, false) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.sockets.running, bus.Lease)
+	defer cancel()
+	switch err := s.record.Restore(ctx); {
+	case errors.Is(err, bus.ErrSocketLost):
+		s.drop()
+	case err != nil:
+		s.lost.Store(true) // it is looked at again
+	}
 }
 
 // serve takes requests of other replicas.

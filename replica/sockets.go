@@ -43,7 +43,7 @@ type sockets struct {
 func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
 	s := &sockets{replica: r, owned: make(map[string]*socket)}
 	s.running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.bus, err = r.bus.OpenSockets(ctx, bus.SocketsConfig{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note})
+	s.bus, err = r.bus.OpenSockets(ctx, bus.SocketsConfig{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
 	if err != nil {
 		s.cancel()
 		return nil, err
@@ -62,20 +62,32 @@ func (s *sockets) stop() {
 	s.bus.Stop()
 }
 
+// renew takes whatever is told next of a connection for newer: revisions begin anew.
+func (s *sockets) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, own := range s.owned {
+		own.since.Store(0)
+	}
+}
+
 // note lets go of a connection that has become another replica's, was replaced, or
-// whose record was removed. Where the bucket was made anew, its owner writes the record
-// again.
+// whose record was removed. Where the bucket has lost the record, or came back with one of
+// before, the connection's owner writes it again.
 func (s *sockets) note(key string, revision uint64, record *subjects.SocketRecord) {
 	s.mu.Lock()
 	own := s.owned[key]
 	s.mu.Unlock()
 	switch {
 	case own == nil:
-	case record == nil && revision == 0:
+	case record == nil && revision == 0, own.since.Load() == 0 && own.isAfter(record):
 		own.since.Store(0)
+		own.lost.Store(true)
 	case revision <= own.since.Load(): // told late: of one before it
 	case record == nil || own.isLost(*record):
 		own.drop()
+	default:
+		own.since.CompareAndSwap(0, revision)
 	}
 }
 
@@ -182,6 +194,13 @@ func (s *sockets) counted(h *hosted, run string) []*socket {
 	return slices.DeleteFunc(s.of(h), func(own *socket) bool { return own.init != "" && own.init != run })
 }
 
+// all are the connections that this replica owns.
+func (s *sockets) all() []*socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.owned))
+}
+
 // leave closes the connections of a plugin that is no longer served here; another
 // replica tells the plugin. It waits for them, or for ctx.
 func (s *sockets) leave(ctx context.Context, h *hosted) {
@@ -202,7 +221,8 @@ func (s *sockets) leave(ctx context.Context, h *hosted) {
 }
 
 // lookForAbandoned tells plugins of connections whose replica is gone. Those that are
-// leavings of a former run of OnInit go without a word.
+// leavings of a former run of OnInit go without a word. Records of connections that are here
+// and were lost are written again.
 func (s *sockets) lookForAbandoned() {
 	ticker := time.NewTicker(lookPause)
 	defer ticker.Stop()
@@ -213,6 +233,10 @@ func (s *sockets) lookForAbandoned() {
 		case <-ticker.C:
 		}
 		s.closeLeavings()
+		for _, own := range s.all() {
+			own.restore()
+		}
+		s.bus.DropLeftovers(s.running, s.owns)
 		for _, abandoned := range s.bus.Abandoned(s.tells, s.owns) {
 			if s.isLeaving(abandoned.Record()) {
 				_ = abandoned.Drop(s.running) // it is looked at again

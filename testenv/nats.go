@@ -44,6 +44,7 @@ func Restartable(t testing.TB) *RestartableServer {
 	r := &RestartableServer{t: t, store: t.TempDir(), port: server.RANDOM_PORT}
 	r.Start()
 	r.port = r.current.Addr().(*net.TCPAddr).Port
+	t.Cleanup(r.Stop) // after whoever begins to use it from now on
 	return r
 }
 
@@ -59,26 +60,38 @@ func (r *RestartableServer) Stop() {
 // Start starts it again.
 func (r *RestartableServer) Start() {
 	r.t.Helper()
-	r.current = Server(r.t, func(o *server.Options) { o.Port, o.StoreDir = r.port, r.store })
+	r.current = newServer(r.t, serverOptions(r.store, r.port))
+	awaitReady(r.t, r.current)
 }
 
 // startServer starts a server that is stopped with the test.
 func startServer(t testing.TB, options ...func(*server.Options)) *server.Server {
 	t.Helper()
-	config := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
+	config := serverOptions(t.TempDir(), server.RANDOM_PORT)
 	for _, option := range options {
 		option(config)
 	}
 	return runServer(t, config)
 }
 
-func runServer(t testing.TB, config *server.Options) *server.Server {
+func serverOptions(store string, port int) *server.Options {
+	return &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: store, NoSigs: true, NoLog: true}
+}
+
+// newServer starts a server that the caller stops.
+func newServer(t testing.TB, config *server.Options) *server.Server {
 	t.Helper()
 	s, err := server.NewServer(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
+	return s
+}
+
+func runServer(t testing.TB, config *server.Options) *server.Server {
+	t.Helper()
+	s := newServer(t, config)
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()
