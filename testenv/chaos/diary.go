@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -90,6 +91,29 @@ func (d *diary) ended(id string) <-chan struct{} {
 		}
 	}
 	return d.waiting[id]
+}
+
+// still are the recurring schedules that do not fire from now on, while what is due is waited
+// for.
+func (d *diary) still(ctx context.Context, count int) (still []string) {
+	begun := time.Now()
+	for n := range count {
+		id := recurring(n)
+		for !d.firedAfter(id, begun) {
+			if await(ctx, time.Second/4); ctx.Err() != nil || time.Since(begun) > settleTime {
+				still = append(still, id)
+				break
+			}
+		}
+	}
+	return still
+}
+
+func (d *diary) firedAfter(id string, after time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fires := d.fires[id]
+	return len(fires) > 0 && fires[len(fires)-1].After(after)
 }
 
 // hangUp closes a connection at the server.

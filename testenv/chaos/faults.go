@@ -28,10 +28,25 @@ type fault struct {
 	Start, End time.Time
 	// Recovery is how long JetStream did not work, after a server's fault.
 	Recovery time.Duration
+	// Stuck is how much longer than after other faults fires may take, as hosts have to find
+	// out that NATS would never deliver them.
+	Stuck time.Duration
+	// Vain says that it did not do what it should have done.
+	Vain bool
 }
 
-// kinds are what goes wrong beside the leader's death and pauses.
-var kinds = []string{"kill a replica", "pause a replica", "kill an owner of connections", "cut a replica off", "kill a NATS server"}
+// leaderKinds are what happens to the leader, in turn.
+var leaderKinds = []string{"kill the leader", "pause the leader"}
+
+// kinds are what else goes wrong, in turn.
+var kinds = []string{
+	"kill a replica", "pause a replica", "kill an owner of connections", "cut a replica off", "kill a NATS server",
+	"a stream older than its consumer",
+}
+
+// untilHandedOut is how long hosts take at most to find out that NATS would never deliver a
+// fire, and to have it handed out anew.
+const untilHandedOut = 6 * bus.Lease
 
 // breaker makes things go wrong, one after the other.
 type breaker struct {
@@ -39,6 +54,7 @@ type breaker struct {
 	options options
 	random  *rand.Rand
 	probe   *probe
+	js      jetstream.JetStream
 	state   jetstream.KeyValue
 	say     func(format string, args ...any)
 	faults  []fault
@@ -47,11 +63,11 @@ type breaker struct {
 // breakAll does everything that was asked for, in a random order.
 func (b *breaker) breakAll(ctx context.Context) error {
 	var plan []string
-	for range b.options.leaders {
-		plan = append(plan, [...]string{"kill the leader", "pause the leader"}[b.random.IntN(2)])
+	for i := range b.options.leaders {
+		plan = append(plan, leaderKinds[i%len(leaderKinds)])
 	}
 	for i := range b.options.others {
-		plan = append(plan, kinds[i%len(kinds)])
+		plan = append(plan, b.options.kinds[i%len(b.options.kinds)])
 	}
 	b.random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
 	for i, kind := range plan {
@@ -110,9 +126,69 @@ func (b *breaker) breakOne(ctx context.Context, kind string) (f fault, err error
 		b.Start(name)
 		await(ctx, b.pause()) // it catches up
 		f.Recovery = b.probe.longest()
+	case "a stream older than its consumer":
+		f.Server, f.Replica, f.Stuck = true, "", untilHandedOut
+		b.awaitRecurring(ctx)
+		putBack := b.SaveStreams(subjects.FireStream)
+		await(ctx, b.pause())
+		b.probe.reset()
+		f.Start = time.Now()
+		for _, name := range b.Servers() {
+			b.Kill(name)
+		}
+		putBack()
+		for _, name := range b.Servers() {
+			b.Start(name)
+		}
+		f.Vain = !b.isOlder(ctx)
+		await(ctx, b.pause())
+		f.Recovery = b.probe.longest()
 	}
 	f.End = time.Now()
 	return f, nil
+}
+
+// awaitRecurring waits until a fire of a recurring schedule is in the stream: once its
+// consumer counts it as done, it is in the way of all others of the schedule.
+func (b *breaker) awaitRecurring(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n = (n + 1) % b.options.recurring {
+		stream, err := b.js.Stream(ctx, subjects.FireStream)
+		if err == nil {
+			_, err = stream.GetLastMsgForSubject(ctx, subjects.Fire(subjects.ScheduleKey(pluginID, recurring(n))))
+		}
+		if err == nil {
+			return
+		}
+	}
+}
+
+// isOlder says, as soon as the servers answer, whether the stream of fires is older than the
+// plugin's consumer: it ends before what that counts as done, or has a fire from before.
+func (b *breaker) isOlder(ctx context.Context) bool {
+	for ; ctx.Err() == nil; await(ctx, bus.Lease/30) {
+		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+		consumer, err := b.js.Consumer(attempt, subjects.FireStream, subjects.FireConsumer(pluginID))
+		var stream jetstream.Stream
+		if err == nil {
+			stream, err = b.js.Stream(attempt, subjects.FireStream)
+		}
+		cancel()
+		if err != nil {
+			continue
+		}
+		floor := consumer.CachedInfo().AckFloor.Stream
+		if floor > stream.CachedInfo().State.LastSeq {
+			return true
+		}
+		msg, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(subjects.Fires(pluginID)))
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return false
+		case err == nil:
+			return msg.Sequence <= floor
+		}
+	}
+	return false
 }
 
 func (b *breaker) pause() time.Duration {

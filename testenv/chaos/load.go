@@ -128,12 +128,15 @@ func (l *load) note(id string, change func(*promise)) {
 // recur sets the recurring schedules.
 func (l *load) recur(ctx context.Context, random *rand.Rand) error {
 	for n := range l.options.recurring {
-		if _, err := l.call(ctx, journal.Command{Do: "every", ID: []byte(fmt.Sprint("every-", n)), Expression: "* * * * * *", Payload: []byte(callbackTime(random))}); err != nil {
+		if _, err := l.call(ctx, journal.Command{Do: "every", ID: []byte(recurring(n)), Expression: "* * * * * *", Payload: []byte(callbackTime(random))}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// recurring is the id of a recurring schedule.
+func recurring(n int) string { return fmt.Sprint("every-", n) }
 
 // connect opens one connection after the other until ctx is over; each ends in one
 // of several ways.
@@ -154,14 +157,32 @@ func (l *load) connect(ctx context.Context, seat int, address string, heard *dia
 		case <-ended:
 		case <-timer.C:
 			if random.IntN(2) == 0 {
-				_, _ = l.call(context.WithoutCancel(ctx), journal.Command{Do: "close", ID: []byte(id), Code: 4000, Text: "enough"})
+				l.close(context.WithoutCancel(ctx), id, ended)
 			} else {
 				heard.hangUp(id)
 			}
 		case <-ctx.Done():
-			_, _ = l.call(context.WithoutCancel(ctx), journal.Command{Do: "close", ID: []byte(id), Code: 4000, Text: "enough"})
+			l.close(context.WithoutCancel(ctx), id, ended)
 		}
 		timer.Stop()
+	}
+}
+
+// close has a connection closed, again while nobody answers: with all servers away a request
+// is lost, and the connection would stay open.
+func (l *load) close(ctx context.Context, id string, ended <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, err := l.call(ctx, journal.Command{Do: "close", ID: []byte(id), Code: 4000, Text: "enough"}); err == nil {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		default:
+			await(ctx, maxCallback)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -41,6 +43,9 @@ func main() {
 		report.control(ctx, o, os.Stderr)
 	}
 	report.Interrupted = ctx.Err() != nil
+	if !report.Interrupted {
+		report.judgeKinds(o)
+	}
 	if err := report.write(os.Stdout, o.json); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(1)
@@ -59,6 +64,7 @@ type options struct {
 	leaders, others       int
 	controls              int
 	without, logs         string
+	kinds                 []string
 	json, punctual        bool
 	schedules             int
 	recurring, sockets    int
@@ -69,6 +75,8 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides who is killed when")
 	flags.IntVar(&o.leaders, "leaders", 500, "how often the leader is killed or paused")
 	flags.IntVar(&o.others, "others", 50, "how often something else goes wrong: another replica, its connection, a NATS server")
+	o.kinds = kinds
+	flags.Func("kinds", "what else goes wrong, in turn, separated by commas; each must happen (default all: "+strings.Join(kinds, ", ")+")", o.setKinds)
 	flags.IntVar(&o.controls, "controls", 20, "how often the leader is killed or paused in each of two more runs, whose replicas lack a check that should be missed, and at most five times as often until it is; 0 is none")
 	flags.StringVar(&o.without, "without", "", "leave out a check, to see that it is missed: unclaimed or unfenced")
 	flags.StringVar(&o.logs, "logs", "", "write the logs of all replicas into this folder, which is made")
@@ -79,6 +87,18 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.IntVar(&o.sockets, "sockets", 10, "how many WebSockets there are at once")
 	flags.DurationVar(&o.pauseLeast, "pause-least", 3500*time.Millisecond, "the shortest pause")
 	flags.DurationVar(&o.pauseMost, "pause-most", 6*time.Second, "the longest pause")
+}
+
+// setKinds takes the kinds of faults from a flag.
+func (o *options) setKinds(list string) error {
+	o.kinds = strings.Split(list, ",")
+	for i, kind := range o.kinds {
+		o.kinds[i] = strings.TrimSpace(kind)
+		if !slices.Contains(kinds, o.kinds[i]) {
+			return fmt.Errorf("%q is none of %s", kind, strings.Join(kinds, ", "))
+		}
+	}
+	return nil
 }
 
 // check says what is wrong with the options.

@@ -38,12 +38,18 @@ type report struct {
 	Unexplained []string
 	// RecurringRuns of recurring schedules, of at most RecurringMost.
 	RecurringRuns, RecurringMost int
-	// Late are the latest fires after faults of replicas and of servers, from when they
+	// Still are recurring schedules that had stopped to fire at the end.
+	Still []string
+	// Recovered is how often hosts had fires handed out anew that NATS would never have
+	// delivered.
+	Recovered int
+	// Late are the latest fires after faults of replicas, of servers, and after those from which the
+	// stream of fires came back older, from when they
 	// were due or the last fault of that sort that delayed them; Recovery is the longest time in which
 	// JetStream took no writes, or had no leader for the consumer of fires.
-	Late, LateServer, Recovery time.Duration
-	// LateIs and LateServerIs tell what became of these fires.
-	LateIs, LateServerIs string
+	Late, LateServer, LateOlder, Recovery time.Duration
+	// LateIs and its like tell what became of these fires.
+	LateIs, LateServerIs, LateOlderIs string
 	// Unfenced runs of fires of former leaders.
 	Unfenced []string
 	// Connections, those without a final callback, those with more than one, and
@@ -152,7 +158,9 @@ func (l *load) silent(heard *diary) (silent []string) {
 func (r *report) fill(l *load, heard *diary, w *witness, b *breaker, lasted time.Duration, o options) {
 	r.Seconds, r.Happened = lasted.Seconds(), make(map[string]int)
 	for _, f := range b.faults {
-		r.Happened[f.Kind]++
+		if !f.Vain {
+			r.Happened[f.Kind]++
+		}
 		r.Recovery = max(r.Recovery, f.Recovery)
 	}
 	r.Leaders = r.Happened["kill the leader"] + r.Happened["pause the leader"]
@@ -179,6 +187,7 @@ func (r *report) fill(l *load, heard *diary, w *witness, b *breaker, lasted time
 // count counts what needs the locks of all three.
 func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 	r.Connections, r.Inits, r.Retold = len(l.connected), heard.inits, w.retold
+	r.Recovered = w.recovered
 	for id, p := range l.schedules {
 		runs := heard.fires[id]
 		r.Schedules++
@@ -225,10 +234,10 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 // before it came. After a server's fault that is the last one of a server, as what
 // JetStream takes to recover is of one.
 func (r *report) late(story string, due, came time.Time, faults []fault) {
-	since, sinceServer, server := due, due, false
+	since, sinceServer, server, older := due, due, false, false
 	for _, f := range faults {
-		if f.Start.Before(came) && f.End.Add(bus.Lease).After(due) {
-			server = server || f.Server
+		if f.Start.Before(came) && f.End.Add(bus.Lease+f.Stuck).After(due) {
+			server, older = server || f.Server, older || f.Stuck > 0
 			switch {
 			case f.Server && f.Start.After(sinceServer):
 				sinceServer = f.Start
@@ -239,6 +248,9 @@ func (r *report) late(story string, due, came time.Time, faults []fault) {
 		}
 	}
 	switch {
+	case older && came.Sub(sinceServer) > r.LateOlder:
+		r.LateOlder, r.LateOlderIs = came.Sub(sinceServer), story
+	case older:
 	case server && came.Sub(sinceServer) > r.LateServer:
 		r.LateServer, r.LateServerIs = came.Sub(sinceServer), story
 	case !server && came.Sub(since) > r.Late:
@@ -258,6 +270,7 @@ func (r *report) judge(o options) {
 	bad(len(r.Unmatched) > 0, "schedules that ran again without a word: %d: %s", len(r.Unmatched), first(r.Unmatched))
 	bad(len(r.Unexplained) > 0, "reruns for which there was no reason: %d: %s", len(r.Unexplained), first(r.Unexplained))
 	bad(r.RecurringRuns > r.RecurringMost, "recurring schedules ran %d times, at most %d were due", r.RecurringRuns, r.RecurringMost)
+	bad(len(r.Still) > 0, "recurring schedules that do not fire any more: %d: %s", len(r.Still), first(r.Still))
 	bad(len(r.Unfenced) > 0, "fires of former leaders that ran: %d: %s", len(r.Unfenced), first(r.Unfenced))
 	bad(len(r.Silent) > 0, "connections without a final callback: %d: %s", len(r.Silent), first(r.Silent))
 	faults := 0
@@ -271,6 +284,24 @@ func (r *report) judge(o options) {
 	if o.punctual {
 		bad(r.Late > grace, "a fire was %v late after a replica's fault, at most %v is allowed: %s", r.Late.Round(time.Millisecond), grace, r.LateIs)
 		bad(r.LateServer > r.Recovery+grace, "a fire was %v late after a server's fault, at most %v is allowed: %s", r.LateServer.Round(time.Millisecond), (r.Recovery + grace).Round(time.Millisecond), r.LateServerIs)
+		bad(r.LateOlder > r.Recovery+grace+untilHandedOut, "a fire was %v late after the stream came back older, at most %v is allowed: %s", r.LateOlder.Round(time.Millisecond), (r.Recovery + grace + untilHandedOut).Round(time.Millisecond), r.LateOlderIs)
+	}
+}
+
+// judgeKinds lists the kinds of faults that were wanted and have not happened: nothing is
+// known of what they do.
+func (r *report) judgeKinds(o options) {
+	var wanted []string
+	if o.leaders > 0 {
+		wanted = append(wanted, leaderKinds[:min(o.leaders, len(leaderKinds))]...)
+	}
+	if o.others > 0 {
+		wanted = append(wanted, o.kinds...)
+	}
+	for _, kind := range wanted {
+		if r.Happened[kind] == 0 {
+			r.Faults = append(r.Faults, fmt.Sprintf("nothing is known of %q: it has not happened", kind))
+		}
 	}
 }
 
@@ -309,7 +340,7 @@ func (r report) Text() string {
 	if r.Without != "" {
 		line("the replicas are %s: a check is left out, and it should be missed", r.Without)
 	}
-	for _, kind := range append([]string{"kill the leader", "pause the leader"}, kinds...) {
+	for _, kind := range slices.Concat(leaderKinds, kinds) {
 		if r.Happened[kind] > 0 {
 			line("  %-32s %6d", kind, r.Happened[kind])
 		}
@@ -327,11 +358,15 @@ func (r report) Text() string {
 	row("reruns announced", r.Announced, "")
 	row("  of replicas to which nothing had happened", len(r.Unexplained), "0")
 	row("runs of recurring schedules", r.RecurringRuns, fmt.Sprintf("at most %d", r.RecurringMost))
+	row("  that do not fire any more", len(r.Still), "0")
+	row("fires handed out anew, undeliverable before", r.Recovered, "")
 	row("latest fire after a replica's fault", r.Late.Round(time.Millisecond), fmt.Sprint(bus.Lease+time.Second))
 	line("  %s", r.LateIs)
 	row("longest time without JetStream", r.Recovery.Round(time.Millisecond), "")
 	row("latest fire after a server's fault", r.LateServer.Round(time.Millisecond), (r.Recovery + bus.Lease + time.Second).Round(time.Millisecond).String())
 	line("  %s", r.LateServerIs)
+	row("latest fire after the stream came back older", r.LateOlder.Round(time.Millisecond), (r.Recovery + bus.Lease + time.Second + untilHandedOut).Round(time.Millisecond).String())
+	line("  %s", r.LateOlderIs)
 	row("fires of former leaders that ran", len(r.Unfenced), "0")
 	row("WebSockets", r.Connections, "")
 	row("  without a final callback", len(r.Silent), "0")

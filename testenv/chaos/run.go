@@ -78,15 +78,16 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 	for n := range o.sockets {
 		l.done.Go(func() { l.connect(loading, n, heard.address(), heard, rand.New(rand.NewPCG(o.seed, uint64(n)+2))) }) // #nosec G404 -- to be repeated
 	}
-	b := &breaker{cluster: c, options: o, random: random, probe: probe, state: state, say: say}
+	b := &breaker{cluster: c, options: o, random: random, probe: probe, js: js, state: state, say: say}
 	loadBegun := time.Now()
 	err = b.breakAll(ctx)
 
 	say("waiting for what is still due")
 	stopLoading()
 	l.done.Wait()
+	r.Still = heard.still(env.Context(), o.recurring)
 	for n := range o.recurring {
-		_, _ = l.call(env.Context(), journal.Command{Do: "cancel", ID: fmt.Append(nil, "every-", n)})
+		_, _ = l.call(env.Context(), journal.Command{Do: "cancel", ID: []byte(recurring(n))})
 	}
 	lasted := time.Since(loadBegun)
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && !l.isKept(heard); {

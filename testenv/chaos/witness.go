@@ -35,6 +35,8 @@ type witness struct {
 	reruns map[string]map[claimed]rerun
 	missed int
 	retold int // connections whose end a host has logged to tell again
+	// recovered is how often a host has logged to have fires handed out anew.
+	recovered int
 }
 
 // rerun is a run of a fire that another replica had begun.
@@ -155,12 +157,15 @@ func (w *witness) readLogs(processes []*testenv.Process) {
 				Msg, Schedule, Lost string
 				Time, Planned       time.Time
 				Attempt             int
-				Again               bool `json:"told_again"`
+				Again               bool   `json:"told_again"`
+				AckFloor            uint64 `json:"ack_floor"`
 			}
 			if json.Unmarshal([]byte(line), &record) != nil {
 				continue
 			}
 			switch {
+			case record.AckFloor > 0:
+				w.recovered++
 			case record.Again:
 				w.retold++
 			case record.Attempt > 1 && record.Lost != "":
