@@ -37,7 +37,7 @@ func TestReplicasGoOnWithBucketsThatCameBackOlder(t *testing.T) {
 	defer schedules.Stop()
 	set := func(id string) {
 		t.Helper()
-		if err := schedules.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(id), Due: time.Now()}, 100); err != nil {
+		if err := schedules.Set(t.Context(), subjects.ScheduleRecord{Plugin: "p", Schedule: []byte(id), Due: time.Now()}, bus.ScheduleLimit{Max: 100}); err != nil {
 			t.Error(err)
 		}
 	}
