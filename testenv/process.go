@@ -65,10 +65,11 @@ type Process struct {
 	// ReplicaID and NATS are what its ready line said.
 	ReplicaID, NATS string
 
-	t    testing.TB
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
-	err  error         // how it ended
+	t     testing.TB
+	cmd   *exec.Cmd
+	ready chan struct{} // closed when it has said that it is
+	done  chan struct{} // closed when the process has ended
+	err   error         // how it ended
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -88,7 +89,18 @@ func StartProcess(t testing.TB, args ...string) *Process {
 // StartBinary is StartProcess for a binary of its own.
 func StartBinary(t testing.TB, binary string, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, cmd: exec.Command(binary, append([]string{"serve", "--json"}, args...)...), done: make(chan struct{})}
+	p := LaunchBinary(t, binary, args...)
+	p.WaitReady()
+	return p
+}
+
+// LaunchBinary is StartBinary without waiting.
+func LaunchBinary(t testing.TB, binary string, args ...string) *Process {
+	t.Helper()
+	p := &Process{
+		t: t, cmd: exec.Command(binary, append([]string{"serve", "--json"}, args...)...),
+		ready: make(chan struct{}), done: make(chan struct{}),
+	}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(os.Environ(), "PLUGINHOST_CONFIG=")
 	if err := os.WriteFile(filepath.Join(p.cmd.Dir, "pluginhost.toml"), []byte(SharedCache), 0o600); err != nil {
@@ -101,27 +113,34 @@ func StartBinary(t testing.TB, binary string, args ...string) *Process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan struct{})
 	go func() {
 		defer close(p.done)
-		p.read(bufio.NewScanner(stderr), ready)
+		p.read(bufio.NewScanner(stderr))
 		p.err = p.cmd.Wait()
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	})
-	select {
-	case <-ready:
-	case <-p.done:
-		t.Fatalf("serve ended before it was ready: %v\n%s", p.err, p.Log())
-	case <-time.After(2 * time.Minute):
-		t.Fatalf("serve is not ready\n%s", p.Log())
-	}
 	return p
 }
 
-func (p *Process) read(lines *bufio.Scanner, ready chan<- struct{}) {
+// WaitReady waits for the ready line.
+func (p *Process) WaitReady() {
+	p.t.Helper()
+	select {
+	case <-p.ready:
+	case <-p.done:
+		p.t.Fatalf("serve ended before it was ready: %v\n%s", p.err, p.Log())
+	case <-time.After(2 * time.Minute):
+		p.t.Fatalf("serve is not ready\n%s", p.Log())
+	}
+}
+
+// PID is the id of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+func (p *Process) read(lines *bufio.Scanner) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		p.mu.Lock()
@@ -130,7 +149,7 @@ func (p *Process) read(lines *bufio.Scanner, ready chan<- struct{}) {
 		var record struct{ Msg, Replica, NATS string }
 		if json.Unmarshal(lines.Bytes(), &record) == nil && record.Msg == "ready" {
 			p.ReplicaID, p.NATS = record.Replica, record.NATS
-			close(ready)
+			close(p.ready)
 		}
 	}
 }

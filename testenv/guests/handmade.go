@@ -41,6 +41,16 @@ type Handmade struct {
 	Start bool
 	// Pages is the initial size of the memory. Defaults to 1.
 	Pages uint32
+	// More are functions that nothing calls.
+	More []Function
+}
+
+// Function is one function of a module.
+type Function struct {
+	// Type is its type, as in a type section.
+	Type []byte
+	// Code are its locals and its code, without its end.
+	Code []byte
 }
 
 // Bodies of methods. Local 0 is the address of the request, local 1 its size;
@@ -134,14 +144,14 @@ func (h Handmade) Bytes() []byte {
 		typeVersion, typeMethod, typeMalloc, typeFree, typeInitialize = 0, 1, 2, 3, 4
 		typeWASI                                                      = 5
 	)
-	types := vector(
-		[]byte{0x60, 0, 1, 0x7e},
-		[]byte{0x60, 2, 0x7f, 0x7f, 1, 0x7e},
-		[]byte{0x60, 1, 0x7f, 1, 0x7f},
-		[]byte{0x60, 1, 0x7f, 0},
-		[]byte{0x60, 0, 0},
+	types := [][]byte{
+		{0x60, 0, 1, 0x7e},
+		{0x60, 2, 0x7f, 0x7f, 1, 0x7e},
+		{0x60, 1, 0x7f, 1, 0x7f},
+		{0x60, 1, 0x7f, 0},
+		{0x60, 0, 0},
 		h.typeOfWASI(),
-	)
+	}
 	var imports, functions, exports, codes [][]byte
 	for _, name := range h.Imports {
 		imports = append(imports, concat(text("env"), text(name), []byte{0x00, typeMethod}))
@@ -177,6 +187,12 @@ func (h Handmade) Bytes() []byte {
 	if h.Start {
 		add("_start", typeInitialize, nil)
 	}
+	for _, function := range h.More {
+		functions = append(functions, uleb(uint64(len(types))))
+		types = append(types, function.Type)
+		code := concat(function.Code, []byte{0x0b})
+		codes = append(codes, concat(uleb(uint64(len(code))), code))
+	}
 	if h.Omit != "memory" {
 		exports = append(exports, concat(text("memory"), []byte{0x02, 0x00}))
 	}
@@ -190,7 +206,7 @@ func (h Handmade) Bytes() []byte {
 	}
 	return concat(
 		[]byte("\x00asm\x01\x00\x00\x00"),
-		section(1, types),
+		section(1, vector(types...)),
 		section(2, vector(imports...)),
 		section(3, vector(functions...)),
 		section(5, vector(concat([]byte{0x00}, uleb(uint64(h.Pages))))),
