@@ -6,11 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
-// trimCache removes the oldest files below dir until no more than limit bytes
-// are left, then the folders this empties. A limit of 0 keeps everything. Files
+// trimCache removes the machine code below dir that was used longest ago until no
+// more than limit bytes are left, then the folders this empties. A limit of 0 keeps everything. Files
 // that vanish meanwhile are no error: several replicas may share a folder.
 func trimCache(dir string, limit int64) error {
 	if dir == "" || limit <= 0 {
@@ -34,6 +35,8 @@ func trimCache(dir string, limit int64) error {
 			return nil
 		case err != nil:
 			return err
+		case d.IsDir() && path != dir && (d.Name() == verdictFolder || strings.HasPrefix(d.Name(), translating)):
+			return fs.SkipDir // which bound themselves, or are being written
 		case d.IsDir():
 			return nil
 		}

@@ -47,9 +47,28 @@ func Inspect(wasm []byte, limits Limits) (*Interface, error) {
 	return i, nil
 }
 
-// Check says why Runtime.Load would refuse a module, as far as that shows without running it:
-// it validates the module, and looks at what it imports and exports. functions are the names
-// of the host functions that it may import. The error is a *LoadError.
+// Check says why Load would refuse a module, as far as that shows without running it: it
+// compiles the module, also where that has failed before, and looks at what it imports and
+// exports. functions are the names of the host functions that it may import. What is wrong
+// with the module is a *LoadError.
+func (r *Runtime) Check(ctx context.Context, wasm []byte, services []Service, functions []string) (err error) {
+	limits := Limits{}.withDefaults()
+	m := &Module{services: services, limits: limits, runtime: newEngine(ctx, r.cache, limits)}
+	defer func() { err = errors.Join(err, m.release(context.WithoutCancel(ctx))) }()
+	return r.prepare(ctx, m, wasm, Options{Functions: named(functions), Logger: r.config.Logger, Again: true})
+}
+
+// named are host functions of which only the names matter.
+func named(names []string) []HostFunction {
+	functions := make([]HostFunction, len(names))
+	for i, name := range names {
+		functions[i].Name = name
+	}
+	return functions
+}
+
+// Check is Runtime.Check for modules of one's own: it validates the module in this process,
+// and nothing bounds what that takes.
 func Check(ctx context.Context, wasm []byte, services []Service, functions []string) (err error) {
 	limits := Limits{}.withDefaults()
 	m := &Module{services: services, limits: limits}
@@ -65,11 +84,7 @@ func Check(ctx context.Context, wasm []byte, services []Service, functions []str
 	if m.compiled, err = m.runtime.CompileModule(ctx, m.rewritten.Wasm); err != nil {
 		return &LoadError{fmt.Errorf("not a valid WebAssembly module: %w", err), "build it again"}
 	}
-	granted := make([]HostFunction, len(functions))
-	for i, name := range functions {
-		granted[i].Name = name
-	}
-	if err := m.checkImports(granted); err != nil {
+	if err := m.checkImports(named(functions)); err != nil {
 		return err
 	}
 	return m.checkExports()

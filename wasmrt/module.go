@@ -25,6 +25,12 @@ type Options struct {
 	Limits Limits
 	// Logger receives what the guest writes. Defaults to slog.Default().
 	Logger *slog.Logger
+	// Progress tells how compiling gets on while Load runs; may be nil.
+	Progress *CompileProgress
+	// Again has a module compiled, behind all others, of which the Compiler of the
+	// Runtime has found before that it takes too much. Otherwise that is
+	// ErrFailedBefore.
+	Again bool
 }
 
 // Stats counts the instances and callers of a module.
@@ -85,10 +91,11 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
 	m.pool = newPool(m.limits, r.budget, m.newInstance)
-	m.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithCompilationCache(r.cache).
-		WithMemoryLimitPages(m.limits.runtimePages()))
-	err := r.prepare(ctx, m, wasm, options.Functions)
+	m.runtime = newEngine(ctx, r.cache, m.limits)
+	err := r.prepare(ctx, m, wasm, options)
+	if err == nil {
+		err = m.tryOut(ctx, r.config.CompileTimeout)
+	}
 	if err != nil {
 		m.stop()
 		return nil, errors.Join(err, m.release(context.WithoutCancel(ctx)))
@@ -98,7 +105,8 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 	return m, nil
 }
 
-func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions []HostFunction) (err error) {
+// prepare compiles a module and checks what it imports and exports.
+func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, options Options) (err error) {
 	if m.rewritten, err = parse(wasm, m.limits); err != nil {
 		return err
 	}
@@ -109,20 +117,17 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, functions
 	if err := instantiateGiveWay(ctx, m.runtime); err != nil {
 		return fmt.Errorf("%s: %w", rewrite.ImportModule, err)
 	}
-	if err := instantiateEnv(ctx, m.runtime, functions); err != nil {
+	if err := instantiateEnv(ctx, m.runtime, options.Functions); err != nil {
 		return fmt.Errorf("env: %w", err)
 	}
-	if m.compiled, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits); err != nil {
+	if m.compiled, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits, options); err != nil {
 		return err
 	}
 	m.rewritten.Wasm = nil
-	if err := m.checkImports(functions); err != nil {
+	if err := m.checkImports(options.Functions); err != nil {
 		return err
 	}
-	if err := m.checkExports(); err != nil {
-		return err
-	}
-	return m.tryOut(ctx, r.config.CompileTimeout)
+	return m.checkExports()
 }
 
 // tryOut initialises a first instance and asks for its versions.

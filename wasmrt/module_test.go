@@ -15,11 +15,15 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/internal/compiler"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	compiler.Main()
+	goleak.VerifyTestMain(m)
+}
 
 const biography = "metadata_agent_get_artist_biography"
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -35,6 +36,13 @@ type Config struct {
 	HostMemory int64
 	// CompileWorkers is how many modules are compiled at once. Defaults to 2.
 	CompileWorkers int
+	// Compiler compiles modules in processes of their own, for which CacheDir is
+	// needed. Nil compiles in this process, for modules of one's own: nothing bounds
+	// the memory for that, and CompileTimeout is only looked at between functions.
+	Compiler Compiler
+	// CompileMemory bounds what the Compiler may use for one module, in bytes.
+	// Defaults to 512 MB (512,000,000).
+	CompileMemory int64
 	// Logger receives warnings. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -43,7 +51,10 @@ type Config struct {
 type Runtime struct {
 	config     Config
 	cache      wazero.CompilationCache
-	compiling  chan struct{}
+	compiling  chan struct{} // a token for each module that is compiled or read here
+	queue      *compileQueue // of those for the Compiler
+	verdicts   *verdicts
+	trimming   sync.RWMutex // held by those who need what is in the cache folder
 	budget     *budget
 	isolator   isolator
 	clock      clock
@@ -64,6 +75,12 @@ func New(config Config) (*Runtime, error) {
 	if config.CompileWorkers <= 0 {
 		config.CompileWorkers = 2
 	}
+	if config.CompileMemory <= 0 {
+		config.CompileMemory = 512_000_000
+	}
+	if config.Compiler != nil && config.CacheDir == "" {
+		return nil, errors.New("a Compiler needs a CacheDir")
+	}
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
@@ -73,6 +90,7 @@ func New(config Config) (*Runtime, error) {
 	r := &Runtime{
 		config:     config,
 		compiling:  make(chan struct{}, config.CompileWorkers),
+		queue:      newCompileQueue(config.CompileWorkers),
 		budget:     &budget{limit: max(config.HostMemory, 0)},
 		isolator:   newIsolator(),
 		clock:      realClock{time.Now().Add(-time.Second)}, // a guest may take 0 for no time
@@ -95,7 +113,14 @@ func (r *Runtime) openCache() (err error) {
 		r.cache = wazero.NewCompilationCache()
 		return nil
 	}
+	if config.CacheDir, err = filepath.Abs(config.CacheDir); err != nil { // a Compiler works elsewhere
+		return fmt.Errorf("compile cache: %w", err)
+	}
+	r.config.CacheDir, r.verdicts = config.CacheDir, newVerdicts(config.CacheDir)
 	if err := os.MkdirAll(config.CacheDir, 0o700); err != nil {
+		return fmt.Errorf("compile cache: %w", err)
+	}
+	if err := dropLeft(config.CacheDir, config.CompileTimeout); err != nil {
 		return fmt.Errorf("compile cache: %w", err)
 	}
 	if err := trimCache(config.CacheDir, config.CacheSize); err != nil {
@@ -196,12 +221,12 @@ func (r *Runtime) claim(ctx context.Context, module [sha256.Size]byte) (release 
 
 // compiled bounds the disk cache after something was added to it.
 func (r *Runtime) compiled() {
+	r.trimming.Lock()
+	defer r.trimming.Unlock()
 	if err := trimCache(r.config.CacheDir, r.config.CacheSize); err != nil {
 		r.config.Logger.Warn("compile cache could not be trimmed", "dir", r.config.CacheDir, "error", err)
 	}
 }
-
-var errCompileTimeout = errors.New("compiling took too long")
 
 // parse reads a module and writes it again as it will run.
 func parse(wasm []byte, limits Limits) (*rewrite.Module, error) {
@@ -222,12 +247,20 @@ func parse(wasm []byte, limits Limits) (*rewrite.Module, error) {
 }
 
 // compile translates wasm to machine code, or finds it in the cache.
-func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byte, limits Limits) (wazero.CompiledModule, error) {
+func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byte, limits Limits, options Options) (wazero.CompiledModule, error) {
 	release, err := r.claim(ctx, sha256.Sum256(wasm))
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	if r.config.Compiler != nil {
+		return r.read(ctx, engine, wasm, limits, options)
+	}
+	return r.compileHere(ctx, engine, wasm, limits)
+}
+
+// compileHere compiles in this process.
+func (r *Runtime) compileHere(ctx context.Context, engine wazero.Runtime, wasm []byte, limits Limits) (wazero.CompiledModule, error) {
 	done, err := r.compileSlot(ctx)
 	if err != nil {
 		return nil, err
@@ -235,8 +268,7 @@ func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byt
 	defer done()
 	ctx, cancel := context.WithTimeoutCause(ctx, r.config.CompileTimeout, errCompileTimeout)
 	defer cancel()
-	// With one worker wazero does not look at the context.
-	ctx = experimental.WithCompilationWorkers(ctx, 2)
+	ctx = experimental.WithCompilationWorkers(ctx, compileGoroutines)
 	compiled, err := compileModule(ctx, engine, wasm)
 	if err != nil && r.config.CacheDir != "" && ctx.Err() == nil && valid(ctx, wasm, limits) {
 		r.config.Logger.Warn("compile cache is damaged: it is emptied", "dir", r.config.CacheDir, "error", err)
@@ -253,10 +285,7 @@ func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byt
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	default:
-		return nil, &LoadError{
-			fmt.Errorf("not a valid WebAssembly module: %w", err),
-			"the file is damaged, cut short, or needs more than [Runtime] MaxMemory: build or copy it again",
-		}
+		return nil, &LoadError{&ModuleError{err}, invalidHint}
 	}
 }
 
@@ -266,23 +295,4 @@ func (r *Runtime) compileAnew(ctx context.Context, engine wazero.Runtime, wasm [
 		return nil, err
 	}
 	return compileModule(ctx, engine, wasm)
-}
-
-// compileModule is CompileModule. wazero panics on some modules that are not
-// valid.
-func compileModule(ctx context.Context, engine wazero.Runtime, wasm []byte) (_ wazero.CompiledModule, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the compiler failed: %v", r)
-		}
-	}()
-	return engine.CompileModule(ctx, wasm)
-}
-
-// valid tells a module that is at fault from a cache that is: the interpreter
-// uses none.
-func valid(ctx context.Context, wasm []byte, limits Limits) bool {
-	interpreter := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(limits.pages()))
-	_, err := compileModule(ctx, interpreter, wasm)
-	return errors.Join(err, interpreter.Close(ctx)) == nil
 }
