@@ -26,7 +26,10 @@ func longestDrain(t *testing.T) time.Duration {
 }
 
 type fileSettings struct {
-	Runtime struct{ MaxTimeout, HostMemory string }
+	Runtime struct {
+		MaxTimeout, HostMemory, CompileMemory string
+		CompileWorkers                        int
+	}
 }
 
 func settings(t *testing.T) (s fileSettings) {
@@ -37,16 +40,27 @@ func settings(t *testing.T) (s fileSettings) {
 	return s
 }
 
-// checkMemory checks that a limit leaves room besides the guests.
+// checkMemory checks that a limit leaves room besides the guests and what compiles.
 func checkMemory(t *testing.T, limit string) {
 	t.Helper()
 	const room = 512 << 20
-	host, err := humanize.ParseBytes(settings(t).Runtime.HostMemory)
-	if err != nil {
-		t.Fatal(err)
+	given, applies := settings(t).Runtime, replica.DefaultConfig().Runtime
+	for text, size := range map[string]*int64{given.HostMemory: &applies.HostMemory, given.CompileMemory: &applies.CompileMemory} {
+		if text == "" {
+			continue // the default
+		}
+		bytes, err := humanize.ParseBytes(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*size = int64(bytes)
 	}
+	if given.CompileWorkers > 0 {
+		applies.CompileWorkers = given.CompileWorkers
+	}
+	need := applies.HostMemory + int64(applies.CompileWorkers)*applies.CompileMemory + room
 	got, err := humanize.ParseBytes(limit)
-	if err != nil || got < host+room {
-		t.Errorf("a limit of %s, with HostMemory %s: %v", limit, humanize.Bytes(host), err)
+	if err != nil || int64(got) < need {
+		t.Errorf("a limit of %s, where guests, %d compilers and the rest take up to %s: %v", limit, applies.CompileWorkers, humanize.Bytes(uint64(need)), err)
 	}
 }

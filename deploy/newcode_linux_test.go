@@ -68,7 +68,10 @@ func TestPluginsAreCompiledWhereMemoryMayBecomeExecutable(t *testing.T) {
 		})
 		files := 0
 		err := filepath.WalkDir(root+"/data/compiled", func(_ string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.Type().IsRegular() {
+			switch {
+			case err == nil && entry.Name() == "verdicts":
+				return fs.SkipDir // what is known of modules, which is no code
+			case err == nil && entry.Type().IsRegular():
 				files++
 			}
 			return err

@@ -46,7 +46,7 @@ func TestExamplesBuildAsPlugins(t *testing.T) {
 			t.Skip("not in Go: has a test of its own")
 		}
 		var said strings.Builder
-		built, err := author.Build(t.Context(), dir, &said)
+		built, err := author.Build(t.Context(), dir, &said, nil)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, &said)
 		}

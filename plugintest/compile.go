@@ -63,7 +63,7 @@ func (c cacheFolder) compile(ctx context.Context, dir string) (*author.Compiled,
 	}
 	defer func() { _ = lock.Unlock() }()
 	var output bytes.Buffer
-	compiled, err := author.Compile(ctx, dir, target, &output)
+	compiled, err := author.Compile(ctx, dir, target, &output, nil)
 	if err == nil {
 		return compiled, nil
 	}

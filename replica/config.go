@@ -8,6 +8,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/internal/watch"
+	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
 // Values of RuntimeConfig.Isolation, NATSConfig.Storage, NavidromeConfig.Artwork and NavidromeConfig.Subsonic.
@@ -37,6 +38,7 @@ const (
 	configMaxCalls  = 10_000   // instances, and calls at once
 	configMaxQueue  = 1 << 20  // calls
 	configMaxWorker = 256      // compilers
+	configCompiler  = 64 << 20 // bytes; what compiling the smallest plugin takes, and some more
 	configMaxValues = 1 << 20  // cached values of a plugin
 	configMaxPlans  = 100_000  // schedules of a plugin
 	configMaxPlan   = 500_000  // bytes of a schedule's payload; encoded, it fits a message of 1 MB
@@ -75,12 +77,18 @@ type Config struct {
 	// HTTP is the replica's own HTTP server.
 	HTTP HTTPConfig
 
+	compiler wasmrt.Compiler // what CompileWith says
+
 	// For tests: how often the plugins folder is looked at, and a function that runs before each look.
 	pace   watch.Pace
 	onLook func()
 	// For tests: how long a plugin may be away; 0 is removalGrace.
 	away time.Duration
 }
+
+// CompileWith has plugins compiled by a compiler, in processes of their own. Without one they are compiled in this
+// process, which no bound on time or memory then protects from them. It applies from the start on.
+func (c *Config) CompileWith(compiler wasmrt.Compiler) { c.compiler = compiler }
 
 func (c *Config) grace() time.Duration {
 	if c.away > 0 {
@@ -164,6 +172,9 @@ type RuntimeConfig struct {
 	HostMemory int64
 	// CompileTimeout is how long compiling one plugin may take. Defaults to 1 minute.
 	CompileTimeout time.Duration
+	// CompileMemory is how many bytes compiling one plugin may take, in a process of its own that is ended there; 64 MiB
+	// or more. Defaults to 512,000,000 ("512MB").
+	CompileMemory int64
 	// CompileWorkers is how many plugins are compiled at the same time, 1 to 256. Defaults to 2.
 	CompileWorkers int
 	// Plugin has what differs for single plugins, by plugin id. Use For to read it, which ignores case. Defaults to none.
@@ -270,6 +281,7 @@ func DefaultConfig() Config {
 			MaxMemory:      256_000_000,
 			HostMemory:     2_000_000_000,
 			CompileTimeout: time.Minute,
+			CompileMemory:  512_000_000,
 			CompileWorkers: 2,
 		},
 		Cache: CacheConfig{

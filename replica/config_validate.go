@@ -138,6 +138,9 @@ func (f *configFaults) runtime(r RuntimeConfig) {
 	}, "Runtime")
 	f.size(ConfigKey("Runtime", "HostMemory"), r.HostMemory, "2GB")
 	f.duration(ConfigKey("Runtime", "CompileTimeout"), &r.CompileTimeout)
+	if r.CompileMemory < configCompiler {
+		f.add(ConfigKey("Runtime", "CompileMemory"), "%d bytes is not allowed; it takes 64MiB or more, such as \"512MB\"", r.CompileMemory)
+	}
 	f.count(ConfigKey("Runtime", "CompileWorkers"), &r.CompileWorkers, 1, configMaxWorker)
 	for _, id := range configIDs(f, r.Plugin, "Runtime", "Plugin") {
 		f.calls(r.with(r.Plugin[id]), r.Plugin[id], "Runtime", "Plugin", id)

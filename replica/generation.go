@@ -50,6 +50,10 @@ type source struct {
 	retry  uint64
 	// failures is how often OnInit has failed in a row until then; 0 begins anew.
 	failures int
+	// again says that it is compiled even where that has failed before, and progress how
+	// that gets on.
+	again    bool
+	progress *wasmrt.CompileProgress
 }
 
 // readSource reads the files of a plugin. key is that of generationID.
@@ -96,6 +100,8 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		Functions: g.services.Functions(),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
 		Logger:    r.outputLog(g),
+		Progress:  s.progress,
+		Again:     s.again,
 	})
 	if err != nil {
 		return nil, explain(err)

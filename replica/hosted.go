@@ -39,6 +39,9 @@ type hosted struct {
 
 	// holds is the run of OnInit of a generation that is about to serve; nil is none.
 	holds atomic.Pointer[string]
+	// compiling tells of the generation that is being made; nil while none is.
+	compiling atomic.Pointer[wasmrt.CompileProgress]
+
 	// initFailure is nil unless the newest OnInit has failed.
 	initFailure atomic.Pointer[initFailure]
 	// candidate is nil unless there is a generation whose OnInit is tried again; it
@@ -257,6 +260,7 @@ func (h *hosted) status() subjects.PluginStatus {
 	if shown.loading {
 		status.State = subjects.StateInitialising
 	}
+	status.Progress = progressOf(h.compiling.Load(), time.Now())
 	if shown.err != nil {
 		status.Error = cut(shown.err.Error(), maxErrorText)
 		status.InitRetry = h.candidate.Load().status()

@@ -109,6 +109,7 @@ func (c *Config) keepFixed(running *Config) (changed []string) {
 	keep(&changed, &c.NATS.Token, running.NATS.Token, "NATS", "Token")
 	keep(&changed, &c.Runtime.HostMemory, running.Runtime.HostMemory, "Runtime", "HostMemory")
 	keep(&changed, &c.Runtime.CompileTimeout, running.Runtime.CompileTimeout, "Runtime", "CompileTimeout")
+	keep(&changed, &c.Runtime.CompileMemory, running.Runtime.CompileMemory, "Runtime", "CompileMemory")
 	keep(&changed, &c.Runtime.CompileWorkers, running.Runtime.CompileWorkers, "Runtime", "CompileWorkers")
 	keep(&changed, &c.Cache.Copy, running.Cache.Copy, "Cache", "Copy")
 	keep(&changed, &c.Cache.Staleness, running.Cache.Staleness, "Cache", "Staleness")
@@ -117,6 +118,7 @@ func (c *Config) keepFixed(running *Config) (changed []string) {
 	keep(&changed, &c.Navidrome.Artwork, running.Navidrome.Artwork, "Navidrome", "Artwork")
 	keep(&changed, &c.HTTP.Listen, running.HTTP.Listen, "HTTP", "Listen")
 	keep(&changed, &c.HTTP.Token, running.HTTP.Token, "HTTP", "Token")
+	c.compiler = running.compiler
 	c.pace, c.onLook, c.away = running.pace, running.onLook, running.away
 	return changed
 }

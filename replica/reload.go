@@ -9,6 +9,7 @@ import (
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
 var (
@@ -207,7 +208,11 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 	if failed := h.initFailure.Load(); failed != nil && failed.generation == s.id && (asked.always || failed.givenUp) {
 		s.retry = failed.revision
 	}
+	// While the replica starts, what takes too long must not keep it from getting ready.
+	s.again, s.progress = asked.always && h.replica.ready.Load(), &wasmrt.CompileProgress{}
+	h.compiling.Store(s.progress)
 	g, err := h.replica.newGeneration(ctx, s)
+	h.compiling.Store(nil)
 	if err == nil {
 		if err = h.initialise(ctx, g, s, asked, print); err == nil {
 			return g, nil

@@ -115,6 +115,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 	r.ready.Store(true)
 	r.startWatch()
 	r.beat(ctx)
+	r.compileAgain()
 	return r, nil
 }
 
@@ -152,7 +153,9 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		CacheDir:       filepath.Join(config.Data, "compiled"),
 		CacheSize:      config.Plugins.CacheSize,
 		CompileTimeout: config.Runtime.CompileTimeout,
+		CompileMemory:  config.Runtime.CompileMemory,
 		CompileWorkers: config.Runtime.CompileWorkers,
+		Compiler:       config.compiler,
 		HostMemory:     config.Runtime.HostMemory,
 		Logger:         r.log,
 	})
@@ -255,6 +258,16 @@ func (r *Replica) reloadAll() {
 	}
 	for _, h := range r.all() {
 		h.askReload(false)
+	}
+}
+
+// compileAgain has those plugins compiled that were not while others were loading, because
+// that had failed before: they wait behind all others, and nobody waits for them.
+func (r *Replica) compileAgain() {
+	for _, h := range r.all() {
+		if errors.Is(h.shown().err, wasmrt.ErrFailedBefore) {
+			h.askReload(true)
+		}
 	}
 }
 

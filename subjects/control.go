@@ -28,9 +28,12 @@ const (
 
 // PluginStatus is a plugin on one replica.
 type PluginStatus struct {
-	ID           string   `json:"id"`
-	State        State    `json:"state"`
-	Error        string   `json:"error,omitempty"` // why it failed; with StateReady, why the newest version did
+	ID    string `json:"id"`
+	State State  `json:"state"`
+	Error string `json:"error,omitempty"` // why it failed; with StateReady, why the newest version did
+	// Progress says how the loading of the newest version gets on, while it is compiled or
+	// waits for that.
+	Progress     string   `json:"progress,omitempty"`
 	Name         string   `json:"name,omitempty"`
 	Author       string   `json:"author,omitempty"`
 	Version      string   `json:"version,omitempty"`

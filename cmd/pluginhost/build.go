@@ -49,7 +49,7 @@ func pluginBuild(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		dir = args[0]
 	}
-	built, err := author.Build(cmd.Context(), dir, cmd.ErrOrStderr())
+	built, err := author.Build(cmd.Context(), dir, cmd.ErrOrStderr(), checkOf(cmd))
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type clientConfig struct {
 	// Data and PluginsFolder are where serve would keep its files; empty if nothing was set and there is no home folder.
 	Data          string
 	PluginsFolder string
+	Runtime       replica.RuntimeConfig // for checks of plugins
 }
 
 // loadServeConfig puts together and validates what serve needs. env is os.LookupEnv or a stand-in.
@@ -55,6 +56,7 @@ func loadClientConfig(flags *pflag.FlagSet, env func(string) (string, bool)) (cl
 		TLS:           l.config.NATS.TLS,
 		Data:          l.config.Data,
 		PluginsFolder: l.config.Plugins.Folder,
+		Runtime:       l.config.Runtime,
 	}
 	faults := slices.DeleteFunc(l.faults, func(f configFault) bool { return !f.structural && !l.clientUses(f) })
 	if client.NATSURL == "" {

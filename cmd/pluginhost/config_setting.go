@@ -56,6 +56,7 @@ func settings(c *replica.Config) []setting {
 		{path: at("Runtime", "MaxMemory"), field: &c.Runtime.MaxMemory},
 		{path: at("Runtime", "HostMemory"), field: &c.Runtime.HostMemory},
 		{path: at("Runtime", "CompileTimeout"), field: &c.Runtime.CompileTimeout},
+		{path: at("Runtime", "CompileMemory"), field: &c.Runtime.CompileMemory},
 		{path: at("Runtime", "CompileWorkers"), field: &c.Runtime.CompileWorkers},
 		{path: at("Cache", "MaxValue"), field: &c.Cache.MaxValue},
 		{path: at("Cache", "MaxEntries"), field: &c.Cache.MaxEntries},

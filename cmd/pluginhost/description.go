@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -84,7 +86,7 @@ func describePackage(p *ndp) *description {
 
 // describeEntry describes a plugin of the plugins folder. One whose manifest cannot be read
 // has only faults.
-func describeEntry(entry plugin.Entry, path string) *description {
+func describeEntry(cmd *cobra.Command, entry plugin.Entry, path string) *description {
 	d := &description{Name: entry.ID}
 	wasm, err := entry.ReadWasm()
 	switch {
@@ -93,7 +95,7 @@ func describeEntry(entry plugin.Entry, path string) *description {
 	case err != nil:
 		d = describe(entry.Manifest, entry.Warnings, inspect.Report{Faults: []string{err.Error()}})
 	default:
-		d = describe(entry.Manifest, entry.Warnings, inspect.Plugin(entry.Manifest, wasm))
+		d = describe(entry.Manifest, entry.Warnings, inspect.Plugin(cmd.Context(), entry.Manifest, wasm, checkOf(cmd)))
 	}
 	d.ID = entry.ID
 	if entry.Dir != "" {

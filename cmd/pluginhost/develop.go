@@ -84,7 +84,7 @@ func develop(cmd *cobra.Command, id, source, folder string) error {
 // author works on, and no end of the command.
 func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder string) string {
 	begun := time.Now()
-	built, err := author.Build(cmd.Context(), source, cmd.ErrOrStderr())
+	built, err := author.Build(cmd.Context(), source, cmd.ErrOrStderr(), nil) // the replica compiles it next
 	switch {
 	case errors.Is(err, author.ErrCompiler):
 		return "Not built: see above"

@@ -63,7 +63,7 @@ func pluginInfo(cmd *cobra.Command, args []string) error {
 	document := infoDocument{V: subjects.Version, ID: args[0], Replicas: []subjects.PluginInfo{}}
 	entry := plugin.Load(config.PluginsFolder, args[0])
 	if entry.Err == nil || !errors.Is(entry.Err, plugin.ErrNotFound) && !errors.Is(entry.Err, plugin.ErrBadID) {
-		document.Local = describeEntry(entry, filepath.Join(config.PluginsFolder, args[0]))
+		document.Local = describeEntry(cmd, entry, filepath.Join(config.PluginsFolder, args[0]))
 	}
 	best, known, err := document.ask(cmd)
 	switch {
@@ -95,7 +95,7 @@ func (d *infoDocument) ask(cmd *cobra.Command) (best subjects.PluginStatus, know
 	d.Replicas = infos
 	best, known = bestOf(infos)
 	if d.Local == nil && best.Source == subjects.SourcePackage {
-		d.Cluster = describeInstalled(cmd.Context(), caller, d.ID)
+		d.Cluster = describeInstalled(cmd, caller, d.ID)
 	}
 	return best, known, nil
 }
@@ -106,14 +106,14 @@ const packagePatience = 10 * time.Second
 
 // describeInstalled describes the package that the cluster has for a plugin, or nothing
 // where it cannot be read, as without the rights of an operator.
-func describeInstalled(ctx context.Context, caller *client.Client, id string) *description {
-	ctx, cancel := context.WithTimeout(ctx, packagePatience)
+func describeInstalled(cmd *cobra.Command, caller *client.Client, id string) *description {
+	ctx, cancel := context.WithTimeout(cmd.Context(), packagePatience)
 	defer cancel()
 	p, record, err := clusterPackage(ctx, caller, id)
 	if err != nil {
 		return nil
 	}
-	d := describe(p.Manifest, p.Warnings, inspect.Plugin(p.Manifest, p.Wasm))
+	d := describe(p.Manifest, p.Warnings, inspect.Plugin(cmd.Context(), p.Manifest, p.Wasm, checkOf(cmd)))
 	d.ID = id
 	d.Package = &packageFacts{File: "installed for the cluster", Size: p.Size, Digest: p.Digest, Modified: record.Time}
 	return d

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/internal/compiler"
 	"github.com/pluginhost/pluginhost/replica"
 )
 
@@ -27,10 +28,11 @@ const (
 )
 
 func main() {
+	compiler.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	code := run(withCompiler(ctx, &compiler.Process{}), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
 }

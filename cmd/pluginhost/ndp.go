@@ -35,7 +35,7 @@ func openPackage(cmd *cobra.Command, path string) (*ndp, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := &ndp{Package: p, id: p.Manifest.Name, report: inspect.Plugin(p.Manifest, p.Wasm)}
+	opened := &ndp{Package: p, id: p.Manifest.Name, report: inspect.Plugin(cmd.Context(), p.Manifest, p.Wasm, checkOf(cmd))}
 	if flag := cmd.Flags().Lookup("as"); flag != nil && flag.Changed {
 		opened.id = flag.Value.String()
 	}

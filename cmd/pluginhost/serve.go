@@ -56,6 +56,9 @@ func serve(cmd *cobra.Command) error {
 		runtime.GOMAXPROCS(2)
 	}
 	ctx := cmd.Context()
+	if process := compilerOf(ctx); process != nil {
+		config.CompileWith(process)
+	}
 	r, err := replica.Start(ctx, config, log)
 	if err != nil {
 		if ctx.Err() != nil {

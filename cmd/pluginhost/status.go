@@ -91,6 +91,9 @@ func printReasons(out io.Writer, replicas []subjects.Status) error {
 		}
 		for _, p := range r.Plugins {
 			var reasons []string
+			if p.Progress != "" {
+				reasons = append(reasons, p.Progress)
+			}
 			if p.Error != "" {
 				reasons = append(reasons, reason(p, p.Error))
 			}

@@ -36,9 +36,9 @@ type Built struct {
 
 // Build compiles the plugin in a folder into its plugin.wasm and checks that against its
 // manifest. A folder without Go files has its plugin.wasm from other tools, and is only
-// checked. output gets what the compiler says. A plugin that would not load leaves the
+// checked. output gets what the compiler says, and check checks the module. A plugin that would not load leaves the
 // plugin.wasm before in place.
-func Build(ctx context.Context, dir string, output io.Writer) (*Built, error) {
+func Build(ctx context.Context, dir string, output io.Writer, check inspect.Check) (*Built, error) {
 	// The compiler runs in the folder: a relative path would lead elsewhere.
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -58,7 +58,7 @@ func Build(ctx context.Context, dir string, output io.Writer) (*Built, error) {
 			return nil, err
 		}
 	}
-	compiled, err := Compile(ctx, dir, target, output)
+	compiled, err := Compile(ctx, dir, target, output, check)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +82,9 @@ type Compiled struct {
 // Compile compiles the plugin in a folder into the file target and checks it against its
 // manifest; nothing is written to the folder. The target is an absolute path; one that is
 // current already costs no work. A folder without Go files has its plugin.wasm from other
-// tools, and needs no target. output gets what the compiler says. The error is a
+// tools, and needs no target. output gets what the compiler says, and check checks the module. The error is a
 // *plugin.ManifestError, ErrCompiler, or says what would keep the plugin from loading.
-func Compile(ctx context.Context, dir, target string, output io.Writer) (*Compiled, error) {
+func Compile(ctx context.Context, dir, target string, output io.Writer, check inspect.Check) (*Compiled, error) {
 	manifest, problems, err := plugin.ReadManifest(dir)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,10 @@ func Compile(ctx context.Context, dir, target string, output io.Writer) (*Compil
 	if len(wasm) > plugin.MaxWasmSize {
 		return nil, fmt.Errorf("the plugin would not load: its module has %d bytes, at most %d are taken", len(wasm), plugin.MaxWasmSize)
 	}
-	report := inspect.Plugin(manifest, wasm)
+	report := inspect.Plugin(ctx, manifest, wasm, check)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if len(report.Faults) > 0 {
 		return nil, fmt.Errorf("the plugin would not load: %s", strings.Join(report.Faults, "; "))
 	}

@@ -32,7 +32,7 @@ func begin(t *testing.T, capabilities ...string) (dir string) {
 func wantBuilt(t *testing.T, dir string) {
 	t.Helper()
 	var output bytes.Buffer
-	built, err := author.Build(t.Context(), dir, &output)
+	built, err := author.Build(t.Context(), dir, &output, nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &output)
 	}
@@ -176,7 +176,7 @@ func TestABuildThatFailsLeavesTheModuleBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
-	if _, err := author.Build(t.Context(), dir, &output); !errors.Is(err, author.ErrCompiler) || !strings.Contains(output.String(), "undefined: nothing") {
+	if _, err := author.Build(t.Context(), dir, &output, nil); !errors.Is(err, author.ErrCompiler) || !strings.Contains(output.String(), "undefined: nothing") {
 		t.Errorf("got %v\n%s", err, &output)
 	}
 	after, err := os.ReadFile(filepath.Join(dir, plugin.WasmName))

@@ -26,8 +26,12 @@ type Report struct {
 	Faults, Warnings []string
 }
 
-// Plugin reports on a plugin.
-func Plugin(manifest *plugin.Manifest, wasm []byte) Report {
+// Check says why a module would not load, as wasmrt.Check does. functions are the names of
+// the host functions that it may import. Nil is wasmrt.Check, for modules of one's own.
+type Check func(ctx context.Context, wasm []byte, services []wasmrt.Service, functions []string) error
+
+// Plugin reports on a plugin, whose module is checked by check.
+func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check Check) Report {
 	var r Report
 	granted := manifest.Permissions.Granted()
 	for _, service := range schema.HostServices() {
@@ -47,20 +51,23 @@ func Plugin(manifest *plugin.Manifest, wasm []byte) Report {
 	r.exports(manifest.Capabilities, module.Exports)
 	r.permissions(manifest.Permissions)
 	if len(r.Faults) == 0 {
-		r.module(manifest.Capabilities, wasm)
+		r.module(ctx, manifest.Capabilities, wasm, check)
 	}
 	return r
 }
 
 // module has the module validated, which what it imports and exports does not tell.
-func (r *Report) module(capabilities []string, wasm []byte) {
+func (r *Report) module(ctx context.Context, capabilities []string, wasm []byte, check Check) {
 	var services []wasmrt.Service
 	for _, name := range capabilities {
 		if capability, known := schema.Lookup(name); known {
 			services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		}
 	}
-	if err := wasmrt.Check(context.Background(), wasm, services, r.Granted); err != nil {
+	if check == nil {
+		check = wasmrt.Check
+	}
+	if err := check(ctx, wasm, services, r.Granted); err != nil {
 		r.Faults = append(r.Faults, err.Error())
 	}
 }

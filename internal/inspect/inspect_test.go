@@ -69,7 +69,7 @@ func TestReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := inspect.Plugin(manifest, c.guest.Bytes())
+			r := inspect.Plugin(t.Context(), manifest, c.guest.Bytes(), nil)
 			if !slices.EqualFunc(r.Faults, c.faults, strings.Contains) {
 				t.Errorf("faults %q, want %q", r.Faults, c.faults)
 			}
@@ -90,7 +90,7 @@ func TestReportOfWhatIsNoModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := inspect.Plugin(manifest, []byte("#!/bin/sh"))
+	r := inspect.Plugin(t.Context(), manifest, []byte("#!/bin/sh"), nil)
 	if len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "not a WebAssembly module") || !slices.Contains(r.Granted, "set_string") {
 		t.Errorf("got %+v", r)
 	}
@@ -101,7 +101,7 @@ func TestIsolationIsToldWithItsReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := inspect.Plugin(manifest, guests.Handmade{}.Bytes()); r.Isolation != "clean" || r.IsolationReason != "" {
+	if r := inspect.Plugin(t.Context(), manifest, guests.Handmade{}.Bytes(), nil); r.Isolation != "clean" || r.IsolationReason != "" {
 		t.Errorf("got %+v", r)
 	}
 }
