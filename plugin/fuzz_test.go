@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"reflect"
@@ -85,4 +87,85 @@ func FuzzParseManifest(f *testing.F) {
 			t.Error("subsonicapi permission without a reason")
 		}
 	})
+}
+
+// FuzzRepeatedKeys feeds any bytes and checks that nothing in a manifest that is accepted depends on which of two keys is
+// taken: readers that take the first, or match keys in any case, see the same manifest.
+func FuzzRepeatedKeys(f *testing.F) {
+	full, err := os.ReadFile("testdata/full.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(full)
+	for _, text := range []string{
+		manifestText(change{"permissions": `{}, "permissions": {"config": {"reason": "r"}}`}),
+		manifestText(change{"permissions": `{}, "Permissions": {"config": {"reason": "r"}}`}),
+		manifestText(change{"permissions": `{"http": {"reason": "r", "allowedUrls": {"*": ["GET"], "*": ["*"]}}}`}),
+		manifestText(change{"permissions": `{"cache": {"reason": "r", "later": 1, "later": {"a": [], "a": {}}}, "later": 1, "later": 2}`}),
+		manifestText(change{"later": `[{"a": 1, "a": {"a": [[]]}}], "later": {}`}),
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		manifest, _, err := ParseManifest(data)
+		if err != nil {
+			return
+		}
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		first, err := json.Marshal(takeFirst(t, decoder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(first) > MaxManifestSize { // escapes are longer
+			return
+		}
+		again, _, err := ParseManifest(first)
+		if err != nil || !reflect.DeepEqual(manifest, again) {
+			t.Errorf("the first of each key makes another manifest of %s: %s, error %v", data, asJSON(t, again), err)
+		}
+		var anyCase struct{ Name, Author, Version, Description, Website string }
+		if err := json.Unmarshal(data, &anyCase); err == nil && anyCase.Name != manifest.Name {
+			t.Errorf("a reader that ignores case finds the name %q in %s, want %q", anyCase.Name, data, manifest.Name)
+		}
+	})
+}
+
+// takeFirst reads a valid document as one who takes the first of two keys.
+func takeFirst(t *testing.T, decoder *json.Decoder) any {
+	t.Helper()
+	decoder.UseNumber()
+	token, err := decoder.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch token {
+	case json.Delim('{'):
+		object := map[string]any{}
+		for decoder.More() {
+			key, err := decoder.Token()
+			if err != nil {
+				t.Fatal(err)
+			}
+			value := takeFirst(t, decoder)
+			if name, _ := key.(string); !contains(object, name) {
+				object[name] = value
+			}
+		}
+		_, _ = decoder.Token()
+		return object
+	case json.Delim('['):
+		array := []any{}
+		for decoder.More() {
+			array = append(array, takeFirst(t, decoder))
+		}
+		_, _ = decoder.Token()
+		return array
+	default:
+		return token
+	}
+}
+
+func contains(object map[string]any, key string) bool {
+	_, is := object[key]
+	return is
 }

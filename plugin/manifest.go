@@ -56,12 +56,16 @@ func (m *Manifest) Has(capability string) bool {
 // warnings, sorted by path: things to put right that do not keep the plugin from loading. The error is always a
 // [*ManifestError] with every fault found, and then the manifest is nil; warnings may come with it.
 func ParseManifest(data []byte) (*Manifest, []Problem, error) {
+	var found findings
+	schema := loadSchema()
 	doc, err := decodeManifest(data)
+	if err == nil {
+		err = checkKeys(data, schema.root, &found)
+	}
 	if err != nil {
 		return nil, nil, &ManifestError{Faults: []Problem{{Text: err.Error()}}}
 	}
-	var found findings
-	schema := loadSchema()
+	doc = tame(doc)
 	object, _ := doc.(map[string]any) // if it is none, validation says so
 	foldKeys(object, schema.root, nil, &found)
 	schema.validate(doc, &found)
@@ -72,7 +76,7 @@ func ParseManifest(data []byte) (*Manifest, []Problem, error) {
 	return newManifest(object, schema), warnings, nil
 }
 
-// decodeManifest decodes one JSON document within the bounds.
+// decodeManifest decodes one JSON document within the bound on its size.
 func decodeManifest(data []byte) (any, error) {
 	if len(data) > MaxManifestSize {
 		return nil, fmt.Errorf("has more than %d bytes", MaxManifestSize)
@@ -89,8 +93,7 @@ func decodeManifest(data []byte) (any, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("line %d: there is something after the end of the document: remove it", lineAt(data, decoder.InputOffset()))
 	}
-	values := 0
-	return tame(doc, &values)
+	return doc, nil
 }
 
 // syntaxError says what is wrong with a document that is not JSON, and where.
@@ -113,33 +116,22 @@ func lineAt(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:min(offset, int64(len(data)))], []byte("\n"))
 }
 
-// tame checks the bounds on values and keys and makes every number a 0: a manifest has no place for numbers, and the
-// validator's exact arithmetic would work for seconds on one like 1e999999. The decoder has bounded the depth.
-func tame(value any, values *int) (any, error) {
-	if *values++; *values > maxManifestValues {
-		return nil, fmt.Errorf("has more than %d values", maxManifestValues)
-	}
-	var err error
+// tame makes every number a 0: a manifest has no place for numbers, and the validator's exact arithmetic would work for
+// seconds on one like 1e999999. The decoder has bounded the depth.
+func tame(value any) any {
 	switch value := value.(type) {
 	case json.Number:
-		return json.Number("0"), nil
+		return json.Number("0")
 	case []any:
 		for i := range value {
-			if value[i], err = tame(value[i], values); err != nil {
-				return nil, err
-			}
+			value[i] = tame(value[i])
 		}
 	case map[string]any:
 		for key := range value {
-			if len(key) > maxManifestKey {
-				return nil, fmt.Errorf("key %s has more than %d bytes", quote(key), maxManifestKey)
-			}
-			if value[key], err = tame(value[key], values); err != nil {
-				return nil, err
-			}
+			value[key] = tame(value[key])
 		}
 	}
-	return value, nil
+	return value
 }
 
 // newManifest takes the manifest out of a valid document. It does so by hand since encoding/json would match keys in any

@@ -75,11 +75,8 @@ func TestKeysInAnotherCaseTakeEffect(t *testing.T) {
 
 func TestIgnoredKeysHaveNoEffect(t *testing.T) {
 	manifest := mustParse(t, manifestText(change{
-		"Name":                  `"Other"`,
-		"zermissions":           `{}`,
-		"Permissions":           `{"cache": {"reason": "k"}}`,
-		"permi\u017f\u017fions": `{"artwork": {"reason": "k"}}`, // equal to permissions under Unicode case folding
-		"permissions":           `{"config": {"reason": "mine", "Reason": "other", "rea\u017fon": "other"}}`,
+		"zermissions": `{"cache": {"reason": "k"}}`,
+		"permissions": `{"config": {"reason": "mine", "why": "other"}}`,
 	}))
 	want := Permissions{Config: &Permission{Reason: "mine"}}
 	if manifest.Name != "Covers" || !reflect.DeepEqual(manifest.Permissions, want) {

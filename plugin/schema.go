@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -40,6 +41,8 @@ type manifestSchema struct {
 type schemaNode struct {
 	Properties map[string]*schemaNode `json:"properties"`
 	Required   []string               `json:"required"`
+	// Additional is what it says about all other keys: an object, if it knows them, too.
+	Additional json.RawMessage `json:"additionalProperties"`
 }
 
 // keys returns the known keys in order.
@@ -55,6 +58,20 @@ func (n *schemaNode) optional(key string) (name string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// known finds what the schema calls a key, in whatever case it is written; a key that the schema does not know has its own
+// name. The keys of an object that may have any, such as URL patterns, are known as they are.
+func (n *schemaNode) known(key string) (name string, known bool) {
+	if n == nil {
+		return key, false
+	}
+	for name := range n.Properties {
+		if strings.EqualFold(name, key) {
+			return name, true
+		}
+	}
+	return key, bytes.HasPrefix(n.Additional, []byte("{"))
 }
 
 // findings collects what is wrong with one manifest.
@@ -79,8 +96,7 @@ func foldKeys(object map[string]any, known *schemaNode, where location, found *f
 			continue
 		}
 		if _, taken := object[name]; taken {
-			found.fault(where.at(name), "is there twice, also as %s: keep one", quote(key))
-			continue
+			continue // checkKeys has told of it
 		}
 		found.warn(where.at(key), "should be written %q", name)
 		object[name] = object[key]
