@@ -250,6 +250,8 @@ func (f *configFaults) file(key, path string) {
 		f.add(key, "%s cannot be used: %v; it takes the path of a file", quoteConfig(path), err)
 	case info.IsDir():
 		f.add(key, "%s is a folder; it takes the path of a file", quoteConfig(path))
+	case !info.Mode().IsRegular(): // to read a named pipe may take for ever
+		f.add(key, "%s is not a regular file; it takes the path of one", quoteConfig(path))
 	}
 }
 

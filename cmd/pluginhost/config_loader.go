@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -18,6 +16,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/replica"
 )
 
@@ -103,18 +102,10 @@ func (l *configLoader) readFile() (name string, data []byte, ok bool) {
 	if asked == "" {
 		where = defaultConfigFile
 	}
-	file, err := os.Open(name) // #nosec G304 -- the operator names the file
-	if err != nil {
-		if asked != "" || !errors.Is(err, fs.ErrNotExist) {
-			l.structural(where, "cannot read the configuration: %s", oneLine(err.Error()))
-		}
-		return "", nil, false
-	}
-	data, err = io.ReadAll(io.LimitReader(file, maxConfigFile+1))
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
+	data, err := regular.Read(name, maxConfigFile+1)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && asked == "":
+		return "", nil, false
 	case err != nil:
 		l.structural(where, "cannot read the configuration: %s", oneLine(err.Error()))
 		return "", nil, false

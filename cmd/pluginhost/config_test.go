@@ -250,12 +250,12 @@ func TestAFileThatCannotBeReadIsAFault(t *testing.T) {
 		"missing, by flag":     {nil, nil, []string{"--config", "none.toml"}, "--config: cannot read the configuration: open none.toml"},
 		"missing, by variable": {nil, map[string]string{"PLUGINHOST_CONFIG": "none.toml"}, nil, "PLUGINHOST_CONFIG: cannot read the configuration: open none.toml"},
 		"a name of two lines":  {nil, nil, []string{"--config", "a\nb"}, "--config: cannot read the configuration: open a b"},
-		"a folder":             {nil, nil, []string{"--config", "."}, "--config: cannot read the configuration: read ."},
+		"a folder":             {nil, nil, []string{"--config", "."}, "--config: cannot read the configuration: . is not a regular file: it is a folder"},
 		"default is a folder": {func(t *testing.T) {
 			if err := os.Mkdir(defaultConfigFile, 0o700); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, nil, "pluginhost.toml: cannot read the configuration: read pluginhost.toml"},
+		}, nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is not a regular file: it is a folder"},
 		"too large": {func(t *testing.T) { writeFile(t, defaultConfigFile, strings.Repeat("#", maxConfigFile+1)) },
 			nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is larger than 262144 bytes"},
 	} {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/replica"
 )
@@ -46,19 +46,15 @@ func (s *configSource) load() (replica.Config, error) {
 
 // look is a digest of what is in the file; empty where there is none.
 func (s *configSource) look() string {
-	file, err := os.Open(s.file)
+	content, err := regular.Read(s.file, maxConfigFile+1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
 	if err != nil {
 		return err.Error()
 	}
-	defer func() { _ = file.Close() }() // nothing was written
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.LimitReader(file, maxConfigFile+1)); err != nil {
-		return err.Error()
-	}
-	return hex.EncodeToString(sum.Sum(nil))
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }
 
 // Folders implements watch.Subject.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/internal/inspect"
+	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/plugin"
 )
 
@@ -98,7 +99,7 @@ func Compile(ctx context.Context, dir, target string, output io.Writer, check in
 	} else if err := runCompiler(ctx, dir, target, output); err != nil {
 		return nil, err
 	}
-	wasm, err := os.ReadFile(target)
+	wasm, err := regular.Read(target, plugin.MaxWasmSize+1)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s has neither Go files nor a plugin.wasm: build that with your own tools first", dir)
 	}
@@ -106,7 +107,7 @@ func Compile(ctx context.Context, dir, target string, output io.Writer, check in
 		return nil, err
 	}
 	if len(wasm) > plugin.MaxWasmSize {
-		return nil, fmt.Errorf("the plugin would not load: its module has %d bytes, at most %d are taken", len(wasm), plugin.MaxWasmSize)
+		return nil, fmt.Errorf("the plugin would not load: its module has more than %d bytes", plugin.MaxWasmSize)
 	}
 	report := inspect.Plugin(ctx, manifest, wasm, check)
 	if ctx.Err() != nil {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
+	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/plugin"
 )
 
@@ -157,9 +158,12 @@ func IsRelease(version string) bool {
 	return semver.IsValid(version) && !module.IsPseudoVersion(version) && semver.Build(version) == ""
 }
 
+// maxModFile is how much of a go.mod is read, in bytes: its first line names the module.
+const maxModFile = 1 << 20
+
 // IsCheckout tells whether a folder has the source of the SDK.
 func IsCheckout(dir string) bool {
-	content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	content, err := regular.Read(filepath.Join(dir, "go.mod"), maxModFile)
 	return err == nil && modfile.ModulePath(content) == SDK
 }
 
