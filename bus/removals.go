@@ -3,6 +3,8 @@ package bus
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 // safe for concurrent use.
 type Removals struct {
 	replica string
+	state   *state
 	records records
 	unhear  func()
 
@@ -28,7 +31,7 @@ func (b *Bus) OpenRemovals(ctx context.Context, replica string) (*Removals, erro
 	if err != nil {
 		return nil, err
 	}
-	r := &Removals{replica: replica, known: make(map[string]string)}
+	r := &Removals{replica: replica, state: state, known: make(map[string]string)}
 	if r.records, err = b.records(ctx, stateBucket); err != nil {
 		return nil, err
 	}
@@ -59,6 +62,23 @@ func (r *Removals) Known() []string {
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+// Owners are the plugins that have records of OnInit or of connections, in no order: what
+// goes when they are removed.
+func (r *Removals) Owners() []string {
+	ids := make(map[string]bool)
+	for _, prefix := range []string{subjects.AllInitKeys, subjects.AllSocketKeys} {
+		for _, c := range r.state.under(prefix) {
+			var record struct {
+				Plugin string `json:"plugin"`
+			}
+			if c.decode(&record) == nil && record.Plugin != "" {
+				ids[record.Plugin] = true
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(ids))
 }
 
 // Add notes that a plugin was removed from this replica.

@@ -1,6 +1,10 @@
 package bus
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // scheduleIndex is which schedules there are: by what the watch of their bucket tells, and
 // before it comes to that by what this replica has written.
@@ -99,6 +103,13 @@ func (x *scheduleIndex) count(like knownSchedule, by int) {
 	if len(runs) == 0 {
 		delete(x.counts, like.plugin)
 	}
+}
+
+// plugins are those that have schedules, in no order.
+func (x *scheduleIndex) plugins() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.counts))
 }
 
 // counted says how many schedules of a plugin count for a run of OnInit: those that it

@@ -98,6 +98,9 @@ type ScheduleLimit struct {
 	Run string
 }
 
+// Plugins are the plugins that have schedules, in no order.
+func (s *Schedules) Plugins() []string { return s.index.plugins() }
+
 // Set sets a schedule, in the place of what is set under its id. One more than
 // limit is ErrScheduleLimit; calls that set at the same moment can pass it by
 // what they set. After another error it may be set or not.

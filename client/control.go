@@ -34,6 +34,19 @@ func (c *Client) Info(ctx context.Context, id string) ([]subjects.PluginInfo, er
 // those that are alive until ctx is over: loading can take minutes. A replica
 // that dies meanwhile is not waited for. None is ErrNoReplica.
 func (c *Client) Refresh(ctx context.Context, id string) ([]subjects.Refreshed, error) {
+	return c.patiently(ctx, subjects.ControlRefresh(id))
+}
+
+// Forget has every replica unload a plugin that it keeps because its plugins folder is away
+// or empty, and what the plugin owns removed, once no replica has it: schedules, connections
+// and what is known of its OnInit. One that is there goes on, and is told as
+// [subjects.OutcomeKept]. It waits as Refresh does. The user needs the rights of an operator.
+func (c *Client) Forget(ctx context.Context, id string) ([]subjects.Refreshed, error) {
+	return c.patiently(ctx, subjects.ControlForget(id))
+}
+
+// patiently asks every replica for something that may take minutes.
+func (c *Client) patiently(ctx context.Context, subject string) ([]subjects.Refreshed, error) {
 	asked, err := c.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -43,7 +56,7 @@ func (c *Client) Refresh(ctx context.Context, id string) ([]subjects.Refreshed, 
 			return !slices.ContainsFunc(answers, func(r subjects.Refreshed) bool { return r.Replica == s.Replica })
 		})
 	}
-	return gather(ctx, c, subjects.ControlRefresh(id), gathering[subjects.Refreshed]{
+	return gather(ctx, c, subject, gathering[subjects.Refreshed]{
 		header: func(r subjects.Refreshed) subjects.Header { return r.Header },
 		enough: func(answers []subjects.Refreshed) bool { return !missing(asked, answers) },
 		goOn: func(answers []subjects.Refreshed) bool {

@@ -1,7 +1,7 @@
 package plugin
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pluginhost/pluginhost/internal/regular"
 )
 
 // MaxWasmSize is the largest plugin.wasm that is read, in bytes.
@@ -34,6 +36,8 @@ var (
 	ErrNotFound = errors.New("plugin not found")
 	// ErrBadID is in the Err of an [Entry] whose id is not one plain path element, or begins with a dot.
 	ErrBadID = errors.New("not a plugin id")
+	// ErrTwin is in the Err of an [Entry] whose id differs in nothing but case from one that sorts before it.
+	ErrTwin = errors.New("differs from another plugin in nothing but case")
 )
 
 // Entry is one plugin of the plugins folder, usable or not.
@@ -52,22 +56,25 @@ type Entry struct {
 	Symlink bool
 	// Err says why the plugin cannot be used. It holds a [*ManifestError] if the manifest is at fault.
 	Err error
+
+	manifestSum [sha256.Size]byte // of the bytes that Manifest was read from
 }
 
 // Scan lists the plugins of a folder, sorted by id (spec 4.1). Hidden entries and plain files are left out. A plugin that
 // cannot be used is in the list, with its Err. The error of Scan itself says that the folder cannot be read, or has more
 // than 10000 entries.
 func Scan(dir string) ([]Entry, error) {
-	names, err := listNames(dir)
+	names, _, err := listNames(dir)
 	if err != nil {
 		return nil, fmt.Errorf("failed to read plugins directory %s: %w", dir, err)
 	}
 	var entries []Entry
+	twins := twinsOf(dir, names)
 	for _, name := range names {
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		entry, isPlugin := inspect(dir, name)
+		entry, isPlugin := inspect(dir, name, twins)
 		if !isPlugin {
 			continue
 		}
@@ -85,7 +92,11 @@ func Load(dir, id string) Entry {
 	if err := checkID(id); err != nil {
 		return Entry{ID: id, Err: err}
 	}
-	entry, isPlugin := inspect(dir, id)
+	names, _, err := listNames(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Entry{ID: id, Err: fmt.Errorf("failed to read plugins directory %s: %w", dir, err)}
+	}
+	entry, isPlugin := inspect(dir, id, twinsOf(dir, names))
 	if !isPlugin {
 		return Entry{ID: id, Err: fmt.Errorf("%w: %s is not a directory", ErrNotFound, filepath.Join(dir, id))}
 	}
@@ -111,7 +122,7 @@ func (e Entry) ReadWasm() ([]byte, error) {
 	if e.Err != nil {
 		return nil, fmt.Errorf("failed to read wasm file: plugin %s cannot be used: %w", quote(e.ID), e.Err)
 	}
-	wasm, err := readUpTo(e.WasmPath, MaxWasmSize+1)
+	wasm, err := regular.Read(e.WasmPath, MaxWasmSize+1)
 	if err != nil {
 		return nil, fmt.Errorf("failed to read wasm file: %w", err)
 	}
@@ -121,30 +132,53 @@ func (e Entry) ReadWasm() ([]byte, error) {
 	return wasm, nil
 }
 
-// listNames returns what is in a folder, sorted.
-func listNames(dir string) ([]string, error) {
-	folder, err := os.Open(dir)
+// Read reads plugin.wasm as [Entry.ReadWasm] does, and returns it with the [FilesDigest] of it and of the manifest.json
+// that Manifest was read from, whatever is in that file by now.
+func (e Entry) Read() (wasm []byte, digest string, err error) {
+	if wasm, err = e.ReadWasm(); err != nil {
+		return nil, "", err
+	}
+	return wasm, digestOf(sha256.Sum256(wasm), e.manifestSum), nil
+}
+
+// listNames returns what is in a folder, sorted, and what the system knows of the folder that was read.
+func listNames(dir string) (names []string, is fs.FileInfo, err error) {
+	folder, err := openFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w; check the plugins folder setting", err)
+		return nil, nil, fmt.Errorf("%w; check the plugins folder setting", err)
 	}
 	defer func() { _ = folder.Close() }() // nothing was written
-	var names []string
+	if is, err = folder.Stat(); err != nil {
+		return nil, nil, fmt.Errorf("%w; check the plugins folder setting", err)
+	}
 	for len(names) <= maxFolderEntries {
 		more, err := folder.Readdirnames(maxFolderEntries + 1 - len(names))
 		names = append(names, more...)
 		if errors.Is(err, io.EOF) {
 			slices.Sort(names)
-			return names, nil
+			return names, is, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w; check the plugins folder setting", err)
+			return nil, nil, fmt.Errorf("%w; check the plugins folder setting", err)
 		}
 	}
-	return nil, fmt.Errorf("it has more than %d entries; give the plugins a folder of their own", maxFolderEntries)
+	return nil, nil, fmt.Errorf("it has more than %d entries; give the plugins a folder of their own", maxFolderEntries)
+}
+
+// openFolder opens a folder and nothing else: to open a named pipe would take for ever.
+func openFolder(dir string) (*os.File, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder", dir)
+	}
+	return os.Open(dir)
 }
 
 // inspect looks at one entry of the plugins folder; isPlugin is false if it is neither a directory nor a symlink.
-func inspect(dir, id string) (entry Entry, isPlugin bool) {
+func inspect(dir, id string, twins map[string]string) (entry Entry, isPlugin bool) {
 	entry = Entry{ID: id}
 	path := filepath.Join(dir, id)
 	info, err := os.Lstat(path)
@@ -163,6 +197,9 @@ func inspect(dir, id string) (entry Entry, isPlugin bool) {
 	}
 	if entry.Err == nil {
 		entry.readFiles()
+	}
+	if twin := twins[id]; twin != "" {
+		entry.Manifest, entry.Warnings, entry.Err = nil, nil, TwinError(id, twin)
 	}
 	return entry, true
 }
@@ -195,33 +232,15 @@ func (e *Entry) readFiles() {
 		e.Err = fmt.Errorf("no plugin.wasm found: %w; put the built plugin into this folder", err)
 		return
 	}
-	data, err := readUpTo(e.ManifestPath, MaxManifestSize+1)
+	data, err := regular.Read(e.ManifestPath, MaxManifestSize+1)
 	if err != nil {
 		e.Err = fmt.Errorf("failed to load manifest: failed to read manifest file: %w; put the plugin's manifest into this folder", err)
 		return
 	}
+	e.manifestSum = sha256.Sum256(data)
 	if e.Manifest, e.Warnings, err = ParseManifest(data); err != nil {
 		e.Err = fmt.Errorf("failed to load manifest: %w", err)
 	}
-}
-
-// readUpTo reads the first bytes of a regular file. A named pipe would keep the reader waiting and a device never end.
-func readUpTo(path string, size int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()                                               // nothing was written
-	content := bytes.NewBuffer(make([]byte, 0, min(info.Size(), size)+bytes.MinRead)) // a plugin.wasm has megabytes
-	_, err = content.ReadFrom(io.LimitReader(file, size))
-	return content.Bytes(), err
 }
 
 // checkID refuses ids that are not the name of one visible folder entry on every system.

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,6 +92,8 @@ func TestScanFindsAPlugin(t *testing.T) {
 		WasmPath: filepath.Join(path, "plugin.wasm"), ManifestPath: filepath.Join(path, "manifest.json"),
 		Manifest: mustParse(t, manifestText(change{"version": `"v1"`})),
 		Warnings: []Problem{{"version", `"v1" is not a semantic version such as 1.2.3`}},
+
+		manifestSum: sha256.Sum256([]byte(manifestText(change{"version": `"v1"`}))),
 	}
 	if !reflect.DeepEqual(entry, want) {
 		t.Errorf("entry\n  %+v\nwant\n  %+v", entry, want)
@@ -162,11 +165,11 @@ func TestBrokenPluginSaysWhy(t *testing.T) {
 		{"no manifest", func(t *testing.T, path string) {
 			mkdir(t, path)
 			writeFile(t, filepath.Join(path, "plugin.wasm"), "")
-		}, "failed to load manifest: failed to read manifest file: stat %s/manifest.json: no such file or directory; put the plugin's manifest into this folder"},
+		}, "failed to load manifest: failed to read manifest file: open %s/manifest.json: no such file or directory; put the plugin's manifest into this folder"},
 		{"a manifest that is a directory", func(t *testing.T, path string) {
 			mkdir(t, filepath.Join(path, "manifest.json"))
 			writeFile(t, filepath.Join(path, "plugin.wasm"), "")
-		}, "failed to load manifest: failed to read manifest file: %s/manifest.json is not a regular file; put the plugin's manifest into this folder"},
+		}, "failed to load manifest: failed to read manifest file: %s/manifest.json is not a regular file: it is a folder; put the plugin's manifest into this folder"},
 		{"a manifest that is not JSON", func(t *testing.T, path string) {
 			writePlugin(t, filepath.Dir(path), filepath.Base(path), "invalid json")
 		}, "failed to load manifest: invalid manifest: is not JSON: line 1: invalid character 'i' looking for beginning of value"},
@@ -418,7 +421,7 @@ func TestReadWasmThatIsNoFile(t *testing.T) {
 		t.Fatal(entry.Err)
 	}
 	_, err := entry.ReadWasm()
-	if want := "failed to read wasm file: " + file + " is not a regular file"; fmt.Sprint(err) != want {
+	if want := "failed to read wasm file: " + file + " is not a regular file: it is a folder"; fmt.Sprint(err) != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	if err := os.Remove(file); err != nil {

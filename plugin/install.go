@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 )
 
 var (
@@ -57,8 +56,8 @@ func replace(ctx context.Context, dir, id string, p *Package, progress Progress,
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	unpacked := filepath.Join(f.hidden, "new")
-	if err := p.unpack(ctx, unpacked, progress); err != nil {
+	const unpacked = "new"
+	if err := p.unpack(ctx, f.room, unpacked, progress); err != nil {
 		return fmt.Errorf("plugin %s: %w", id, err)
 	}
 	if err := f.give(unpacked); err != nil {
@@ -67,15 +66,16 @@ func replace(ctx context.Context, dir, id string, p *Package, progress Progress,
 	if err := ctx.Err(); err != nil { // the last chance
 		return context.Cause(ctx)
 	}
-	if err := put(f, unpacked); err != nil {
+	if err := put(f, filepath.Join(f.hidden, unpacked)); err != nil {
 		return explainMount(err)
 	}
-	return syncFolder(dir)
+	f.unmark(id)
+	return syncFolder(f.root, ".")
 }
 
 // vacant says what is in the way of a new plugin.
 func (s *staging) vacant(id string) error {
-	names, err := listNames(s.dir)
+	names, _, err := listNames(s.dir)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *staging) vacant(id string) error {
 		switch {
 		case name == id:
 			return fmt.Errorf("%w: %s (path: %s)", ErrInstalled, id, filepath.Join(s.dir, id))
-		case strings.EqualFold(name, id): // they would share their configuration
+		case FoldID(name) == FoldID(id): // they would share their configuration
 			return fmt.Errorf("%w: %s, which differs from %s in nothing but case", ErrInstalled, name, id)
 		}
 	}
@@ -99,12 +99,12 @@ func (s *staging) occupied(id string) error {
 	return err
 }
 
-// unpack writes the files of a package into a new folder, to the disk.
-func (p *Package) unpack(ctx context.Context, into string, progress Progress) error {
-	if err := os.Mkdir(into, 0o700); err != nil {
+// unpack writes the files of a package into a new folder of room, to the disk.
+func (p *Package) unpack(ctx context.Context, room *os.Root, into string, progress Progress) error {
+	if err := room.Mkdir(into, 0o700); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(into)
+	root, err := room.OpenRoot(into)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (p *Package) unpack(ctx context.Context, into string, progress Progress) er
 		}
 	}
 	for folder := range folders {
-		if err := syncFolder(filepath.Join(into, filepath.FromSlash(folder))); err != nil {
+		if err := syncFolder(root, filepath.FromSlash(folder)); err != nil {
 			return err
 		}
 	}
@@ -163,8 +163,8 @@ func (w writer) Write(p []byte) (int, error) {
 }
 
 // syncFolder has the names in a folder written to the disk.
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
+func syncFolder(root *os.Root, name string) error {
+	folder, err := root.Open(name)
 	if err != nil {
 		return err
 	}

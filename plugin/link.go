@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/pluginhost/pluginhost/internal/regular"
 )
 
 // ErrLinked is what [Link] returns where the plugin is a symlink to that folder already.
@@ -43,7 +45,11 @@ func Link(ctx context.Context, dir, id, source string, replace bool) (err error)
 	inTheWay := f.vacant(id)
 	switch {
 	case inTheWay == nil:
-		return os.Rename(link, path)
+		if err := os.Rename(link, path); err != nil {
+			return err
+		}
+		f.unmark(id)
+		return nil
 	case !replace || !errors.Is(inTheWay, ErrInstalled):
 		return inTheWay
 	}
@@ -94,7 +100,7 @@ func ReadManifest(dir string) (*Manifest, []Problem, error) {
 		return nil, nil, fmt.Errorf("source path is not a directory: %s", dir)
 	}
 	path := filepath.Join(dir, ManifestName)
-	data, err := readUpTo(path, MaxManifestSize+1)
+	data, err := regular.Read(path, MaxManifestSize+1)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("source folder missing manifest.json: %w", err)
 	}

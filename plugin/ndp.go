@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/pluginhost/pluginhost/internal/regular"
 )
 
 // Limits of a package.
@@ -72,7 +74,7 @@ func ReadPackage(ctx context.Context, path string) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := readUpTo(path, MaxPackageTotal+1)
+	data, err := regular.Read(path, MaxPackageTotal+1)
 	if err != nil {
 		return nil, fmt.Errorf("failed to read plugin package: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pluginhost/pluginhost/internal/regular"
 )
 
 // packedTime is the time of all files in a package: the first that zip knows.
@@ -32,7 +34,7 @@ func Pack(ctx context.Context, dir string, to io.Writer) (*Package, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		data, err := readUpTo(filepath.Join(dir, name), MaxPackageEntry+1)
+		data, err := regular.Read(filepath.Join(dir, name), MaxPackageEntry+1)
 		if err != nil {
 			return nil, fmt.Errorf("pack plugin: %w", err)
 		}
@@ -65,7 +67,7 @@ func packed(dir string) ([]string, error) {
 			return nil, fmt.Errorf("pack plugin: %w", err)
 		}
 	}
-	all, err := listNames(dir)
+	all, _, err := listNames(dir)
 	if err != nil {
 		return nil, err
 	}

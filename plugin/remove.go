@@ -14,7 +14,8 @@ import (
 var ErrLeftBehind = errors.New("files are left behind")
 
 // Remove takes the plugin of this id out of the folder, whether it could be used or not, and says whether it was a symlink;
-// what that pointed to stays. The plugin is gone at once and as a whole: its files are deleted under a hidden name. The
+// what that pointed to stays. The plugin is gone at once and as a whole: its files are deleted under a hidden name. A mark
+// stays, by which [RemovalMark] tells that it is gone on purpose. The
 // error is [ErrBadID], [ErrNotFound], [ErrLeftBehind], the cause of ctx, or what the system says.
 func Remove(ctx context.Context, dir, id string) (symlink bool, err error) {
 	if err := checkID(id); err != nil {
@@ -31,6 +32,10 @@ func Remove(ctx context.Context, dir, id string) (symlink bool, err error) {
 	defer func() { err = errors.Join(err, f.close()) }()
 	if symlink, err = removable(path, id); err != nil {
 		return false, err
+	}
+	// The mark comes first: who finds the plugin gone finds it.
+	if err := f.mark(id); err != nil {
+		return symlink, fmt.Errorf("the mark of the removal: %w", err)
 	}
 	if symlink {
 		return true, os.Remove(path)

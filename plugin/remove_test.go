@@ -69,7 +69,7 @@ func TestRemoveTakesOutOnePlugin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			after = slices.DeleteFunc(after, func(e os.DirEntry) bool { return e.Name() == ".lock" })
+			after = slices.DeleteFunc(after, func(e os.DirEntry) bool { return e.Name() == ".lock" || e.Name() == ".removed" })
 			want := len(before)
 			if test.want == nil {
 				want--

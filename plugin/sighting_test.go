@@ -74,7 +74,8 @@ func TestLookListsWhatScanDoes(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "file"), "")
 	symlink(t, filepath.Join(elsewhere, "real"), filepath.Join(dir, "link"))
 	symlink(t, "nowhere", filepath.Join(dir, "dangling"))
-	sightings, err := Look(dir)
+	survey, err := Look(dir)
+	sightings := survey.Sightings
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,3 +15,11 @@ func fileNumber(info fs.FileInfo) string {
 	}
 	return ""
 }
+
+// deviceOf names the file system that a file is on.
+func deviceOf(info fs.FileInfo) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fmt.Sprint(stat.Dev)
+	}
+	return ""
+}

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,17 +26,20 @@ const (
 )
 
 // staging is the right to change a plugins folder, with a hidden folder in it for what is made or taken away. Whoever
-// has it closes it.
+// has it closes it. Root may work in a folder whose owner changes it meanwhile: what root makes, and gives away, it reaches
+// through room and root, never by a path that may lead elsewhere by then.
 type staging struct {
 	dir    string
-	hidden string
+	root   *os.Root // dir
+	hidden string   // path of the hidden folder
+	room   *os.Root // the hidden folder
 	lock   *flock.Flock
 	// swap exchanges two folders at once; errors.ErrUnsupported is that it cannot.
 	swap func(a, b string) error
 }
 
 // stage waits until nobody else changes the folder and puts right what a process left behind that was killed.
-func stage(ctx context.Context, dir string) (*staging, error) {
+func stage(ctx context.Context, dir string) (_ *staging, err error) {
 	lock := flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
 		if ctx.Err() != nil {
@@ -44,17 +48,43 @@ func stage(ctx context.Context, dir string) (*staging, error) {
 		return nil, fmt.Errorf("plugins folder: %w", err)
 	}
 	s := &staging{dir: dir, lock: lock, swap: exchange}
-	err := s.recover()
-	if err == nil {
-		err = s.give(lock.Path())
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("plugins folder: %w", errors.Join(err, s.release()))
+		}
+	}()
+	if s.root, err = os.OpenRoot(dir); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		s.hidden, err = os.MkdirTemp(dir, stagingPrefix)
+	if err := s.recover(); err != nil {
+		return nil, err
 	}
+	if err := s.giveFile(lockName); err != nil {
+		return nil, err
+	}
+	return s, s.makeRoom()
+}
+
+// makeRoom makes the hidden folder.
+func (s *staging) makeRoom() (err error) {
+	name := stagingPrefix + rand.Text()
+	if err := s.root.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	s.hidden = filepath.Join(s.dir, name)
+	if s.room, err = s.root.OpenRoot(name); err != nil {
+		return err
+	}
+	// Whoever owns the plugins folder may have put another in its place.
+	info, err := s.room.Stat(".")
 	if err != nil {
-		return nil, fmt.Errorf("plugins folder: %w", errors.Join(err, lock.Unlock()))
+		return err
 	}
-	return s, nil
+	names, err := fs.ReadDir(s.room.FS(), ".")
+	if err == nil && (!isOwn(info) || len(names) > 0) {
+		err = fmt.Errorf("somebody else has taken the place of %s", s.hidden)
+	}
+	return err
 }
 
 // IsBusy says whether a process changes the plugins folder at this moment, so that [Install], [Update], [Remove] and
@@ -69,13 +99,22 @@ func IsBusy(dir string) bool {
 	return err == nil && !free || lock.Unlock() != nil
 }
 
-// give gives what was written to the owner of the folder.
-func (s *staging) give(path string) error {
-	owner, err := os.Stat(s.dir)
+// give gives what was written into the hidden folder to the owner of the plugins folder.
+func (s *staging) give(name string) error {
+	owner, err := s.root.Stat(".")
 	if err != nil {
 		return err
 	}
-	return giveTo(owner, path)
+	return giveTree(owner, s.room, name)
+}
+
+// giveFile gives a file of the plugins folder to its owner.
+func (s *staging) giveFile(name string) error {
+	owner, err := s.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	return giveFile(owner, s.root, name)
 }
 
 // close removes what is left. The lock's file stays: somebody may wait for it.
@@ -84,7 +123,17 @@ func (s *staging) close() error {
 	if err != nil {
 		err = fmt.Errorf("%w in %s, which can be deleted: %w", ErrLeftBehind, s.hidden, err)
 	}
-	return errors.Join(err, s.lock.Unlock())
+	return errors.Join(err, s.release())
+}
+
+// release lets others change the folder.
+func (s *staging) release() error {
+	for _, root := range []*os.Root{s.room, s.root} {
+		if root != nil {
+			_ = root.Close() // nothing was written to it
+		}
+	}
+	return s.lock.Unlock()
 }
 
 // exchange puts a folder in the place of the plugin of this id, which goes to where the folder was.
@@ -112,7 +161,7 @@ func (s *staging) exchange(with, id string) error {
 // was there is there, and files of none are gone. It does nothing while another process changes the folder, or where
 // there is none.
 func Recover(dir string) error {
-	names, err := listNames(dir)
+	names, _, err := listNames(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -123,13 +172,17 @@ func Recover(dir string) error {
 	if locked, err := lock.TryLock(); err != nil || !locked {
 		return err
 	}
-	return errors.Join((&staging{dir: dir}).recover(), lock.Unlock())
+	s := &staging{dir: dir, lock: lock}
+	if s.root, err = os.OpenRoot(dir); err == nil {
+		err = s.recover()
+	}
+	return errors.Join(err, s.release())
 }
 
 func isStaging(name string) bool { return strings.HasPrefix(name, stagingPrefix) }
 
 func (s *staging) recover() error {
-	names, err := listNames(s.dir)
+	names, _, err := listNames(s.dir)
 	if err != nil {
 		return err
 	}
@@ -137,30 +190,28 @@ func (s *staging) recover() error {
 		if !isStaging(name) {
 			continue
 		}
-		left := filepath.Join(s.dir, name)
-		if err := s.restore(filepath.Join(left, formerName)); err != nil {
+		if err := s.restore(filepath.Join(name, formerName)); err != nil {
 			return err
 		}
-		_ = os.RemoveAll(left) // what stays is hidden, and in nobody's way
+		_ = s.root.RemoveAll(name) // what stays is hidden, and in nobody's way
 	}
 	return nil
 }
 
 // restore puts a plugin back whose place nobody took.
 func (s *staging) restore(former string) error {
-	if info, err := os.Lstat(former); err != nil || !info.IsDir() {
+	if info, err := s.root.Lstat(former); err != nil || !info.IsDir() {
 		return nil //nolint:nilerr // nothing that can be a plugin
 	}
-	entries, err := os.ReadDir(former)
+	entries, err := fs.ReadDir(s.root.FS(), filepath.ToSlash(former))
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		path := filepath.Join(s.dir, entry.Name())
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.root.Lstat(entry.Name()); !errors.Is(err, fs.ErrNotExist) {
 			continue // the new one is there
 		}
-		if err := os.Rename(filepath.Join(former, entry.Name()), path); err != nil {
+		if err := s.root.Rename(filepath.Join(former, entry.Name()), entry.Name()); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,13 @@ func (r *Replica) controls() map[string]bus.ControlHandler {
 			}
 			return r.refreshed(id)
 		},
+		subjects.ControlForgets: func(token string) any {
+			id, err := subjects.ParseToken(token)
+			if err != nil {
+				return nil
+			}
+			return r.forgotten(id)
+		},
 		subjects.ControlDrain:         func(string) any { return r.ask() },
 		subjects.ControlDrainOf(r.id): func(string) any { return r.ask() },
 	}
@@ -47,6 +54,24 @@ func (r *Replica) refreshed(id string) subjects.Refreshed {
 		answer.Outcome, answer.Error = subjects.OutcomeFailed, cut(err.Error(), maxErrorText)
 	case answer.Plugin != nil:
 		answer.Outcome = subjects.OutcomeLoaded
+	case known:
+		answer.Outcome = subjects.OutcomeUnloaded
+	default:
+		answer.Outcome = subjects.OutcomeUnknown
+	}
+	return answer
+}
+
+// forgotten forgets a plugin and says what came of it.
+func (r *Replica) forgotten(id string) subjects.Refreshed {
+	known := r.pluginStatus(id) != nil
+	err := r.Forget(context.Background(), id)
+	answer := subjects.Refreshed{Header: r.header(), ID: id, Plugin: r.pluginStatus(id)}
+	switch {
+	case err != nil:
+		answer.Outcome, answer.Error = subjects.OutcomeFailed, cut(err.Error(), maxErrorText)
+	case answer.Plugin != nil:
+		answer.Outcome = subjects.OutcomeKept
 	case known:
 		answer.Outcome = subjects.OutcomeUnloaded
 	default:
@@ -77,6 +102,7 @@ func (r *Replica) Status() subjects.Status {
 		Leader:   r.leadership.leader(),
 		Plugins:  r.pluginStatuses(),
 
+		FolderFault:    cut(r.folderFault(), maxErrorText),
 		RecoveredFires: r.planner.recovered(),
 	}
 }

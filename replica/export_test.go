@@ -53,3 +53,10 @@ func UnkeyedGeneration(config Config, id, files string, manifest *plugin.Manifes
 	sum := sha256.Sum256(append([]byte(files), settings...))
 	return hex.EncodeToString(sum[:])[:16], err
 }
+
+// DigestOfSource is the digest of the files that a generation would be made of.
+func DigestOfSource(entry plugin.Entry) (string, error) {
+	config := DefaultConfig()
+	s, err := readSource(nil, &config, entry)
+	return s.files, err
+}

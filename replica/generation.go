@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
@@ -56,21 +55,17 @@ type source struct {
 	progress *wasmrt.CompileProgress
 }
 
-// readSource reads the files of a plugin. key is that of generationID.
+// readSource reads plugin.wasm; the manifest is that of the entry, and the digest of the
+// same bytes. key is that of generationID.
 func readSource(key []byte, config *Config, entry plugin.Entry) (source, error) {
 	s := source{entry: entry, config: config}
 	if entry.Err != nil {
 		return s, entry.Err
 	}
 	var err error
-	if s.wasm, err = entry.ReadWasm(); err != nil {
+	if s.wasm, s.files, err = entry.Read(); err != nil {
 		return s, err
 	}
-	manifest, err := os.ReadFile(entry.ManifestPath)
-	if err != nil {
-		return s, err
-	}
-	s.files = plugin.FilesDigest(s.wasm, manifest)
 	s.id, err = generationID(key, config, entry, s.files)
 	return s, err
 }

@@ -292,6 +292,9 @@ func (h *hosted) status() subjects.PluginStatus {
 			status.Warnings = append(status.Warnings, cut(warning.String(), maxText))
 		}
 	}
+	if reason := h.replica.folder.kept(h.id); reason != "" && !shown.gone {
+		status.Warnings = append(status.Warnings, cut("it goes on from memory: "+reason, maxText))
+	}
 	if unused := h.replica.packages.unused(h.id); unused != "" && status.Source == "" {
 		status.Warnings = append(status.Warnings, cut(unused, maxText))
 	}

@@ -2,8 +2,6 @@ package replica_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -267,9 +265,7 @@ func TestOnInitRunsOnceMoreWithoutItsReplica(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStateful(t, nil)
-			if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-				t.Fatal(err)
-			}
+			testenv.RemovePlugin(t, s.folder, "p")
 			lost := s.process()
 			release := s.journal.Hold(t, "init", "")
 			testenv.AddPlugin(t, s.folder, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))

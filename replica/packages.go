@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -139,29 +140,54 @@ type place struct {
 	plugin.Sighting
 	// record is that of its package; nil is the plugins folder.
 	record *subjects.PackageRecord
+	// twin is the id of another plugin that keeps the package from being used: it differs
+	// in nothing but case.
+	twin string
+	// kept says why the plugin counts as there although it is missing from the plugins folder.
+	kept string
 }
 
-// locate finds a plugin: what is in the plugins folder comes before what is installed
-// for the cluster.
+// locate finds a plugin: what is in the plugins folder, or was and is not removed, comes
+// before what is installed for the cluster.
 func (r *Replica) locate(id string) place {
-	at := place{Sighting: plugin.LookAt(r.config.Load().Plugins.Folder, id)}
+	at := place{Sighting: r.folder.lookAt(id)}
 	if at.Print != "" {
+		return at
+	}
+	if at.kept = r.folder.keeps(id); at.kept != "" {
 		return at
 	}
 	if record, ok := r.packages.bus.Of(id); ok {
 		at.record = &record
 		at.Print = "package " + record.Digest
+		if at.twin = r.twinOf(id); at.twin != "" {
+			at.Print += "; after " + at.twin
+		}
 	}
 	return at
+}
+
+// twinOf finds the plugin that comes before a package whose id differs from its own in
+// nothing but case: one of the plugins folder, or a package that sorts before it.
+func (r *Replica) twinOf(id string) string {
+	fold := plugin.FoldID(id)
+	twin := ""
+	for _, record := range r.packages.bus.Installed() {
+		if record.ID < id && (twin == "" || record.ID < twin) && plugin.FoldID(record.ID) == fold {
+			twin = record.ID
+		}
+	}
+	return cmp.Or(r.folder.like(id), twin)
 }
 
 // sightings are the plugins that there are, wherever they come from, in no order. The
 // error is that of plugin.Look.
 func (r *Replica) sightings() ([]plugin.Sighting, error) {
-	sightings, err := plugin.Look(r.config.Load().Plugins.Folder)
+	survey, err := r.folder.look()
 	if err != nil {
 		return nil, err
 	}
+	sightings := survey.Sightings
 	for _, record := range r.packages.bus.Installed() {
 		if at := r.locate(record.ID); at.record != nil {
 			sightings = append(sightings, at.Sighting)
@@ -173,6 +199,9 @@ func (r *Replica) sightings() ([]plugin.Sighting, error) {
 // entries are what is to be loaded when the replica starts.
 func (r *Replica) entries(config *Config) ([]plugin.Entry, error) {
 	r.packages.take() // all of them are among the entries
+	if _, err := r.folder.look(); err != nil {
+		return nil, err
+	}
 	entries, err := plugin.Scan(config.Plugins.Folder)
 	if err != nil {
 		return nil, err

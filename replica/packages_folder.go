@@ -40,6 +40,10 @@ func (p *packages) open(ctx context.Context, at place) (entry plugin.Entry, rele
 	}
 	p.use(at.record.Digest)
 	entry = p.entry(at)
+	if at.twin != "" {
+		entry.Err = plugin.TwinError(at.ID, at.twin)
+		return entry, func() { p.unuse(at.record.Digest) }
+	}
 	if found := plugin.LoadAt(entry.Dir, at.ID); found.Err == nil || errors.Is(found.Err, plugin.ErrBadID) {
 		entry = found
 	} else if err := p.unpack(ctx, at.ID, *at.record); err != nil {

@@ -334,7 +334,8 @@ func TestAPluginOfTheFolderComesBeforeAPackage(t *testing.T) {
 	}
 	r = c.start(config)
 	fromFolder(r)
-	// Without the folder the package is what there is.
+	// Without the folder the package is what there is. An empty one would count as away.
+	testenv.AddPlugin(t, config.Plugins.Folder, "beside", agentManifest(), echo)
 	aside := filepath.Join(t.TempDir(), "agent")
 	rename(t, filepath.Join(config.Plugins.Folder, "agent"), aside)
 	if err := r.Rescan(t.Context()); err != nil || !serves(r, "agent", "3.2.1") || len(status(r, "agent").Warnings) > 0 {
@@ -383,9 +384,7 @@ func TestPluginsThatShareAPackageDoNotShareItsRemoval(t *testing.T) {
 func TestARemovedPackageLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	s := newStateful(t, nil)
-	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.RemovePlugin(t, s.folder, "p")
 	quickly := func(c *replica.Config) { c.ForgetRemovedAfter(time.Millisecond) }
 	replicas := []*replica.Replica{s.start(quickly), s.start(quickly)}
 	p := packed(t, "p", "1.0.0", journal.Manifest(), guests.Wasm(t, guests.Stateful))

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -133,6 +134,9 @@ func (h *hosted) reload(ctx context.Context, asked *reload) error {
 	config := h.replica.config.Load()
 	before := h.shown()
 	at := h.replica.locate(h.id)
+	if at.kept != "" {
+		return h.keep(before, at.kept)
+	}
 	loading := func(entry plugin.Entry) {
 		during := view{entry: entry, loading: true}
 		if h.current.Load() != nil {
@@ -147,6 +151,15 @@ func (h *hosted) reload(ctx context.Context, asked *reload) error {
 	entry, release := h.replica.packages.open(ctx, at)
 	defer release()
 	if at.record == nil && errors.Is(entry.Err, plugin.ErrNotFound) {
+		if at.Print != "" { // it has gone since it was located
+			if at = h.replica.locate(h.id); at.kept != "" {
+				return h.keep(before, at.kept)
+			}
+			if at.Print != "" {
+				h.show(before, "")
+				return errMoved
+			}
+		}
 		return h.vanish(ctx)
 	}
 	loading(entry)
@@ -181,6 +194,17 @@ func (h *hosted) reload(ctx context.Context, asked *reload) error {
 	return nil
 }
 
+// keep has a plugin go on whose files are away; changing is held. What was to be loaded is,
+// once they are back.
+func (h *hosted) keep(before view, reason string) error {
+	err := fmt.Errorf("%w: %s. It goes on as it is; pluginhost plugin remove %s --purge ends it", errFolderAway, reason, h.id)
+	if before.loading = false; h.current.Load() == nil {
+		before.err = err
+	}
+	h.show(before, "")
+	return err
+}
+
 // next makes a generation of entry. It is errUnchanged if the current one is the same
 // and none was asked for, errMoved if the plugin looks otherwise than print meanwhile,
 // errOutdated if its OnInit was given up, and a *waitingError if it has failed before
@@ -188,9 +212,9 @@ func (h *hosted) reload(ctx context.Context, asked *reload) error {
 func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, asked *reload, print string) (*generation, error) {
 	h.unloading.Store(false)
 	h.replica.removals.back(ctx, h.id)
-	moved := func() bool { return !asked.always && h.replica.locate(h.id).Print != print }
+	moved := func() bool { return !asked.always && h.looksOtherwise(print) }
 	s, err := readSource(h.replica.generations.Bytes(), config, entry)
-	if moved() {
+	if moved() || err != nil && h.replica.locate(h.id).kept != "" {
 		return nil, errMoved
 	}
 	if err != nil {
@@ -237,9 +261,16 @@ type initialising struct {
 	giveUp context.CancelCauseFunc
 }
 
+// looksOtherwise says whether there is something else to be loaded than what looked like
+// before. Files that are away are nothing else.
+func (h *hosted) looksOtherwise(before string) bool {
+	at := h.replica.locate(h.id)
+	return at.kept == "" && at.Print != before
+}
+
 // isOutdated says whether an OnInit runs for what is not there any more.
 func (h *hosted) isOutdated(running *initialising) bool {
-	return h.replica.locate(h.id).Print != running.print || h.isAffected(running.config, h.replica.config.Load())
+	return h.looksOtherwise(running.print) || h.isAffected(running.config, h.replica.config.Load())
 }
 
 // initialise has OnInit run for a reload. It is errOutdated as well if it was given up.
@@ -296,6 +327,7 @@ func (h *hosted) recovered() {
 // vanish unloads a plugin that is gone; changing is held.
 func (h *hosted) vanish(ctx context.Context) error {
 	wasHere := !h.isGone()
+	h.replica.folder.forget(h.id)
 	h.show(view{gone: true}, "")
 	// Its calls are finished also if the replica is told to leave meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.replica.LongestTimeout()+time.Second)
@@ -306,6 +338,7 @@ func (h *hosted) vanish(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // which may have taken all the time
 	if wasHere {
 		h.replica.removals.removed(ctx, h.id)
+		h.replica.rememberMarks(h.replica.config.Load())
 	} else {
 		h.replica.beat(ctx)
 	}

@@ -289,9 +289,7 @@ func TestRemovalAndReturnAtTheSameTimeLeaveOnePlugin(t *testing.T) {
 	ctx := w.context(t)
 	for range 20 {
 		var refreshes sync.WaitGroup
-		if err := os.RemoveAll(filepath.Join(w.folder, "agent")); err != nil {
-			t.Fatal(err)
-		}
+		testenv.RemovePlugin(t, w.folder, "agent")
 		refreshes.Go(func() { _ = w.Refresh(ctx, "agent") })
 		// Moved in as a whole: a half-written plugin is another matter.
 		testenv.AddPlugin(t, w.folder, ".agent", agentManifest(), echo)
@@ -305,9 +303,7 @@ func TestRemovalAndReturnAtTheSameTimeLeaveOnePlugin(t *testing.T) {
 			t.Fatalf("status has %+v", plugins)
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(w.folder, "agent")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.RemovePlugin(t, w.folder, "agent")
 	if err := w.Refresh(ctx, "agent"); err != nil {
 		t.Fatal(err)
 	}

@@ -140,6 +140,19 @@ func (s *removals) cleanUp(ctx context.Context, id string) error {
 	return err
 }
 
+// ownerless are plugins that own something, of which no replica that may be alive has any,
+// sorted.
+func (r *Replica) ownerless() []string {
+	var ids []string
+	for _, id := range append(r.planner.schedules.Plugins(), r.removals.bus.Owners()...) {
+		if !slices.Contains(ids, id) && !r.anybodyHas(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // removed notes that a plugin is gone, now or as soon as that can be.
 func (s *removals) removed(ctx context.Context, id string) {
 	if err := s.note(ctx, id); err != nil {

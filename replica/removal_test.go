@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -59,9 +57,7 @@ func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
 
 	remove := func(r *replica.Replica, folder string) {
 		t.Helper()
-		if err := os.RemoveAll(filepath.Join(folder, "p")); err != nil {
-			t.Fatal(err)
-		}
+		testenv.RemovePlugin(t, folder, "p")
 		if err := r.Refresh(t.Context(), "p"); err != nil {
 			t.Fatal(err)
 		}
@@ -94,9 +90,7 @@ func TestARemovalIsNotedAfterTheReplicaStopsListingThePlugin(t *testing.T) {
 	r := s.start()
 	state := s.watch(subjects.StateBucket, ">")
 	defer func() { _ = state.Stop() }()
-	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.RemovePlugin(t, s.folder, "p")
 	if err := r.Refresh(t.Context(), "p"); err != nil {
 		t.Fatal(err)
 	}
@@ -150,9 +144,7 @@ func TestAPluginThatAnotherReplicaHasUnservedKeepsWhatItHas(t *testing.T) {
 	leader := s.start()
 	s.start(func(c *replica.Config) { c.Plugins.Folder = broken })
 	s.do(every("often", "@yearly"))
-	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.RemovePlugin(t, s.folder, "p")
 	if err := leader.Refresh(t.Context(), "p"); err != nil {
 		t.Fatal(err)
 	}
@@ -181,9 +173,7 @@ func TestAServedPluginKeepsWhatItHasWhileItsReplicaIsAway(t *testing.T) {
 	leader := s.start(patiently)
 	other := s.start(patiently, there)
 	s.do(every("often", "@yearly"))
-	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.RemovePlugin(t, s.folder, "p")
 	if err := leader.Refresh(t.Context(), "p"); err != nil {
 		t.Fatal(err)
 	}
@@ -217,9 +207,7 @@ func TestAPluginThatIsBackKeepsWhatItHas(t *testing.T) {
 			s := newStateful(t, nil)
 			r := s.start(func(c *replica.Config) { c.ForgetRemovedAfter(time.Hour) })
 			s.do(every("often", "@yearly"))
-			if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-				t.Fatal(err)
-			}
+			testenv.RemovePlugin(t, s.folder, "p")
 			if err := r.Refresh(t.Context(), "p"); err != nil {
 				t.Fatal(err)
 			}

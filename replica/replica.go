@@ -49,6 +49,7 @@ type Replica struct {
 	removals    *removals
 	leavings    *leavings
 	packages    *packages
+	folder      *pluginsFolder
 	cache       *bus.Cache
 	generations *bus.Secret   // the key by which they are told apart
 	artwork     *artworkProxy // nil where Navidrome makes the addresses of images
@@ -91,6 +92,7 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 		plugins:    make(map[string]*hosted),
 		asked:      make(chan struct{}),
 		background: newBackground(),
+		folder:     newPluginsFolder(config.Plugins.Folder, log),
 	}
 	r.config.Store(&config)
 	r.longest.Store(int64(config.Runtime.LongestTimeout()))
@@ -229,12 +231,16 @@ func (r *Replica) loadAll(ctx context.Context, config *Config) error {
 	if err != nil {
 		return err
 	}
+	if fault := r.folderFault(); fault != "" {
+		r.log.Warn("plugins are not where they were", "reason", fault)
+	}
 	if len(entries) == 0 {
 		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one, or installed for the cluster", "folder", config.Plugins.Folder)
 	}
 	for _, entry := range entries {
 		r.hosted(entry.ID).show(view{entry: entry, loading: true}, "")
 	}
+	r.takeUpRemovals(ctx, config)
 	r.log.Info("loading plugins", "count", len(entries), "folder", config.Plugins.Folder, "data", config.Data)
 	var group errgroup.Group
 	for _, entry := range entries {
@@ -319,6 +325,28 @@ func (r *Replica) Refresh(ctx context.Context, id string) error {
 			}
 		}
 		h = r.hosted(id)
+	}
+	return h.askReload(true).wait(ctx)
+}
+
+// Forget unloads a plugin whose files are away, and waits for that or for ctx. What it owns
+// goes once no replica has it, also if it was never here. A plugin that is in the plugins
+// folder, or installed for the cluster, stays as it is.
+func (r *Replica) Forget(ctx context.Context, id string) error {
+	if !r.config.Load().Plugins.Enabled {
+		return errPluginsOff
+	}
+	r.packages.reread(ctx, id)
+	if err := plugin.Load(r.config.Load().Plugins.Folder, id).Err; errors.Is(err, plugin.ErrBadID) {
+		return err
+	}
+	if at := r.locate(id); at.Print != "" {
+		return nil
+	}
+	r.folder.forget(id)
+	h := r.find(id)
+	if h == nil || h.isGone() {
+		return r.removals.note(ctx, id)
 	}
 	return h.askReload(true).wait(ctx)
 }

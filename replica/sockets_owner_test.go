@@ -3,8 +3,6 @@ package replica_test
 import (
 	"context"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,9 +133,7 @@ func TestAConnectionDoesNotOutliveItsPlugin(t *testing.T) {
 		connected <- err
 	}()
 	<-asked
-	if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-		t.Error(err)
-	}
+	testenv.RemovePlugin(t, s.folder, "p")
 	refreshed := make(chan error, 1)
 	go func() { refreshed <- r.Refresh(context.Background(), "p") }()
 	open.end(t)

@@ -3,8 +3,6 @@ package replica_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -13,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/journal"
 )
 
@@ -129,9 +128,7 @@ func TestSockets(t *testing.T) {
 	})
 	part("without the plugin nothing stays open", func(t *testing.T, s *stateful, g *gateway) {
 		p, _ := g.open(s, "removed")
-		if err := os.RemoveAll(filepath.Join(s.folder, "p")); err != nil {
-			t.Fatal(err)
-		}
+		testenv.RemovePlugin(t, s.folder, "p")
 		for _, r := range []*replica.Replica{first, second} {
 			if err := r.Refresh(t.Context(), "p"); err != nil {
 				t.Error(err)

@@ -14,7 +14,6 @@ import (
 // folderWatch has plugins loaded when their folders change.
 type folderWatch struct {
 	replica *Replica
-	unread  bool   // the plugins folder cannot be read; the log says so
 	onLook  func() // for tests
 }
 
@@ -38,8 +37,8 @@ func (r *Replica) lookAgain() {
 func (w *folderWatch) Folders() []string {
 	folder := w.replica.config.Load().Plugins.Folder
 	folders := []string{folder}
-	sightings, _ := plugin.Look(folder) // Changed reports its error
-	for _, s := range sightings {
+	survey, _ := plugin.Look(folder) // Changed has its error told
+	for _, s := range survey.Sightings {
 		folders = append(folders, s.Folders...)
 	}
 	return folders
@@ -52,11 +51,7 @@ func (w *folderWatch) Changed() map[string]string {
 	if w.onLook != nil {
 		w.onLook()
 	}
-	changed, err := w.replica.changed()
-	if err != nil && !w.unread {
-		w.replica.log.Warn("the plugins folder cannot be read: plugins go on as they are", "error", err)
-	}
-	w.unread = err != nil
+	changed, _ := w.replica.changed() // the folder tells of its error
 	return changed
 }
 
@@ -77,7 +72,7 @@ func (r *Replica) changed() (map[string]string, error) {
 		}
 	}
 	for _, h := range r.all() {
-		if !there[h.id] && h.awaits("") {
+		if !there[h.id] && r.folder.kept(h.id) == "" && h.awaits("") {
 			changed[h.id] = ""
 		}
 	}

@@ -117,6 +117,9 @@ type Status struct {
 	// Leader is the identity of the replica that leads, as this one sees it; empty
 	// is nobody.
 	Leader string `json:"leader,omitempty"`
+	// FolderFault says what is wrong with the plugins folder, such as that it is empty all
+	// at once; empty is nothing.
+	FolderFault string `json:"folder_fault,omitempty"`
 	// RecoveredFires are those of plugins whose fires this replica had handed out anew
 	// while it led, in the order of their ids.
 	RecoveredFires []RecoveredFires `json:"recovered_fires,omitempty"`
@@ -137,7 +140,7 @@ type PluginInfo struct {
 	Plugin *PluginStatus `json:"plugin"`
 }
 
-// Refreshed answers ControlRefresh.
+// Refreshed answers ControlRefresh and ControlForget.
 type Refreshed struct {
 	Header
 	ID string `json:"id"`
@@ -150,15 +153,16 @@ type Refreshed struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Outcome is what a refresh has come to on one replica.
+// Outcome is what a refresh, or a request to forget, has come to on one replica.
 type Outcome string
 
-// The outcomes of a refresh.
+// The outcomes.
 const (
 	OutcomeLoaded   Outcome = "loaded"   // a new generation serves
 	OutcomeFailed   Outcome = "failed"   // it could not be made; a former one still serves
 	OutcomeUnloaded Outcome = "unloaded" // the plugin's folder or package is gone, and so is the plugin
 	OutcomeUnknown  Outcome = "unknown"  // the replica has and had no such plugin
+	OutcomeKept     Outcome = "kept"     // it was not forgotten: the plugin is in the folder, or installed for the cluster
 )
 
 // Draining answers ControlDrain.

@@ -40,10 +40,15 @@ func ControlInfo(id string) string { return "pluginhost.ctl.info." + Token(id) }
 // ControlRefresh makes every replica load a plugin anew.
 func ControlRefresh(id string) string { return "pluginhost.ctl.refresh." + Token(id) }
 
+// ControlForget has every replica unload a plugin that it keeps though its files are away,
+// and has what a plugin owns removed that no replica has.
+func ControlForget(id string) string { return "pluginhost.ctl.forget." + Token(id) }
+
 // Patterns of the control subjects that end in a plugin's token.
 const (
 	ControlInfos     = "pluginhost.ctl.info.*"
 	ControlRefreshes = "pluginhost.ctl.refresh.*"
+	ControlForgets   = "pluginhost.ctl.forget.*"
 )
 
 // Event is the subject of an announcement about a plugin or a replica.

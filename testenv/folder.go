@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/pluginhost/pluginhost/plugin"
 )
 
 // Manifest returns a manifest with these capabilities and permissions; nil
@@ -37,5 +39,14 @@ func AddPlugin(t testing.TB, folder, id string, manifest, wasm []byte) {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// RemovePlugin takes a plugin out of a plugins folder as the command plugin remove does, which leaves a mark: of the last
+// plugin of a folder, that it is missing alone is no removal.
+func RemovePlugin(t testing.TB, folder, id string) {
+	t.Helper()
+	if _, err := plugin.Remove(t.Context(), folder, id); err != nil {
+		t.Fatal(err)
 	}
 }

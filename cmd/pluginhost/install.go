@@ -52,6 +52,9 @@ type installedDocument struct {
 
 func pluginInstall(cmd *cobra.Command, args []string) error {
 	return putPackage(cmd, args[0], func(to place, p *ndp) (string, error) {
+		if err := p.alone(cmd); err != nil {
+			return "", p.explain(err)
+		}
 		err := to.install(cmd.Context(), p, newProgress(cmd, "installing"))
 		p.mayUse = p.Manifest.Permissions.Beyond(plugin.Permissions{})
 		return fmt.Sprintf("Plugin '%s' v%s installed successfully%v", p.id, p.Manifest.Version, to), p.explain(err)
@@ -134,6 +137,26 @@ func (d installedDocument) print(cmd *cobra.Command, text string) error {
 		}
 	}
 	return d.printLoaded(out, d.ID, d.Path)
+}
+
+// alone refuses a package whose id differs in nothing but case from that of a plugin which a
+// running replica has, from wherever: both would have the same settings.
+func (p *ndp) alone(cmd *cobra.Command) error {
+	caller, conn, _, err := connect(cmd)
+	if err != nil {
+		return nil // nobody runs who could have one
+	}
+	defer conn.Close()
+	replicas, err := caller.Status(cmd.Context())
+	if err != nil {
+		return nil // as above
+	}
+	for _, id := range idsOf(replicas) {
+		if id != p.id && plugin.FoldID(id) == plugin.FoldID(p.id) {
+			return plugin.TwinError(p.id, id)
+		}
+	}
+	return nil
 }
 
 // warnings are those of manifest and module.

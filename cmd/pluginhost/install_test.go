@@ -244,7 +244,7 @@ func TestKilledInstallsAndUpdatesLeaveNoBrokenPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, err := os.ReadDir(folder)
-	if err != nil || len(left) != 1 || left[0].Name() != ".lock" {
+	if err != nil || len(left) != 2 || left[0].Name() != ".lock" || left[1].Name() != ".removed" { // the mark of the removal
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -57,6 +57,8 @@ func (p *ndp) explain(err error) error {
 		return fmt.Errorf("%w; the name in the manifest is the id unless --as ID says another", err)
 	case errors.Is(err, plugin.ErrInstalled), errors.Is(err, subjects.ErrInstalled):
 		return fmt.Errorf("%w: pluginhost plugin update puts the package in its place, --as ID installs it beside that one", err)
+	case errors.Is(err, plugin.ErrTwin):
+		return fmt.Errorf("%w; --as ID installs it under another id", err)
 	case errors.Is(err, plugin.ErrNotFound), errors.Is(err, subjects.ErrNotInstalled):
 		return fmt.Errorf("%w: pluginhost plugin install is for what is not there yet", err)
 	}

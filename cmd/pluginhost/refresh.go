@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -78,7 +77,7 @@ func pluginRefresh(cmd *cobra.Command, ids []string) error {
 	ids = slices.Compact(ids)
 	ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 	defer cancel()
-	plugins, err := refreshAll(ctx, caller, replicas, ids)
+	plugins, err := refreshAll(ctx, caller.Refresh, replicas, ids)
 	if err != nil {
 		return err
 	}
@@ -108,14 +107,17 @@ func idsOf(replicas []subjects.Status) []string {
 	return ids
 }
 
-// refreshAll refreshes plugins on all replicas, in the order of ids.
-func refreshAll(ctx context.Context, caller *client.Client, replicas []subjects.Status, ids []string) ([]refreshedPlugin, error) {
+// asking is what all replicas are asked of a plugin: [client.Client.Refresh] or Forget.
+type asking func(ctx context.Context, id string) ([]subjects.Refreshed, error)
+
+// refreshAll asks all replicas about plugins, in the order of ids.
+func refreshAll(ctx context.Context, ask asking, replicas []subjects.Status, ids []string) ([]refreshedPlugin, error) {
 	plugins := make([]refreshedPlugin, len(ids))
 	var group errgroup.Group
 	group.SetLimit(maxRefreshing)
 	for i, id := range ids {
 		group.Go(func() error {
-			answers, err := caller.Refresh(ctx, id)
+			answers, err := ask(ctx, id)
 			if err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return err
 			}

@@ -23,7 +23,10 @@ installed for the cluster.
 Running replicas that have it from there unload it and finish its calls. Of a
 symlink only the link goes. Its schedules go once no running replica has the plugin
 any more. What the plugin has cached stays until its time is over, in case the plugin
-comes back; --purge drops cache and schedules at once, for all replicas.`,
+comes back; --purge drops cache and schedules at once, for all replicas.
+
+A plugin that was the last in its folder, and was deleted by other means, goes on, as
+if a volume were not mounted: --purge ends it, too.`,
 		Example: `  pluginhost plugin remove wikipedia
   pluginhost plugin remove wikipedia --purge
   pluginhost plugin remove wikipedia --cluster`,
@@ -66,15 +69,20 @@ func pluginRemove(cmd *cobra.Command, args []string) error {
 	left := errors.Is(err, plugin.ErrLeftBehind)
 	done.Removed = err == nil || left
 	if gone := errors.Is(err, plugin.ErrNotFound) || errors.Is(err, subjects.ErrNotInstalled); !done.Removed && (!purge || !gone) {
+		if gone {
+			err = fmt.Errorf("%w; --purge ends what replicas go on with, and drops what it has left", err)
+		}
 		return err
 	}
 	caller, conn, _, unreachable := connect(cmd)
 	if unreachable == nil {
 		defer conn.Close()
 	}
-	done.told = tell(cmd.Context(), caller, unreachable, done.ID)
 	var failed error
-	if purge {
+	if !purge {
+		done.told = tell(cmd.Context(), caller, unreachable, done.ID)
+	} else {
+		done.told = tellBy(cmd.Context(), caller, unreachable, done.ID, caller.Forget)
 		failed = done.purge(cmd.Context(), caller, unreachable)
 	}
 	if left {

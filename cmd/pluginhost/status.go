@@ -84,6 +84,11 @@ func status(cmd *cobra.Command, _ []string) error {
 // printReasons says why plugins are not what they should be.
 func printReasons(out io.Writer, replicas []subjects.Status) error {
 	for _, r := range replicas {
+		if r.FolderFault != "" {
+			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Replica, printable(r.FolderFault)); err != nil {
+				return err
+			}
+		}
 		for _, recovered := range r.RecoveredFires {
 			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", printable(recovered.ID), r.Replica, recoveredFires(recovered)); err != nil {
 				return err

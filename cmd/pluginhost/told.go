@@ -28,6 +28,11 @@ type told struct {
 // tell has running replicas look at a plugin in the folder; unreachable is why there is no
 // caller. That none runs is no error.
 func tell(ctx context.Context, caller *client.Client, unreachable error, id string) told {
+	return tellBy(ctx, caller, unreachable, id, caller.Refresh)
+}
+
+// tellBy is tell with another request than to refresh the plugin.
+func tellBy(ctx context.Context, caller *client.Client, unreachable error, id string, ask asking) told {
 	t := told{Replicas: []subjects.Refreshed{}}
 	if unreachable != nil {
 		t.Unreachable = unreachable.Error()
@@ -38,7 +43,7 @@ func tell(ctx context.Context, caller *client.Client, unreachable error, id stri
 	replicas, err := caller.Status(ctx)
 	var plugins []refreshedPlugin
 	if err == nil {
-		plugins, err = refreshAll(ctx, caller, replicas, []string{id})
+		plugins, err = refreshAll(ctx, ask, replicas, []string{id})
 	}
 	if err != nil {
 		t.Unreachable = err.Error()
@@ -75,6 +80,7 @@ func (t told) printLoaded(out io.Writer, id, folder string) error {
 			if folder != "" {
 				text = otherFolder(folder)
 			}
+		case subjects.OutcomeKept: // no answer to a refresh
 		case subjects.OutcomeFailed:
 			text = "failed: " + r.Error
 		}

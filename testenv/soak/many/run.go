@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/client"
+	installed "github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -161,7 +160,8 @@ func (s *soak) round(ctx context.Context, t testing.TB, plugins []plugin, result
 	result.Full = usage.Measure()
 	// What came must go, also where it was interrupted.
 	result.Removing = s.each(context.WithoutCancel(ctx), plugins, func(ctx context.Context, p plugin) error {
-		if err := os.RemoveAll(filepath.Join(folder, p.id)); err != nil {
+		// As the command does: the last of a folder that is missing alone is not removed.
+		if _, err := installed.Remove(ctx, folder, p.id); err != nil {
 			return err
 		}
 		if err := s.host.Refresh(ctx, p.id); err != nil {
