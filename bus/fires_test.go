@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,8 @@ func (x *firesTest) fire(id string) {
 	}
 }
 
-// wantRun waits for the fire of a plugin that fire has published.
+// wantRun waits until the fire of a plugin that fire has published has run, and its schedule is
+// gone.
 func (x *firesTest) wantRun(id string, runs <-chan string) {
 	x.t.Helper()
 	select {
@@ -91,6 +93,15 @@ func (x *firesTest) wantRun(id string, runs <-chan string) {
 		}
 	case <-time.After(wait):
 		x.t.Fatalf("the fire of %.20s is not run", id)
+	}
+	for deadline := time.Now().Add(wait); ; <-time.After(5 * time.Millisecond) {
+		_, err := x.records.Get(x.t.Context(), subjects.ScheduleKey(id, "s"))
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return
+		}
+		if time.Now().After(deadline) {
+			x.t.Fatalf("the schedule of %.20s is still there: %v", id, err)
+		}
 	}
 }
 
