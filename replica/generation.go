@@ -91,6 +91,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		}
 	}()
 	g.module, err = r.runtime.Load(ctx, s.wasm, wasmrt.Options{
+		Plugin:    s.entry.ID,
 		Services:  g.exports(),
 		Functions: g.services.Functions(),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),

@@ -18,9 +18,16 @@ func newCopied(image *image, limit int) (backing, error) {
 	return c, nil
 }
 
+func (c *copied) needs(size int) int64 {
+	if size <= cap(c.bytes) {
+		return int64(cap(c.bytes))
+	}
+	return int64(min(max(size, 2*cap(c.bytes)), c.limit))
+}
+
 func (c *copied) resize(size int) []byte {
 	if size > cap(c.bytes) {
-		grown := make([]byte, min(max(size, 2*cap(c.bytes)), c.limit))
+		grown := make([]byte, c.needs(size))
 		copy(grown, c.bytes)
 		c.bytes = grown
 	}

@@ -3,6 +3,8 @@ package wasmrt
 import (
 	"errors"
 	"fmt"
+
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 var (
@@ -11,6 +13,12 @@ var (
 	// ErrHostMemory says that the guests of the Runtime use all the memory they
 	// may have together: nothing ran.
 	ErrHostMemory = errors.New("the guests of this replica use all the memory they may have together ([Runtime] HostMemory)")
+	// ErrPluginMemory is an ErrHostMemory of a plugin that has the share of one plugin
+	// already, however much there is for others: nothing ran.
+	ErrPluginMemory error = pluginMemoryError{}
+	// ErrRefusedMemory says that a guest, or the host for it, wanted more memory in the
+	// midst of a call than there was.
+	ErrRefusedMemory = hold.ErrRefused
 	// ErrClosed says that the module takes no more calls: nothing ran.
 	ErrClosed = errors.New("module is closed")
 	// ErrDeadlineInQueue says that the caller's time was over before a guest
@@ -20,6 +28,19 @@ var (
 	// over.
 	ErrDeadline = errors.New("the guest was stopped at the call's deadline")
 )
+
+type pluginMemoryError struct{}
+
+func (pluginMemoryError) Error() string {
+	return "the plugin uses half of the memory that the guests of this replica may have together ([Runtime] HostMemory), and one plugin may have no more"
+}
+
+// Is makes it an ErrHostMemory, too.
+func (pluginMemoryError) Is(target error) bool { return target == ErrHostMemory }
+
+// refusedMemory is ErrRefusedMemory with the reason. It is no ErrHostMemory, after which
+// nothing ran.
+func refusedMemory(reason error) error { return fmt.Errorf("%w: %v", ErrRefusedMemory, reason) } //nolint:errorlint // on purpose
 
 // LoadError says why a module cannot be loaded.
 type LoadError struct {
@@ -47,6 +68,16 @@ type MissingImportError struct {
 
 func (e *MissingImportError) Error() string {
 	return fmt.Sprintf("%q is not exported in module %q", e.Name, e.Module)
+}
+
+// RequestSizeError says that a guest handed a function of the host more than that takes.
+type RequestSizeError struct {
+	// Size and Limit are in bytes.
+	Size, Limit int
+}
+
+func (e *RequestSizeError) Error() string {
+	return fmt.Sprintf("request of %d bytes is over the limit of %d bytes", e.Size, e.Limit)
 }
 
 // PluginError is an error that the plugin returned.

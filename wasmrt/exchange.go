@@ -22,7 +22,7 @@ func (i *instance) serve(ctx context.Context, method string, request []byte) ([]
 		return nil, err
 	}
 	defer i.leave()
-	i.stack = function.stack
+	i.use(function.stack)
 	result, err := i.exchange(ctx, function, request)
 	if err == nil {
 		return result, nil
@@ -39,8 +39,8 @@ func (i *instance) serve(ctx context.Context, method string, request []byte) ([]
 		return nil, ErrDeadline
 	case errors.As(err, &host):
 		return nil, host
-	case i.linear.short:
-		return nil, i.crash(fmt.Errorf("%w (it was refused more memory: %w)", err, ErrHostMemory))
+	case i.linear.short != nil:
+		return nil, i.crash(fmt.Errorf("%w (%w)", err, refusedMemory(i.linear.short)))
 	default:
 		return nil, i.crash(err)
 	}
@@ -97,8 +97,8 @@ func (i *instance) answer(ctx context.Context, b []byte) (uint32, error) {
 var errAnswering = errors.New("malloc calls a function of the host that answers")
 
 func (i *instance) place(ctx context.Context, malloc export, stack []uint64, b []byte) (uint32, error) {
-	defer func(before nativeStack) { i.stack = before }(i.stack)
-	i.stack = malloc.stack
+	defer func(before nativeStack, stacked int64) { i.stack, i.stacked = before, stacked }(i.stack, i.stacked)
+	i.use(malloc.stack)
 	stack[0] = uint64(len(b))
 	if err := malloc.CallWithStack(ctx, stack); err != nil {
 		return 0, err

@@ -3,6 +3,7 @@ package wasmrt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -47,9 +48,26 @@ func (i *instance) check() {
 		i.end(&CrashError{Err: errStopped})
 	case i.stack.size() > maxNativeStack:
 		i.end(&CrashError{Err: errNativeStack})
+	case i.stackShort() != nil:
+		i.end(&CrashError{Err: fmt.Errorf("%w: %w", errNativeStack, refusedMemory(i.linear.short))})
 	case i.turn.give(i.call, i.stopping, now) != nil:
 		i.check() // says which
 	}
+}
+
+// stackShort charges what the native stack in use has grown by since it was last looked
+// at, and says why that cannot be.
+func (i *instance) stackShort() error {
+	size := int64(i.stack.size())
+	if size <= i.stacked {
+		return nil
+	}
+	if err := i.linear.charge(i.linear.visible, i.linear.aside+size-i.stacked, i.linear.held, false); err != nil {
+		i.linear.short = err
+		return err
+	}
+	i.stacked = size
+	return nil
 }
 
 // end unwinds the guest. wazero returns an exit error without looking at the

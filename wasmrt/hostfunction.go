@@ -1,6 +1,7 @@
 package wasmrt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,18 @@ type HostFunction struct {
 	// and returns those of the response. Its context is that of the guest's
 	// call. An error ends the guest's call with a HostError.
 	Call func(ctx context.Context, request []byte) ([]byte, error)
+	// MaxRequest is the longest request that Call gets, in bytes; 0 is no bound.
+	MaxRequest int
+	// Refuse answers in the place of Call a request that is longer, of which nothing was
+	// looked at but its size, and one for which there is no memory, as err says; err is
+	// nil for one that is too long. Without it, either ends the guest's call with a
+	// HostError.
+	Refuse func(ctx context.Context, size int, err error) ([]byte, error)
 }
+
+// freeBytes is how long a request may be that is not charged: room for it is part of what
+// every instance is charged.
+const freeBytes = instanceBytes / 2
 
 const envModule = "env"
 
@@ -53,13 +65,13 @@ func (f HostFunction) serve(ctx context.Context, module api.Module, stack []uint
 	if !ok {
 		panic(&HostError{f.Name, errOutOfMemoryRange("Read", offset, size, memory.Size())})
 	}
-	var response []byte
-	var err error
-	inst.away(func(ctx context.Context) { response, err = f.Call(ctx, request) })
+	held := inst.linear.held
+	response, err := f.answer(inst, request)
 	if err != nil {
 		panic(&HostError{f.Name, err})
 	}
 	if len(response) == 0 {
+		inst.linear.letGo(held)
 		stack[0] = 0
 		return
 	}
@@ -68,7 +80,37 @@ func (f HostFunction) serve(ctx context.Context, module api.Module, stack []uint
 		// Includes the guest's own traps in malloc, so no HostError.
 		panic(err)
 	}
+	inst.linear.letGo(held)
 	stack[0] = uint64(ptr)<<32 | uint64(len(response))
+}
+
+// answer has the host answer a request, or refuse it.
+func (f HostFunction) answer(inst *instance, request []byte) (response []byte, err error) {
+	size := len(request)
+	refused := f.MaxRequest > 0 && size > f.MaxRequest
+	if !refused && size > freeBytes {
+		// The service makes a copy of what is in it.
+		if err = inst.Hold(size); err != nil {
+			refused = true
+		}
+	}
+	if !refused {
+		inst.away(func(ctx context.Context) { response, err = f.Call(ctx, request) })
+		return response, err
+	}
+	if f.Refuse == nil {
+		return nil, cmp.Or(err, error(&RequestSizeError{size, f.MaxRequest}))
+	}
+	inst.away(func(ctx context.Context) { response, err = f.Refuse(ctx, size, err) })
+	return response, err
+}
+
+// Hold implements hold.Holder, for the functions of the host that the instance calls.
+func (i *instance) Hold(bytes int) error {
+	if err := i.linear.hold(int64(bytes)); err != nil {
+		return refusedMemory(err)
+	}
+	return nil
 }
 
 func errOutOfMemoryRange(operation string, ptr, size, memorySize uint32) error {

@@ -64,6 +64,9 @@ func (m *Module) takeImage(ctx context.Context) error {
 		return err
 	}
 	defer model.close(ctx)
+	if err := m.chargeCode(model); err != nil {
+		return err
+	}
 	var generators []int
 	if !model.hosted {
 		silent := newOutput(slog.New(slog.DiscardHandler))
@@ -78,14 +81,14 @@ func (m *Module) takeImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if size := int64(img.size()); m.budget.reserveByReclaiming(size) {
-		release := img.close
-		img.close = func() error {
-			m.budget.release(size)
-			return release()
-		}
-	} else {
-		return errors.Join(ErrHostMemory, img.close())
+	size := int64(img.size())
+	if err := m.account.load(size); err != nil {
+		return errors.Join(err, img.close())
+	}
+	release := img.close
+	img.close = func() error {
+		m.account.unload(size)
+		return release()
 	}
 	img.generators = generators
 	for _, global := range model.globals {

@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/pluginhost/pluginhost/internal/hold"
 	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
 
@@ -47,8 +48,13 @@ type instance struct {
 	stack    nativeStack
 	ended    error
 	turn     turn
-	faults   bool // those of the call's thread can be counted
-	quiet    quiet
+	// stacked is how much of stack is charged, stacks are all native stacks, and fixed is
+	// what else the instance takes besides its memory, in bytes.
+	stacked int64
+	stacks  []nativeStack
+	fixed   int64
+	faults  bool // those of the call's thread can be counted
+	quiet   quiet
 
 	// held is what the last call left allocated in the guest.
 	held []uint32
@@ -82,7 +88,10 @@ type instanceKey struct{}
 
 // Value implements context.Context.
 func (c *callContext) Value(key any) any {
-	if key == (instanceKey{}) {
+	switch key.(type) {
+	case instanceKey:
+		return c.instance
+	case hold.Key:
 		return c.instance
 	}
 	return c.Context.Value(key)
@@ -169,7 +178,11 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		}
 		return nil, inst.crash(err)
 	}
-	if err := m.resolve(inst, from.image); err != nil {
+	err = m.resolve(inst, from.image)
+	if err == nil {
+		err = linear.charge(linear.visible, inst.aside(), 0, !from.spare)
+	}
+	if err != nil {
 		inst.close(context.WithoutCancel(ctx))
 		return nil, err
 	}
@@ -189,13 +202,13 @@ func (m *Module) newMemory(from beginning) (*memory, error) {
 		size = from.image.size()
 	}
 	limit := int(min(m.limits.MaxMemory, int64(m.rewritten.Memory.Max)*pageSize)) / pageSize * pageSize
-	linear := &memory{budget: m.budget, image: from.image, data: from.data, limit: limit}
-	if !linear.charge(int64(size), !from.spare) {
-		return nil, ErrHostMemory
+	linear := &memory{account: m.account, image: from.image, data: from.data, limit: limit}
+	if err := linear.charge(int64(size), 0, 0, !from.spare); err != nil {
+		return nil, err
 	}
 	var err error
 	if linear.backing, err = m.isolator.newBacking(from.image, limit); err != nil {
-		m.budget.release(linear.charged)
+		m.account.release(linear.charged)
 		return nil, fmt.Errorf("%w: %w", ErrHostMemory, err)
 	}
 	if linear.backing.resize(size) == nil {
@@ -213,9 +226,13 @@ func (m *Module) resolve(inst *instance, from *image) (err error) {
 	inst.answers = exportOf(inst.module, "malloc")
 	for _, service := range m.services {
 		for _, method := range service.Methods {
-			inst.methods[method] = exportOf(inst.module, method)
+			function := exportOf(inst.module, method)
+			inst.methods[method] = function
+			inst.stacks = append(inst.stacks, function.stack)
 		}
 	}
+	inst.stacks = append(inst.stacks, inst.malloc.stack, inst.free.stack, inst.answers.stack)
+	inst.fixed = m.fixed()
 	if inst.globals, err = globalsOf(inst.module, m.rewritten.Globals); err != nil {
 		return err
 	}
@@ -234,7 +251,7 @@ func (i *instance) enter(ctx context.Context) (context.Context, error) {
 	i.call = &callContext{ctx, i}
 	i.quiet.yes = false
 	i.deadline, _ = ctx.Deadline()
-	i.ended, i.linear.short, i.stderr.lastWords = nil, false, ""
+	i.ended, i.linear.short, i.stderr.lastWords = nil, nil, ""
 	i.turn.begin(time.Now())
 	if i.linear.image != nil && i.faults {
 		i.quiet.begin()
@@ -278,14 +295,14 @@ func (i *instance) settle(ctx context.Context) bool {
 		return false
 	}
 	defer i.leave()
-	i.stack = i.free.stack
+	i.use(i.free.stack)
 	for _, ptr := range i.held {
 		i.plainStack[0] = uint64(ptr)
 		if i.free.CallWithStack(ctx, i.plainStack[:]) != nil {
 			return false
 		}
 	}
-	return !i.grewStack()
+	return !i.grewStack() && i.linear.settle(i.aside()) == nil
 }
 
 // restore makes the instance what its image is.
@@ -293,7 +310,7 @@ func (i *instance) restore() error {
 	if i.grewStack() {
 		return errNativeStack
 	}
-	if err := i.linear.restore(i.memory, i.quiet.yes); err != nil {
+	if err := i.linear.restore(i.memory, i.quiet.yes, i.aside()); err != nil {
 		return err
 	}
 	return i.setGlobals(i.linear.image)
@@ -315,6 +332,34 @@ func (i *instance) setGlobals(from *image) error {
 		_, _ = i.random.Read(state) // never fails
 	}
 	return nil
+}
+
+// use says which native stack is in use; all of it is charged already.
+func (i *instance) use(stack nativeStack) { i.stack, i.stacked = stack, int64(stack.size()) }
+
+// aside is what hangs on the instance besides its memory, in bytes.
+func (i *instance) aside() int64 {
+	bytes := i.fixed
+	for _, stack := range i.stacks {
+		bytes += int64(stack.size())
+	}
+	return bytes
+}
+
+// Costs of what an instance has, in bytes: for each entry of a table and of an element
+// segment, with the function that it names, for each global, and for the instance itself
+// with small requests and responses of functions of the host.
+const (
+	tableEntryBytes = 8
+	elementBytes    = 40
+	globalBytes     = 96
+	instanceBytes   = 64 << 10
+)
+
+// fixed is what an instance takes besides its memory and native stacks, in bytes.
+func (m *Module) fixed() int64 {
+	r := m.rewritten
+	return instanceBytes + int64(r.TableEntries)*tableEntryBytes + int64(r.Elements)*elementBytes + int64(r.GlobalCount)*globalBytes
 }
 
 // grewStack tells that native memory hangs on the instance.

@@ -122,7 +122,7 @@ func loadInto(t *testing.T, r *wasmrt.Runtime, wasm []byte, options wasmrt.Optio
 }
 
 func TestCallsBeyondTheMemoryOfTheHostAreRefusedAtOnce(t *testing.T) {
-	r := small(t, 5*page) // two images, three guests
+	r := small(t, 420*page) // room for two images and three guests of 64 pages, and what hangs on them
 	entered, release := make(chan struct{}), make(chan struct{})
 	options := wasmrt.Options{
 		Limits: wasmrt.Limits{MaxConcurrent: 2},
@@ -132,7 +132,7 @@ func TestCallsBeyondTheMemoryOfTheHostAreRefusedAtOnce(t *testing.T) {
 			return nil, nil
 		}}},
 	}
-	wasm := guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes()
+	wasm := guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport, Pages: 64}.Bytes()
 	two, other := loadInto(t, r, wasm, options), loadInto(t, r, wasm, options)
 	var running sync.WaitGroup
 	for _, m := range []*wasmrt.Module{two, two, other} {
@@ -144,7 +144,7 @@ func TestCallsBeyondTheMemoryOfTheHostAreRefusedAtOnce(t *testing.T) {
 		<-entered
 	}
 	for name, m := range map[string]*wasmrt.Module{"needs an instance": other, "has to wait": two} {
-		if _, err := m.Call(t.Context(), biography, nil); !errors.Is(err, wasmrt.ErrHostMemory) {
+		if _, err := m.Call(t.Context(), biography, make([]byte, 20*page)); !errors.Is(err, wasmrt.ErrHostMemory) {
 			t.Errorf("a call that %s got %v, want ErrHostMemory", name, err)
 		}
 	}
@@ -157,11 +157,11 @@ func TestCallsBeyondTheMemoryOfTheHostAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestIdleInstancesMakeRoomForCalls(t *testing.T) {
-	r := small(t, 3*page)
+	r := small(t, 240*page) // three guests and what hangs on them
 	limits := wasmrt.Limits{Isolation: wasmrt.IsolationReuse}
 	var modules []*wasmrt.Module
 	for range 5 {
-		modules = append(modules, loadInto(t, r, guests.Handmade{Body: guests.Echo}.Bytes(), wasmrt.Options{Limits: limits}))
+		modules = append(modules, loadInto(t, r, guests.Handmade{Body: guests.Echo, Pages: 64}.Bytes(), wasmrt.Options{Limits: limits}))
 	}
 	for range 3 {
 		for n, m := range modules {
@@ -176,12 +176,15 @@ func TestIdleInstancesMakeRoomForCalls(t *testing.T) {
 }
 
 func TestGuestThatGrowsPastTheMemoryOfTheHostCrashesAndSaysWhy(t *testing.T) {
-	r := small(t, 40<<20)
+	r := small(t, 160<<20)
 	m := loadInto(t, r, guests.Wasm(t, guests.Probe), wasmrt.Options{})
 	_, err := ask(t.Context(), m, "allocate")
 	var crash *wasmrt.CrashError
-	if !errors.As(err, &crash) || !errors.Is(err, wasmrt.ErrHostMemory) || !strings.Contains(err.Error(), "HostMemory") {
+	if !errors.As(err, &crash) || !errors.Is(err, wasmrt.ErrRefusedMemory) || !strings.Contains(err.Error(), "HostMemory") {
 		t.Errorf("got %T %.300v", err, err)
+	}
+	if errors.Is(err, wasmrt.ErrHostMemory) {
+		t.Error("a call that ran is told from one that did not by nothing")
 	}
 	wantAnswer(t, m, "next", "biography of next")
 }

@@ -49,6 +49,8 @@ func newMapped(dirty dirtyPages) newBacking {
 	}
 }
 
+func (m *mapped) needs(size int) int64 { return int64(size) }
+
 func (m *mapped) resize(size int) []byte {
 	if size > m.usable {
 		if unix.Mprotect(m.reserved[m.usable:size], unix.PROT_READ|unix.PROT_WRITE) != nil {

@@ -12,6 +12,8 @@ import (
 // backing holds the bytes of a memory: first those of an image, if there is
 // one, then zeros.
 type backing interface {
+	// needs is how many bytes the system has to give for the first size bytes.
+	needs(size int) int64
 	// resize returns the first size bytes, or nil where the system has none
 	// left. What is beyond the image and was not visible before is zero, except
 	// after a smaller size that no restore followed.
@@ -28,17 +30,20 @@ type backing interface {
 // experimental.LinearMemory.
 type memory struct {
 	backing backing
-	budget  *budget
+	account *account
 	image   *image // nil is none
 	data    []rewrite.Segment
 	limit   int   // bytes
 	size    int   // what the guest sees, bytes
-	charged int64 // what the budget was asked for
+	charged int64 // what the account was asked for
+	// visible is the part of charged that the memory itself takes, aside what else hangs
+	// on the instance, and held what the host keeps for the call in progress.
+	visible, aside, held int64
 	// shrink asks Reallocate for the size of the image: wazero takes whatever
 	// it returns, and has no other way back.
 	shrink bool
-	// short tells that the guest was refused memory for lack of budget.
-	short bool
+	// short is why the guest was refused memory for lack of budget, or nil.
+	short error
 }
 
 var (
@@ -58,8 +63,8 @@ func (m *memory) Reallocate(size uint64) []byte {
 		return nil
 	}
 	first := m.size == 0
-	if !m.charge(int64(size), false) {
-		m.short = true
+	if err := m.charge(m.backing.needs(int(size)), m.aside, m.held, false); err != nil {
+		m.short = err
 		return nil
 	}
 	bytes := m.backing.resize(int(size))
@@ -75,35 +80,48 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return bytes
 }
 
-// charge makes the budget know of n bytes. With reclaim idle instances may be
-// closed for them.
-func (m *memory) charge(n int64, reclaim bool) bool {
-	switch more := n - m.charged; {
+// charge makes the account know of what the memory takes, what else hangs on the
+// instance and what the host holds for it. With reclaim idle instances may be closed for
+// that. After an error everything is as it was.
+func (m *memory) charge(visible, aside, held int64, reclaim bool) error {
+	switch more := visible + aside + held - m.charged; {
 	case more > 0:
-		reserve := m.budget.reserve
+		reserve := m.account.reserve
 		if reclaim {
-			reserve = m.budget.reserveByReclaiming
+			reserve = m.account.reserveByReclaiming
 		}
-		if !reserve(more) {
-			return false
+		if err := reserve(more); err != nil {
+			return err
 		}
+		m.charged += more
 	case more < 0:
-		m.budget.release(-more)
+		m.account.release(-more)
+		m.charged += more
 	}
-	m.charged = n
-	return true
+	m.visible, m.aside, m.held = visible, aside, held
+	return nil
 }
+
+// hold charges bytes that the host keeps for the call in progress.
+func (m *memory) hold(bytes int64) error { return m.charge(m.visible, m.aside, m.held+bytes, false) }
+
+// letGo gives back what the host has held beyond a former sum.
+func (m *memory) letGo(held int64) { _ = m.charge(m.visible, m.aside, held, false) }
+
+// settle charges what else hangs on the instance now, and no longer what was held.
+func (m *memory) settle(aside int64) error { return m.charge(m.visible, aside, 0, false) }
 
 // Free gives the memory back.
 func (m *memory) Free() {
-	m.budget.release(m.charged)
-	m.charged = 0
+	m.account.release(m.charged)
+	m.charged, m.visible, m.aside, m.held = 0, 0, 0, 0
 	m.backing.free()
 }
 
 // restore makes the memory what the image is, for wasm, which is the same
-// memory as wazero knows it. quiet is that of backing.
-func (m *memory) restore(wasm api.Memory, quiet bool) error {
+// memory as wazero knows it. quiet is that of backing; aside is what else hangs on the
+// instance now.
+func (m *memory) restore(wasm api.Memory, quiet bool, aside int64) error {
 	private, err := m.backing.restore(quiet)
 	if err != nil {
 		return err
@@ -116,8 +134,7 @@ func (m *memory) restore(wasm api.Memory, quiet bool) error {
 			return errNotShrunk
 		}
 	}
-	m.charge(private, false)
-	return nil
+	return m.charge(private, aside, 0, false)
 }
 
 // allocator hands memory to one instance.
@@ -128,6 +145,8 @@ var _ experimental.MemoryAllocator = allocator{}
 // Allocate is called once, when the instance is made.
 func (a allocator) Allocate(_, _ uint64) experimental.LinearMemory { return a.memory }
 
-// wake makes the budget know of all of the memory before a call may write it,
-// or reports that there is not enough.
-func (m *memory) wake() bool { return m.charge(int64(m.size), true) }
+// wake makes the account know of all of the memory before a call may write it, and of
+// what the host holds for that call.
+func (m *memory) wake(held int64) error {
+	return m.charge(m.backing.needs(m.size), m.aside, held, true)
+}

@@ -17,6 +17,9 @@ import (
 
 // Options say how to load a module.
 type Options struct {
+	// Plugin is whose memory is counted together: that of all modules of one name.
+	// Defaults to a plugin of the module's own.
+	Plugin string
 	// Services are what the guest must export.
 	Services []Service
 	// Functions are what the guest may import from env, and nothing else.
@@ -49,11 +52,14 @@ type Module struct {
 	services  []Service
 	limits    Limits
 	// reason says why the isolation is not the one that was asked for.
-	reason   string
-	output   *output
-	budget   *budget
-	isolator isolator
-	clock    clock
+	reason  string
+	output  *output
+	account *account
+	// source is how long the module is, code what was charged for it and for its machine
+	// code, in bytes.
+	source, code int64
+	isolator     isolator
+	clock        clock
 	// processors are those of the parent.
 	processors *processors
 	image      *image // nil unless the isolation is clean
@@ -81,7 +87,7 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 		services: options.Services,
 		limits:   options.Limits.withDefaults(),
 		output:   newOutput(options.Logger),
-		budget:   r.budget,
+		account:  r.budget.open(options.Plugin),
 		isolator: r.isolator,
 		clock:    r.clock,
 
@@ -90,7 +96,7 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 		replacing: rate.NewLimiter(replacements, replacementBurst),
 	}
 	m.stopping, m.stop = context.WithCancel(context.Background())
-	m.pool = newPool(m.limits, r.budget, m.newInstance)
+	m.pool = newPool(m.limits, m.account, m.newInstance)
 	m.runtime = newEngine(ctx, r.cache, m.limits)
 	err := r.prepare(ctx, m, wasm, options)
 	if err == nil {
@@ -120,6 +126,7 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, options O
 	if err := instantiateEnv(ctx, m.runtime, options.Functions); err != nil {
 		return fmt.Errorf("env: %w", err)
 	}
+	m.source = int64(len(m.rewritten.Wasm))
 	if m.compiled, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits, options); err != nil {
 		return err
 	}
@@ -141,6 +148,9 @@ func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 	}
 	var versionErr error
 	err := m.pool.with(ctx, 0, func(inst *instance) *instance {
+		if versionErr = m.chargeCode(inst); versionErr != nil {
+			return nil
+		}
 		if versionErr = m.checkVersions(ctx, inst); versionErr != nil || !m.settled(ctx, inst) {
 			return nil
 		}
@@ -302,5 +312,7 @@ func (m *Module) release(ctx context.Context) error {
 	if m.image != nil {
 		err = errors.Join(err, m.image.close())
 	}
+	m.account.unload(m.code)
+	m.account.close()
 	return err
 }

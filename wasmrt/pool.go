@@ -10,10 +10,10 @@ import (
 // pool keeps the instances of a module: a bounded number run, a bounded number
 // of callers wait for one, a bounded number is kept for the next calls.
 type pool struct {
-	limits Limits
-	create func(context.Context) (*instance, error)
-	budget *budget
-	now    func() time.Time
+	limits  Limits
+	create  func(context.Context) (*instance, error)
+	account *account
+	now     func() time.Time
 
 	// slots holds a token for each running instance.
 	slots chan struct{}
@@ -27,20 +27,20 @@ type pool struct {
 	empty   chan struct{} // closed when closed and entered is 0
 }
 
-func newPool(limits Limits, budget *budget, create func(context.Context) (*instance, error)) *pool {
+func newPool(limits Limits, account *account, create func(context.Context) (*instance, error)) *pool {
 	return &pool{
-		limits: limits,
-		create: create,
-		budget: budget,
-		now:    time.Now,
-		slots:  make(chan struct{}, limits.MaxConcurrent),
-		empty:  make(chan struct{}),
+		limits:  limits,
+		create:  create,
+		account: account,
+		now:     time.Now,
+		slots:   make(chan struct{}, limits.MaxConcurrent),
+		empty:   make(chan struct{}),
 	}
 }
 
 // with runs use on an instance that nobody else has. What use returns is kept
 // for the next call: the instance, another, or nil. The caller holds size bytes
-// meanwhile.
+// meanwhile, waiting or not.
 func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance) error {
 	if err := p.enter(); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance
 		p.served(p.now().Sub(start), ctx.Err() != nil)
 		<-p.slots
 	}()
-	inst, err := p.take(ctx)
+	inst, err := p.take(ctx, int64(size))
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func (p *pool) leave() {
 }
 
 // acquire waits for a slot in the queue. A call that would not be over in time is
-// refused at once, and so is one that waits with more bytes than all
-// guests and callers may have.
+// refused at once, and so is one that waits with more bytes than the plugin, or
+// all guests and callers together, may have.
 func (p *pool) acquire(ctx context.Context, size int) error {
 	select {
 	case p.slots <- struct{}{}:
@@ -107,10 +107,10 @@ func (p *pool) acquire(ctx context.Context, size int) error {
 		}
 		defer p.unqueue()
 		held := int64(size) + callerBytes
-		if !p.budget.reserve(held) {
-			return ErrHostMemory
+		if err := p.account.reserve(held); err != nil {
+			return err
 		}
-		defer p.budget.release(held)
+		defer p.account.release(held)
 		select {
 		case p.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -157,15 +157,21 @@ func (p *pool) served(took time.Duration, cut bool) {
 	}
 }
 
-// take returns the most recently used idle instance, or a new one.
-func (p *pool) take(ctx context.Context) (*instance, error) {
+// take returns the most recently used idle instance, or a new one, for a call for which
+// size bytes are held.
+func (p *pool) take(ctx context.Context, size int64) (*instance, error) {
 	inst := p.pop()
-	if inst == nil {
-		return p.create(ctx)
+	var err error
+	if inst != nil {
+		err = inst.linear.wake(size)
+	} else if inst, err = p.create(ctx); err == nil {
+		err = inst.linear.wake(size)
 	}
-	if !inst.linear.wake() {
+	if err != nil && inst != nil {
 		inst.close(context.WithoutCancel(ctx))
-		return nil, ErrHostMemory
+	}
+	if err != nil {
+		return nil, err
 	}
 	return inst, nil
 }

@@ -31,8 +31,10 @@ type Config struct {
 	CacheSize int64
 	// CompileTimeout bounds one compilation. Defaults to 1 minute.
 	CompileTimeout time.Duration
-	// HostMemory bounds the memory of all guests and of the calls that wait for
-	// them, together, in bytes. Defaults to 2 GiB; negative is no bound.
+	// HostMemory bounds the memory of all guests, their code and images, and of the
+	// calls that wait for them, together, in bytes. One plugin has at most half, and the
+	// last eighth is for plugins that have little. Defaults to 2 GiB; negative is no
+	// bound.
 	HostMemory int64
 	// CompileWorkers is how many modules are compiled at once. Defaults to 2.
 	CompileWorkers int
@@ -91,7 +93,7 @@ func New(config Config) (*Runtime, error) {
 		config:     config,
 		compiling:  make(chan struct{}, config.CompileWorkers),
 		queue:      newCompileQueue(config.CompileWorkers),
-		budget:     &budget{limit: max(config.HostMemory, 0)},
+		budget:     &budget{limit: max(config.HostMemory, 0), accounts: make(map[string]*account)},
 		isolator:   newIsolator(),
 		clock:      realClock{time.Now().Add(-time.Second)}, // a guest may take 0 for no time
 		processors: newProcessors(max(1, runtime.GOMAXPROCS(0)-1)),
@@ -147,12 +149,15 @@ func (r *Runtime) Close(ctx context.Context) error {
 // many they may; 0 is no bound.
 func (r *Runtime) Memory() (used, limit int64) { return r.budget.used.Load(), r.budget.limit }
 
-// reclaim closes idle instances, whatever their module, to free n bytes. Where
-// they have less together it leaves them alone and reports false.
-func (r *Runtime) reclaim(n int64) bool {
+// reclaim closes idle instances, of one account or, with nil, of all, to free n bytes.
+// Where they have less together it leaves them alone and reports false.
+func (r *Runtime) reclaim(n int64, of *account) bool {
 	r.mu.Lock()
 	modules := slices.Collect(maps.Keys(r.modules))
 	r.mu.Unlock()
+	if of != nil {
+		modules = slices.DeleteFunc(modules, func(m *Module) bool { return m.account != of })
+	}
 	var idle int64
 	for _, m := range modules {
 		idle += m.pool.idleBytes()

@@ -123,11 +123,13 @@ func (m *module) readTables(r *reader, s *section) {
 		r.fail(at, fmt.Errorf("%d entries, at most %d: %w", sum, m.maxTable, ErrLimit))
 		return
 	}
+	m.tableEntries = int(sum)
 	room := (m.maxTable - uint32(sum)) / max(growing, 1)
 	for _, t := range tables {
 		if most := t.limits.min + room; !t.limits.hasMax || t.limits.max > most {
 			t.limits.hasMax, t.limits.max = true, most
 		}
+		m.tableMost += int(t.limits.max)
 		s.add(t.limits.append([]byte{t.element})...)
 	}
 }

@@ -94,6 +94,10 @@ type Module struct {
 	Imports []Import
 	// Exports are the names of the functions that it exports, in its order.
 	Exports []string
+	// TableEntries is how many entries all tables can come to have together, Elements
+	// how many entries the element segments have, and GlobalCount how many globals
+	// there are, mutable or not.
+	TableEntries, Elements, GlobalCount int
 }
 
 // Import names a function of another module.
@@ -143,6 +147,10 @@ func rewrite(wasm []byte, options Options, period int64) (*Module, error) {
 		result.Globals = m.exportGlobals()
 		result.Data = m.dropData()
 		m.raiseMemory()
+	}
+	result.TableEntries, result.Elements, result.GlobalCount = m.tableEntries, m.elementEntries, int(m.globals)+1
+	if slices.Contains(m.obstacles, "table.grow") {
+		result.TableEntries = m.tableMost
 	}
 	m.addImport()
 	m.addCounter(period)

@@ -61,6 +61,9 @@ func (s *section) add(entry ...byte) {
 type module struct {
 	wasm     []byte
 	maxTable uint32
+	// tableEntries and tableMost are how many entries all tables have at first and can
+	// have, elementEntries how many the element segments have.
+	tableEntries, tableMost, elementEntries int
 
 	sections [sections]section
 	names    section // the custom section "name"

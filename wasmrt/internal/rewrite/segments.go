@@ -113,6 +113,7 @@ func (m *module) elements(r *reader, out []byte, flags uint32) []byte {
 		out = append(out, m.wasm[start:r.pos]...)
 	}
 	n := r.count(1)
+	m.elementEntries += n
 	out = appendUint32(out, uint32(n))
 	for range n {
 		if expressions {
