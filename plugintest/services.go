@@ -5,17 +5,12 @@ import (
 	"io"
 
 	"github.com/pluginhost/pluginhost/api/host"
-	apiartwork "github.com/pluginhost/pluginhost/api/host/artwork"
-	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
-	apihttp "github.com/pluginhost/pluginhost/api/host/http"
-	apischeduler "github.com/pluginhost/pluginhost/api/host/scheduler"
-	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
-	apiwebsocket "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
 	hosthttp "github.com/pluginhost/pluginhost/hostsvc/http"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
+	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/internal/granted"
 )
@@ -46,11 +41,11 @@ func (h *Host) offerHTTP() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return apihttp.Functions(service), service, nil
+	return service.Functions(), service, nil
 }
 
 func (h *Host) offerConfig() ([]host.Function, io.Closer, error) {
-	return apiconfig.Functions(currentConfig{h}), nil, nil
+	return hostconfig.Functions(currentConfig{h}), nil, nil
 }
 
 // currentConfig hands out the configuration of the moment.
@@ -62,16 +57,16 @@ func (c currentConfig) GetPluginConfig(ctx context.Context, request *apiconfig.G
 }
 
 func (h *Host) offerCache() ([]host.Function, io.Closer, error) {
-	return apicache.Functions(h.cache), nil, nil
+	return h.cache.Functions(), nil, nil
 }
 
 func (h *Host) offerArtwork() ([]host.Function, io.Closer, error) {
-	return apiartwork.Functions(artwork.New(addresses{h})), nil, nil
+	return artwork.New(addresses{h}).Functions(), nil, nil
 }
 
 func (h *Host) offerSubsonic() ([]host.Function, io.Closer, error) {
 	h.subsonic.Store(h.newSubsonic(nil))
-	return apisubsonicapi.Functions(currentSubsonic{h}), nil, nil
+	return subsonicapi.Functions(currentSubsonic{h}), nil, nil
 }
 
 func (h *Host) offerScheduler() ([]host.Function, io.Closer, error) {
@@ -86,7 +81,7 @@ func (h *Host) offerScheduler() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return apischeduler.Functions(service), nil, nil
+	return service.Functions(), nil, nil
 }
 
 func (h *Host) offerWebSocket() ([]host.Function, io.Closer, error) {
@@ -104,5 +99,5 @@ func (h *Host) offerWebSocket() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return apiwebsocket.Functions(service), nil, nil
+	return service.Functions(), nil, nil
 }

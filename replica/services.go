@@ -7,13 +7,6 @@ import (
 	"net/url"
 
 	"github.com/pluginhost/pluginhost/api/host"
-	apiartwork "github.com/pluginhost/pluginhost/api/host/artwork"
-	apicache "github.com/pluginhost/pluginhost/api/host/cache"
-	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
-	apihttp "github.com/pluginhost/pluginhost/api/host/http"
-	apischeduler "github.com/pluginhost/pluginhost/api/host/scheduler"
-	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
-	apiwebsocket "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
@@ -79,21 +72,21 @@ func (g *granting) http() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return apihttp.Functions(service), service, nil
+	return service.Functions(), service, nil
 }
 
 func (g *granting) settings() ([]host.Function, io.Closer, error) {
-	return apiconfig.Functions(hostconfig.New(g.config.PluginConfigFor(g.entry.ID))), nil, nil
+	return hostconfig.Functions(hostconfig.New(g.config.PluginConfigFor(g.entry.ID))), nil, nil
 }
 
 func (g *granting) cache() ([]host.Function, io.Closer, error) {
 	limits := g.config.Cache
-	return apicache.Functions(hostcache.New(hostcache.Config{
+	return hostcache.New(hostcache.Config{
 		PluginID: g.entry.ID,
 		Store:    g.replica.cache.Of(g.entry.ID, bus.CacheLimits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
 		MaxValue: limits.MaxValue,
 		Logger:   g.replica.log,
-	})), nil, nil
+	}).Functions(), nil, nil
 }
 
 func (g *granting) scheduler() ([]host.Function, io.Closer, error) {
@@ -108,7 +101,7 @@ func (g *granting) scheduler() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return apischeduler.Functions(service), nil, nil
+	return service.Functions(), nil, nil
 }
 
 func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
@@ -133,12 +126,12 @@ func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return apiwebsocket.Functions(service), nil, nil
+	return service.Functions(), nil, nil
 }
 
 func (g *granting) artwork() ([]host.Function, io.Closer, error) {
 	if g.replica.artwork == nil {
-		return apiartwork.Functions(artwork.New(busArtwork{g.replica.bus, g.entry.ID})), nil, nil
+		return artwork.New(busArtwork{g.replica.bus, g.entry.ID}).Functions(), nil, nil
 	}
 	var share *url.URL
 	if g.config.Navidrome.ShareURL != "" {
@@ -147,7 +140,7 @@ func (g *granting) artwork() ([]host.Function, io.Closer, error) {
 			return nil, nil, err
 		}
 	}
-	return apiartwork.Functions(artwork.New(artwork.NewLinks(g.replica.artwork.signer, share))), nil, nil
+	return artwork.New(artwork.NewLinks(g.replica.artwork.signer, share)).Functions(), nil, nil
 }
 
 func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
@@ -163,17 +156,17 @@ func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
 	urlKey := ConfigKey("Navidrome", "URL")
 	if g.config.Navidrome.Subsonic == SubsonicBus {
 		config.Navidrome = hinting{busSubsonic{g.replica.bus}, "no Navidrome answers over NATS: start it, or see to " + ConfigKey("Navidrome", "Subsonic")}
-		return apisubsonicapi.Functions(subsonicapi.New(config)), nil, nil
+		return subsonicapi.Functions(subsonicapi.New(config)), nil, nil
 	}
 	server, err := openNavidrome(g.config)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case server == nil:
-		return unconfigured(apisubsonicapi.Functions(subsonicapi.New(config)), "set "+urlKey), nil, nil
+		return unconfigured(subsonicapi.Functions(subsonicapi.New(config)), "set "+urlKey), nil, nil
 	}
 	config.Navidrome = hinting{server, "Navidrome does not answer: start it, or check " + urlKey}
-	return apisubsonicapi.Functions(subsonicapi.New(config)), closing(server.Close), nil
+	return subsonicapi.Functions(subsonicapi.New(config)), closing(server.Close), nil
 }
 
 // closing is an io.Closer that cannot fail.

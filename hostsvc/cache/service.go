@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	api "github.com/pluginhost/pluginhost/api/host/cache"
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 // defaultTTL is how long a value lives that asks for nothing.
@@ -61,7 +62,7 @@ func New(config Config) *Service {
 // SetString stores a string. Its Go error is always nil, as that of the other
 // methods that write.
 func (s *Service) SetString(ctx context.Context, r *api.SetStringRequest) (*api.SetResponse, error) {
-	return s.set(ctx, r.GetKey(), encodeText(kindString, r.GetValue()), r.GetTtlSeconds())
+	return setText(ctx, s, r.GetKey(), kindString, r.GetValue(), r.GetTtlSeconds())
 }
 
 // GetString reads a string.
@@ -94,7 +95,7 @@ func (s *Service) GetFloat(ctx context.Context, r *api.GetRequest) (*api.GetFloa
 
 // SetBytes stores bytes.
 func (s *Service) SetBytes(ctx context.Context, r *api.SetBytesRequest) (*api.SetResponse, error) {
-	return s.set(ctx, r.GetKey(), encodeText(kindBytes, r.GetValue()), r.GetTtlSeconds())
+	return setText(ctx, s, r.GetKey(), kindBytes, r.GetValue(), r.GetTtlSeconds())
 }
 
 // GetBytes reads bytes.
@@ -105,6 +106,9 @@ func (s *Service) GetBytes(ctx context.Context, r *api.GetRequest) (*api.GetByte
 
 // Remove removes a value of any type.
 func (s *Service) Remove(ctx context.Context, r *api.RemoveRequest) (*api.RemoveResponse, error) {
+	if len(r.GetKey()) > maxKey {
+		return &api.RemoveResponse{Success: true}, nil // there is no such value
+	}
 	err := s.config.Store.Remove(ctx, r.GetKey())
 	if err != nil {
 		s.warn("a value could not be removed from the cache", r.GetKey(), err)
@@ -114,8 +118,34 @@ func (s *Service) Remove(ctx context.Context, r *api.RemoveRequest) (*api.Remove
 
 // Has says whether there is a value of any type.
 func (s *Service) Has(ctx context.Context, r *api.HasRequest) (*api.HasResponse, error) {
+	if len(r.GetKey()) > maxKey {
+		return &api.HasResponse{}, nil
+	}
 	_, found, err := s.config.Store.Get(ctx, r.GetKey())
 	return &api.HasResponse{Exists: found}, err
+}
+
+// setText is set for what may be long; it charges for the copies that are made of it.
+func setText[T string | []byte](ctx context.Context, s *Service, key string, k kind, value T, seconds int64) (*api.SetResponse, error) {
+	err := s.check(key, int64(len(value)))
+	if err == nil {
+		err = hold.Bytes(ctx, storeCopies*len(value))
+	}
+	if err != nil {
+		return s.refused(key, err), nil
+	}
+	return s.set(ctx, key, encodeText(k, value), seconds)
+}
+
+// check bounds what a plugin has us keep.
+func (s *Service) check(key string, size int64) error {
+	switch {
+	case len(key) > maxKey:
+		return fmt.Errorf("its key has %d bytes, at most %d are taken", len(key), maxKey)
+	case size > s.config.MaxValue:
+		return fmt.Errorf("it has %d bytes, [Cache] MaxValue is %d", size, s.config.MaxValue)
+	}
+	return nil
 }
 
 func (s *Service) set(ctx context.Context, key string, stored []byte, seconds int64) (*api.SetResponse, error) {
@@ -123,22 +153,32 @@ func (s *Service) set(ctx context.Context, key string, stored []byte, seconds in
 	if seconds > 0 {
 		ttl = time.Duration(min(seconds, int64(math.MaxInt64/time.Second))) * time.Second
 	}
-	var err error
-	if size := int64(len(stored)) - kindSize; size > s.config.MaxValue {
-		err = fmt.Errorf("it has %d bytes, [Cache] MaxValue is %d", size, s.config.MaxValue)
-	} else {
+	err := s.check(key, int64(len(stored))-kindSize)
+	if err == nil {
 		err = s.config.Store.Set(ctx, key, stored, ttl)
 	}
 	if err != nil {
-		s.warn("a value could not be cached", key, err)
+		return s.refused(key, err), nil
 	}
-	return &api.SetResponse{Success: err == nil}, nil
+	return &api.SetResponse{Success: true}, nil
+}
+
+// refused is what a plugin is told of a value that is not stored; why, the log tells.
+func (s *Service) refused(key string, err error) *api.SetResponse {
+	s.warn("a value could not be cached", key, err)
+	return &api.SetResponse{}
 }
 
 // read returns a value if there is one of the type that decode knows.
 func read[T any](ctx context.Context, s *Service, key string, decode func(stored []byte) (T, bool)) (value T, exists bool, err error) {
+	if len(key) > maxKey {
+		return value, false, nil
+	}
 	stored, found, err := s.config.Store.Get(ctx, key)
 	if err != nil || !found {
+		return value, false, err
+	}
+	if err := hold.Bytes(ctx, readCopies*len(stored)); err != nil {
 		return value, false, err
 	}
 	value, exists = decode(stored)

@@ -12,6 +12,7 @@ import (
 
 	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 // blockedPrefix begins the error of a response when a permission stopped the request
@@ -46,7 +47,7 @@ func (s *Service) send(ctx context.Context, method string, request *api.HttpRequ
 		return s.failed(err)
 	}
 	defer func() { _ = incoming.Body.Close() }()
-	return s.receive(incoming, hops.stopped)
+	return s.receive(ctx, incoming, hops.stopped)
 }
 
 // failed makes the response for an exchange without an answer. Close breaks exchanges
@@ -92,7 +93,7 @@ func (s *Service) newRequest(ctx context.Context, method string, target *url.URL
 
 // receive reads a response. fault is what the plugin must know about it besides, or
 // nil.
-func (s *Service) receive(incoming *nethttp.Response, fault error) *api.HttpResponse {
+func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, fault error) *api.HttpResponse {
 	response := &api.HttpResponse{Status: int32(incoming.StatusCode)}
 	if incoming.StatusCode == nethttp.StatusSwitchingProtocols {
 		// Its body is the bare connection.
@@ -105,7 +106,7 @@ func (s *Service) receive(incoming *nethttp.Response, fault error) *api.HttpResp
 		return response
 	}
 	response.Headers = header
-	body, err := readBody(incoming, s.config.MaxBody)
+	body, err := readBody(ctx, incoming, s.config.MaxBody)
 	var tooLarge *bodyTooLargeError
 	switch {
 	case errors.As(err, &tooLarge) && fault != nil:
@@ -129,16 +130,20 @@ func (e *bodyTooLargeError) Error() string {
 }
 
 // readBody reads a whole body after decompression, up to a limit.
-func readBody(incoming *nethttp.Response, limit int64) ([]byte, error) {
+func readBody(ctx context.Context, incoming *nethttp.Response, limit int64) ([]byte, error) {
 	hasBody := incoming.Request.Method != nethttp.MethodHead
 	if hasBody && incoming.ContentLength > limit {
 		return nil, &bodyTooLargeError{limit}
 	}
-	body, err := io.ReadAll(io.LimitReader(incoming.Body, limit+1))
+	length := incoming.ContentLength
+	if !hasBody {
+		length = 0
+	}
+	body, more, err := hold.ReadAll(ctx, incoming.Body, length, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read response body: %w", err)
 	}
-	if int64(len(body)) > limit {
+	if more {
 		return nil, &bodyTooLargeError{limit}
 	}
 	return body, nil

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 // Limits that are not configurable.
@@ -123,7 +125,7 @@ func (s *Server) get(ctx context.Context, request SubsonicRequest) (answer, erro
 	if incoming.StatusCode >= 300 && incoming.StatusCode < 400 {
 		return answer{}, s.unavailable(nil, "points elsewhere with status %d: check [Navidrome] URL", incoming.StatusCode)
 	}
-	body, err := s.read(incoming)
+	body, err := s.read(ctx, incoming)
 	if err != nil {
 		return answer{}, err
 	}
@@ -173,12 +175,14 @@ func isHeaderValue(value string) bool {
 	return true
 }
 
-func (s *Server) read(incoming *http.Response) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(incoming.Body, s.config.MaxBody+1))
-	if int64(len(body)) > s.config.MaxBody {
+func (s *Server) read(ctx context.Context, incoming *http.Response) ([]byte, error) {
+	body, more, err := hold.ReadAll(ctx, incoming.Body, incoming.ContentLength, s.config.MaxBody)
+	switch {
+	case more:
 		return nil, s.unavailable(nil, "answered with more than the limit of %d bytes", s.config.MaxBody)
-	}
-	if err != nil {
+	case errors.Is(err, hold.ErrRefused):
+		return nil, fmt.Errorf("read the answer of navidrome: %w", err)
+	case err != nil:
 		return nil, s.failed(err)
 	}
 	return body, nil

@@ -143,15 +143,22 @@ func (s *Service) refused(kind string, err error) error {
 	return err
 }
 
+// notFound is what a plugin is told of an id that no schedule has.
+const notFound = "schedule not found"
+
 // CancelSchedule removes a schedule of either kind. Its Go error is always nil.
 func (s *Service) CancelSchedule(ctx context.Context, r *api.CancelRequest) (*api.CancelResponse, error) {
 	response := &api.CancelResponse{}
+	if len(r.GetScheduleId()) > nanoid.MaxGiven {
+		response.Error = notFound
+		return response, nil
+	}
 	found, err := s.config.Store.Cancel(ctx, r.GetScheduleId())
 	switch {
 	case err != nil:
 		response.Error = err.Error()
 	case !found:
-		response.Error = "schedule not found"
+		response.Error = notFound
 	default:
 		response.Success = true
 	}

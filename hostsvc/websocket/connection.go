@@ -93,7 +93,7 @@ func (c *Connection) read(handle func(Message) error) error {
 // The error is ErrClosed for a connection that has ended, and the one of ctx when it
 // ends before the message's turn; the connection goes on then.
 func (c *Connection) Send(ctx context.Context, message Message) error {
-	if err := checkSize(message, c.maxMessage); err != nil {
+	if err := checkSize(int64(len(message.Data)), c.maxMessage); err != nil {
 		return err
 	}
 	select {

@@ -22,8 +22,8 @@ func (m Message) kind() int {
 	return websocket.TextMessage
 }
 
-func checkSize(message Message, limit int64) error {
-	if size := int64(len(message.Data)); size > limit {
+func checkSize(size, limit int64) error {
+	if size > limit {
 		return fmt.Errorf("message of %d bytes is over the limit of %d bytes", size, limit)
 	}
 	return nil

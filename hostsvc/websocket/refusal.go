@@ -14,6 +14,9 @@ import (
 const (
 	blockedPrefix = "Connection blocked by plugin permissions: "
 	failedPrefix  = "failed to connect to WebSocket server: "
+	// And those of the responses to what is done with a connection.
+	failedSend  = "failed to send message: "
+	failedClose = "failed to close connection: "
 )
 
 // check returns the URL to dial in place of the one asked for.

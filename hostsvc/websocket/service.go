@@ -21,6 +21,7 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 // Config is the configuration of a Service.
@@ -160,6 +161,9 @@ func (s *Service) connect(ctx context.Context, request *api.ConnectRequest) *api
 
 // SendText sends a text message. That it is UTF-8 is the plugin's affair.
 func (s *Service) SendText(ctx context.Context, request *api.SendTextRequest) (*api.SendTextResponse, error) {
+	if err := checkSize(int64(len(request.GetMessage())), s.config.MaxMessage); err != nil && isID(request.GetConnectionId()) {
+		return &api.SendTextResponse{Error: failedSend + errorText(err)}, nil // before a copy is made
+	}
 	message := Message{Data: []byte(request.GetMessage())}
 	return &api.SendTextResponse{Error: s.send(ctx, request.GetConnectionId(), message)}, nil
 }
@@ -175,7 +179,10 @@ func (s *Service) send(ctx context.Context, id string, message Message) string {
 	if !isID(id) {
 		return ErrNotFound.Error()
 	}
-	err := checkSize(message, s.config.MaxMessage)
+	err := checkSize(int64(len(message.Data)), s.config.MaxMessage)
+	if err == nil {
+		err = hold.Bytes(ctx, len(message.Data)) // for what is written, here or to another replica
+	}
 	if err == nil {
 		err = s.config.Sockets.Send(ctx, id, message)
 	}
@@ -183,7 +190,7 @@ func (s *Service) send(ctx context.Context, id string, message Message) string {
 	case errors.Is(err, ErrNotFound):
 		return ErrNotFound.Error()
 	case err != nil:
-		return "failed to send message: " + errorText(err)
+		return failedSend + errorText(err)
 	}
 	return ""
 }
@@ -202,7 +209,7 @@ func (s *Service) Close(ctx context.Context, request *api.CloseRequest) (*api.Cl
 	case errors.Is(err, ErrNotFound):
 		return &api.CloseResponse{Error: ErrNotFound.Error()}, nil
 	case err != nil:
-		return &api.CloseResponse{Error: "failed to close connection: " + errorText(err)}, nil
+		return &api.CloseResponse{Error: failedClose + errorText(err)}, nil
 	}
 	return &api.CloseResponse{}, nil
 }

@@ -14,6 +14,9 @@ const (
 	MaxHeaders = 256
 	// MaxHeaderBytes is how large all of them may be.
 	MaxHeaderBytes = 256 << 10
+	// MaxHeaderMessage is how long all headers of a request may be in the message of the
+	// plugin, in bytes.
+	MaxHeaderMessage = MaxHeaderBytes + 16*MaxHeaders
 )
 
 // maxShownName is how much of a header's name goes into an error, in bytes.
