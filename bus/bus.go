@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -94,17 +93,16 @@ func (c Config) options() []nats.Option {
 
 // Bus is a connection to NATS, with its server where that is embedded.
 type Bus struct {
-	config   Config
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	embedded *embeddedServer
-	services *registry
-	workers  *workers
-	// converting holds a token for each call whose JSON is being converted.
-	converting chan struct{}
-	servers    servers
-	closed     chan struct{} // closed with the connection
-	closeOnce  sync.Once
+	config    Config
+	conn      *nats.Conn
+	js        jetstream.JetStream
+	embedded  *embeddedServer
+	services  *registry
+	workers   *workers
+	turns     *turns // of converting JSON
+	servers   servers
+	closed    chan struct{} // closed with the connection
+	closeOnce sync.Once
 
 	stateMu sync.Mutex
 	state   *state // nil until it is first asked for
@@ -119,7 +117,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Patience <= 0 {
 		config.Patience = 30 * time.Second
 	}
-	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), converting: make(chan struct{}, runtime.GOMAXPROCS(0)), closed: make(chan struct{})}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), turns: newTurns(), closed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			b.Close()

@@ -20,7 +20,9 @@ type Method struct {
 	// to reply, or an error, exactly once; the response need be valid until reply
 	// returns only. An error that is no *subjects.Error is passed on as ErrPlugin.
 	Call func(ctx context.Context, request []byte, reply func(response []byte, err error))
-	// RequestFromJSON and ResponseToJSON convert the two messages.
+	// RequestFromJSON and ResponseToJSON convert the two messages. What they take is in
+	// proportion to them. An error that is no *subjects.Error is passed on as ErrBadRequest
+	// and ErrCrashed.
 	RequestFromJSON, ResponseToJSON func([]byte) ([]byte, error)
 }
 
@@ -35,6 +37,9 @@ type EndpointConfig struct {
 	Resolve func(name string, callback bool) (Method, error)
 	// Describe tells discovery about the plugin as it is now.
 	Describe func() Description
+	// Hold charges the plugin for bytes of memory until release is called. Its error is
+	// the reply to the call that they are for. Nil charges nobody.
+	Hold func(bytes int64) (release func(), err error)
 	// Limits are those to begin with.
 	Limits EndpointLimits
 }
@@ -60,6 +65,7 @@ type Endpoint struct {
 	inFlight      atomic.Int64
 	limits        atomic.Pointer[EndpointLimits]
 	stats         callStats
+	converting    converting
 	// header and headerJSON are those of every reply that tells no failure.
 	header, headerJSON nats.Header
 }
@@ -74,6 +80,7 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 		headerJSON: nats.Header{subjects.HeaderReplica: {config.Replica}, subjects.HeaderContentType: {subjects.ContentTypeJSON}},
 	}
 	e.limits.Store(&config.Limits)
+	e.converting = converting{turns: b.turns, hold: config.Hold}
 	for _, s := range []struct {
 		subject  string
 		callback bool
@@ -82,14 +89,23 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 			limit := e.limits.Load().MaxInFlight
 			if n := e.inFlight.Add(1); limit > 0 && n > int64(limit) {
 				e.inFlight.Add(-1)
-				e.refuse(msg, limit)
+				e.refuse(msg, subjects.Errorf(subjects.ErrOverloaded, "%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", limit))
 				return
+			}
+			x := &exchange{endpoint: e, request: msg, start: time.Now()}
+			if x.json, x.fault = isJSON(msg); x.json && x.fault == nil {
+				var err error
+				if x.left, err = e.converting.arrive(int64(len(msg.Data))); err != nil {
+					e.inFlight.Add(-1)
+					e.refuse(msg, err)
+					return
+				}
 			}
 			e.calls.Add(1)
 			b.workers.start(func() {
 				defer e.calls.Done()
 				defer e.inFlight.Add(-1)
-				e.answer(msg, s.callback)
+				x.answer(s.callback)
 			})
 		})
 		if err != nil {
@@ -171,32 +187,25 @@ func (b *Bus) drain(s *nats.Subscription) error {
 }
 
 // refuse answers a call that is one too many.
-func (e *Endpoint) refuse(msg *nats.Msg, limit int) {
+func (e *Endpoint) refuse(msg *nats.Msg, err error) {
 	reply := &nats.Msg{Subject: msg.Reply}
-	err := subjects.Errorf(subjects.ErrOverloaded, "%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", limit)
 	e.setFailure(reply, err)
 	e.stats.record(unknownMethod, 0, err)
 	e.send(reply)
 }
 
-// convert runs a conversion of JSON. It takes many times the memory of the body,
-// so no more run at once than there are processors.
-func (b *Bus) convert(ctx context.Context, conversion func([]byte) ([]byte, error), body []byte) ([]byte, error) {
-	select {
-	case b.converting <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// notConverted is why there is no conversion: it had to wait too long, says itself what it
+// failed with, or just failed.
+func notConverted(err, failed error, text string) error {
+	var said *subjects.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return subjects.Errorf(subjects.ErrDeadlineExceeded, "the deadline passed while JSON waited to be converted")
+	case errors.As(err, &said):
+		return said
+	default:
+		return subjects.Errorf(failed, "%s: %w", text, err)
 	}
-	defer func() { <-b.converting }()
-	return conversion(body)
-}
-
-// failureOf tells a conversion that had to wait too long from one that failed.
-func failureOf(err, failed error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return subjects.ErrDeadlineExceeded
-	}
-	return failed
 }
 
 // headerRoom is more than the headers of a reply take, in bytes.

@@ -19,19 +19,22 @@ type exchange struct {
 	method   Method
 	ctx      context.Context
 	json     bool
+	fault    error  // of the header that says whether it is JSON
+	left     func() // ends what a body of JSON took when it arrived; nil is none
 	replied  bool
 }
 
 // answer serves one request. A bug in the host costs this call only.
-func (e *Endpoint) answer(msg *nats.Msg, callback bool) {
-	x := &exchange{endpoint: e, request: msg, start: time.Now()}
+func (x *exchange) answer(callback bool) {
+	e := x.endpoint
 	defer func() {
 		if r := recover(); r != nil {
 			e.bus.config.Logger.Error("host panic", "plugin", e.config.ID, "method", x.name, "panic", r, "stack", string(debug.Stack()))
 			x.reply(nil, subjects.Errorf(subjects.ErrCrashed, "the host failed; see its log"))
 		}
 	}()
-	name := lastToken(msg.Subject)
+	defer x.forget()
+	name := lastToken(x.request.Subject)
 	method, err := e.config.Resolve(name, callback)
 	if err != nil {
 		x.reply(nil, err)
@@ -58,17 +61,27 @@ func (x *exchange) run() {
 	defer ctx.end()
 	x.ctx = ctx
 	body := x.request.Data
-	if x.json, err = isJSON(x.request); err != nil {
-		x.reply(nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err))
+	if x.fault != nil {
+		x.reply(nil, subjects.Errorf(subjects.ErrBadRequest, "%w", x.fault))
 		return
 	}
 	if x.json {
-		if body, err = x.endpoint.bus.convert(ctx, x.method.RequestFromJSON, body); err != nil {
-			x.reply(nil, subjects.Errorf(failureOf(err, subjects.ErrBadRequest), "the JSON body does not decode: %w", err))
+		body, err = x.endpoint.converting.convert(ctx, x.method.RequestFromJSON, body)
+		x.forget()
+		if err != nil {
+			x.reply(nil, notConverted(err, subjects.ErrBadRequest, "the JSON body does not decode"))
 			return
 		}
 	}
 	x.method.Call(ctx, body, x.reply)
+}
+
+// forget lets go of the body of a request in JSON, which is converted or never will be.
+func (x *exchange) forget() {
+	if x.left != nil {
+		x.left()
+		x.left, x.request.Data = nil, nil
+	}
 }
 
 // reply sends the response, or the failure. It works once.
@@ -93,8 +106,8 @@ func (x *exchange) reply(response []byte, err error) {
 func (x *exchange) fill(reply *nats.Msg, response []byte) (err error) {
 	e := x.endpoint
 	if x.json {
-		if response, err = e.bus.convert(x.ctx, x.method.ResponseToJSON, response); err != nil {
-			return subjects.Errorf(failureOf(err, subjects.ErrCrashed), "the plugin's response is broken: %w", err)
+		if response, err = e.converting.convert(x.ctx, x.method.ResponseToJSON, response); err != nil {
+			return notConverted(err, subjects.ErrCrashed, "the plugin's response is broken")
 		}
 		reply.Header = e.headerJSON
 	}

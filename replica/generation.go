@@ -196,7 +196,13 @@ func (g *generation) method(m *schema.Method) bus.Method {
 			g.module.Answer(ctx, m.Export, request, reply)
 		},
 		RequestFromJSON: m.RequestFromJSON,
-		ResponseToJSON:  m.ResponseToJSON,
+		ResponseToJSON: func(response []byte) ([]byte, error) {
+			body, err := m.ResponseToJSON(response)
+			if errors.Is(err, schema.ErrManyValues) {
+				err = subjects.Errorf(subjects.ErrTooLarge, "%w: ask for it in protobuf", err)
+			}
+			return body, err
+		},
 	}
 }
 
@@ -265,6 +271,11 @@ func (g *generation) close(ctx context.Context) error {
 	return errors.Join(g.module.Close(ctx), g.services.Close())
 }
 
+// noMemory is what a call is refused with for which there is no memory.
+func noMemory(err error) *subjects.Error {
+	return subjects.Errorf(subjects.ErrOverloaded, "%w: try again later, or raise [Runtime] HostMemory", err)
+}
+
 // failure turns what a call of a guest ended with into what goes over the wire.
 func (g *generation) failure(method string, err error) *subjects.Error {
 	var (
@@ -279,7 +290,7 @@ func (g *generation) failure(method string, err error) *subjects.Error {
 		return subjects.Errorf(subjects.ErrOverloaded, "%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue",
 			g.limits.MaxConcurrent, g.limits.Queue)
 	case errors.Is(err, wasmrt.ErrHostMemory):
-		return subjects.Errorf(subjects.ErrOverloaded, "%w: try again later, or raise [Runtime] HostMemory", err)
+		return noMemory(err)
 	case errors.Is(err, wasmrt.ErrClosed):
 		return subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
 	case errors.Is(err, wasmrt.ErrDeadline), errors.Is(err, wasmrt.ErrDeadlineInQueue):

@@ -117,6 +117,7 @@ func (h *hosted) serve(next *generation) error {
 			Replica:  h.replica.id,
 			Resolve:  h.resolve,
 			Describe: h.describe,
+			Hold:     h.hold,
 			Limits:   limits,
 		})
 		if err != nil {
@@ -167,6 +168,15 @@ func (h *hosted) remove(ctx context.Context) error {
 	err = errors.Join(err, old.close(ctx))
 	h.announce(subjects.EventUnloaded, old.id, err)
 	return err
+}
+
+// hold charges the plugin for memory that is kept for its calls.
+func (h *hosted) hold(bytes int64) (release func(), err error) {
+	release, err = h.replica.runtime.Hold(h.id, bytes)
+	if err != nil {
+		return nil, noMemory(err)
+	}
+	return release, nil
 }
 
 // resolve finds the method of the current generation. The call moves to the

@@ -33,6 +33,15 @@ func fullHogs(t *testing.T, r *wasmrt.Runtime, names ...string) (release func())
 		return nil, nil
 	}}}}
 	var running sync.WaitGroup
+	release = sync.OnceFunc(func() {
+		close(over)
+		running.Wait()
+	})
+	defer func() {
+		if t.Failed() {
+			release()
+		}
+	}()
 	for _, name := range names {
 		options.Plugin = name
 		m := loadInto(t, r, hog.Bytes(), options)
@@ -50,10 +59,7 @@ func fullHogs(t *testing.T, r *wasmrt.Runtime, names ...string) (release func())
 			<-full
 		}
 	}
-	return sync.OnceFunc(func() {
-		close(over)
-		running.Wait()
-	})
+	return release
 }
 
 func TestOnePluginHasAtMostHalfOfTheMemory(t *testing.T) {

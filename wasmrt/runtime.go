@@ -149,6 +149,20 @@ func (r *Runtime) Close(ctx context.Context) error {
 // many they may; 0 is no bound.
 func (r *Runtime) Memory() (used, limit int64) { return r.budget.used.Load(), r.budget.limit }
 
+// Hold charges a plugin for bytes of memory that the caller keeps for it, until release is
+// called. The error is ErrPluginMemory or ErrHostMemory.
+func (r *Runtime) Hold(plugin string, bytes int64) (release func(), err error) {
+	a := r.budget.open(plugin)
+	if err := a.reserve(bytes); err != nil {
+		a.close()
+		return nil, err
+	}
+	return func() {
+		a.release(bytes)
+		a.close()
+	}, nil
+}
+
 // reclaim closes idle instances, of one account or, with nil, of all, to free n bytes.
 // Where they have less together it leaves them alone and reports false.
 func (r *Runtime) reclaim(n int64, of *account) bool {

@@ -16,9 +16,21 @@ import (
 // ErrNotMessage says that bytes are not a message of the expected type.
 var ErrNotMessage = errors.New("not a valid message")
 
+// maxValues is how many values a message may have that is converted: one of three bytes
+// takes hundreds while it is.
+const maxValues = 100_000
+
+// ErrManyValues says that a message has more values than are converted, counted with those
+// inside of others: 100,000.
+var ErrManyValues = fmt.Errorf("it has more than %d values", maxValues)
+
 // RequestFromJSON converts a request to its binary form. Field names may be
-// lowerCamelCase or as in the contract. The error names what does not decode.
+// lowerCamelCase or as in the contract. The error names what does not decode; it is
+// ErrManyValues where there are too many to look at.
 func (m *Method) RequestFromJSON(data []byte) ([]byte, error) {
+	if manyInJSON(data) {
+		return nil, fmt.Errorf("%s: %w", m.request.Name(), ErrManyValues)
+	}
 	message := dynamicpb.NewMessage(m.request)
 	if err := protojson.Unmarshal(data, message); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.request.Name(), err)
@@ -28,12 +40,15 @@ func (m *Method) RequestFromJSON(data []byte) ([]byte, error) {
 
 // ResponseToJSON converts a response to JSON: lowerCamelCase, default values
 // omitted, invalid UTF-8 replaced by U+FFFD. Bytes that are no such message are
-// ErrNotMessage.
+// ErrNotMessage, and those of too many values ErrManyValues.
 func (m *Method) ResponseToJSON(data []byte) ([]byte, error) {
 	return toJSON(m.response, data)
 }
 
 func toJSON(descriptor protoreflect.MessageDescriptor, data []byte) ([]byte, error) {
+	if left := fewer(descriptor, data, maxValues); left < 0 {
+		return nil, fmt.Errorf("%s: %w", descriptor.Name(), ErrManyValues)
+	}
 	message := dynamicpb.NewMessage(descriptor)
 	if err := proto.Unmarshal(data, message); err != nil {
 		// Guests do not check their strings; one broken tag should not hide
@@ -83,4 +98,52 @@ func replaceInvalidUTF8(descriptor protoreflect.MessageDescriptor, data []byte) 
 		out = protowire.AppendBytes(out, value)
 	}
 	return out, true
+}
+
+// manyInJSON says whether JSON has more than maxValues values. What is no JSON may have any
+// number.
+func manyInJSON(data []byte) bool {
+	values, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			inString = !inString
+		case inString && c == '\\':
+			i++
+		case !inString && (c == ',' || c == '{' || c == '['):
+			values++
+		}
+	}
+	return values > maxValues
+}
+
+// fewer takes the values of an encoded message off how many there may be; what is left is
+// negative where there are more.
+func fewer(descriptor protoreflect.MessageDescriptor, data []byte, left int) int {
+	for len(data) > 0 && left >= 0 {
+		number, wireType, tagLen := protowire.ConsumeTag(data)
+		if tagLen < 0 {
+			return left
+		}
+		valueLen := protowire.ConsumeFieldValue(number, wireType, data[tagLen:])
+		if valueLen < 0 {
+			return left
+		}
+		value := data[tagLen : tagLen+valueLen]
+		data = data[tagLen+valueLen:]
+		left--
+		field := descriptor.Fields().ByNumber(number)
+		if field == nil || wireType != protowire.BytesType {
+			continue
+		}
+		value, _ = protowire.ConsumeBytes(value)
+		switch field.Kind() {
+		case protoreflect.StringKind, protoreflect.BytesKind:
+		case protoreflect.MessageKind:
+			left = fewer(field.Message(), value, left)
+		default:
+			left -= len(value) // packed
+		}
+	}
+	return left
 }

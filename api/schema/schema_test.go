@@ -1,8 +1,10 @@
 package schema
 
 import (
+	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pluginhost/pluginhost/api"
@@ -163,4 +165,39 @@ func FuzzRequestFromJSON(f *testing.F) {
 			t.Errorf("%q gave bytes that do not decode: %v", body, err)
 		}
 	})
+}
+
+func TestMessagesOfManyValuesAreNotConverted(t *testing.T) {
+	scrobble := method(t, "Scrobbler", "scrobble")
+	artists := func(n int) []byte {
+		return []byte(`{"track":{"artists":[` + strings.Repeat("{},", n-1) + `{}]}}`)
+	}
+	if _, err := scrobble.RequestFromJSON(artists(40_000)); err != nil {
+		t.Errorf("40,000 artists: %v", err)
+	}
+	for name, body := range map[string][]byte{
+		"artists":           artists(100_000),
+		"nested lists":      []byte(strings.Repeat("[", 100_001)),
+		"after an odd text": append([]byte(`{"userId":"\\\"[[[{{{,,,",`), artists(100_000)[1:]...),
+	} {
+		if _, err := scrobble.RequestFromJSON(body); !errors.Is(err, ErrManyValues) {
+			t.Errorf("100,000 %s: got %.100v, want ErrManyValues", name, err)
+		}
+	}
+	if _, err := scrobble.RequestFromJSON([]byte(`{"userId":"` + strings.Repeat(`,{[\"`, 100_000) + `"}`)); err != nil {
+		t.Errorf("a text of 300,000 marks: %v", err)
+	}
+
+	similar := method(t, "MetadataAgent", "get_similar_artists")
+	if _, err := similar.ResponseToJSON(bytes.Repeat([]byte{0x0a, 0x00}, 100_000)); err != nil {
+		t.Errorf("100,000 artists of a response: %v", err)
+	}
+	for name, response := range map[string][]byte{
+		"artists":        bytes.Repeat([]byte{0x0a, 0x00}, 100_001),
+		"unknown fields": bytes.Repeat([]byte{0x78, 0x00}, 100_001),
+	} {
+		if _, err := similar.ResponseToJSON(response); !errors.Is(err, ErrManyValues) {
+			t.Errorf("100,001 %s of a response: got %.100v, want ErrManyValues", name, err)
+		}
+	}
 }
