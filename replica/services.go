@@ -120,8 +120,11 @@ func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
 		UserHeader:        g.config.Navidrome.UserHeader,
 		MaxMessage:        min(g.config.WebSocket.MaxMessage, int64(g.replica.bus.MaxResponse())),
 		PingInterval:      g.config.WebSocket.Ping,
-		Sockets:           g.sockets,
-		Logger:            g.replica.log,
+		Hold: func(bytes int64) (func(), error) {
+			return g.replica.runtime.Hold(g.entry.ID, bytes)
+		},
+		Sockets: g.sockets,
+		Logger:  g.replica.log,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -20,6 +20,7 @@ type Connection struct {
 	ws           *websocket.Conn
 	raw          net.Conn // below ws and TLS: to close it never waits
 	maxMessage   int64
+	hold         func(bytes int64) (release func(), err error) // nil charges nobody
 	writeTimeout time.Duration
 	pingInterval time.Duration
 
@@ -38,6 +39,7 @@ func newConnection(ws *websocket.Conn, raw net.Conn, config Config) *Connection 
 		ws:           ws,
 		raw:          raw,
 		maxMessage:   config.MaxMessage,
+		hold:         config.Hold,
 		writeTimeout: config.WriteTimeout,
 		pingInterval: config.PingInterval,
 		writing:      make(chan struct{}, 1),
@@ -56,7 +58,8 @@ func newConnection(ws *websocket.Conn, raw net.Conn, config Config) *Connection 
 //
 // The connection ends with a close frame of the server, with Close, when the server is
 // silent for three ping intervals or breaks a rule, when a message cannot be sent,
-// when handle returns an error or ctx ends (its cause is the error then), or by Abort.
+// when handle returns an error or ctx ends (its cause is the error then), when there is no
+// memory for a message (hold.ErrRefused), or by Abort.
 // Then it is closed, and nothing of it is left running. Run does not return while
 // handle runs, so handle should end with ctx, too.
 func (c *Connection) Run(ctx context.Context, handle func(Message) error) End {
@@ -72,14 +75,16 @@ func (c *Connection) Run(ctx context.Context, handle func(Message) error) End {
 func (c *Connection) read(handle func(Message) error) error {
 	for {
 		c.heard()
-		kind, data, err := c.ws.ReadMessage()
+		message, release, err := c.receive()
 		if err != nil {
 			return c.readError(err)
 		}
 		if c.ending() {
+			release()
 			continue // Close was called: the close frame of the server is all that is left to wait for
 		}
-		err = handle(Message{Binary: kind == websocket.BinaryMessage, Data: data})
+		err = handle(message)
+		release()
 		if err != nil && c.settle(End{Err: err}) {
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 // ErrAborted is the end of a connection by Abort.
@@ -102,6 +104,9 @@ func (c *Connection) readError(err error) error {
 	case errors.Is(err, websocket.ErrReadLimit):
 		err = fmt.Errorf("a message of the server is over the limit of %d bytes: %w", c.maxMessage, err)
 		c.writeClose(websocket.CloseMessageTooBig, "", time.Now().Add(closeWait))
+	case errors.Is(err, hold.ErrRefused):
+		err = fmt.Errorf("a message of the server: %w", err)
+		c.writeClose(websocket.CloseTryAgainLater, "", time.Now().Add(closeWait))
 	}
 	c.settle(End{Err: err})
 	c.linger()

@@ -45,6 +45,9 @@ type Config struct {
 	// MaxMessage is the largest message in either direction, in bytes. Defaults to
 	// 1,000,000: it fits into a NATS message of the default size.
 	MaxMessage int64
+	// Hold charges the plugin for the bytes of a message that is received, until release is
+	// called. Nil charges nobody.
+	Hold func(bytes int64) (release func(), err error)
 	// DialTimeout bounds a dial, from the look-up of the name to the end of the
 	// handshake. Defaults to 10 seconds.
 	DialTimeout time.Duration
