@@ -8,6 +8,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/testenv/soak/memory"
 )
 
 // longestDrain is how long a replica with the settings of config/pluginhost.toml
@@ -62,5 +63,8 @@ func checkMemory(t *testing.T, limit string) {
 	got, err := humanize.ParseBytes(limit)
 	if err != nil || int64(got) < need {
 		t.Errorf("a limit of %s, where guests, %d compilers and the rest take up to %s: %v", limit, applies.CompileWorkers, humanize.Bytes(uint64(need)), err)
+	}
+	if host != memory.DeployedHostMemory || got < memory.DeployedLimit {
+		t.Errorf("a limit of %s, with HostMemory %s, is not what make soak proves", limit, humanize.Bytes(host))
 	}
 }

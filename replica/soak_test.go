@@ -9,6 +9,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/soak/calls"
 	"github.com/pluginhost/pluginhost/testenv/soak/crash"
 	"github.com/pluginhost/pluginhost/testenv/soak/many"
+	"github.com/pluginhost/pluginhost/testenv/soak/memory"
 	"github.com/pluginhost/pluginhost/testenv/soak/overload"
 	"github.com/pluginhost/pluginhost/testenv/soak/reloads"
 	"github.com/pluginhost/pluginhost/testenv/soak/usage"
@@ -101,5 +102,13 @@ func TestPluginThatCrashesAtEveryCallLeavesNothingBehind(t *testing.T) {
 		if plugin.Crashed != 300 || plugin.Beside.Count == 0 {
 			t.Errorf("%s: %d calls were told that it crashed, %d calls of another plugin beside", plugin.Plugin, plugin.Crashed, plugin.Beside.Count)
 		}
+	}
+}
+
+func TestWhoeverWantsAllMemoryLeavesTheReplicaAndOthersTheirs(t *testing.T) {
+	result, err := memory.Run(t.Context(), t, memory.Sizes{Duration: 3 * time.Second, HostMemory: 400_000_000, Limit: 1 << 30, Callers: 2})
+	sound(t, result, err)
+	if result.Beside.Count == 0 {
+		t.Error("no call was made meanwhile")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -37,6 +38,19 @@ finish the calls that run and leave; a second one ends the process at once.`,
 	return cmd
 }
 
+// heapRoom is how much memory the collector may let the process have besides HostMemory
+// before it works harder, in bytes.
+const heapRoom = 256 << 20
+
+// limitHeap has the collector keep the heap near what guests may have of it. Left alone it
+// lets garbage grow to as much as is in use, and with what is held for guests that could be
+// twice HostMemory. Whoever sets GOMEMLIMIT knows better.
+func limitHeap(config replica.Config) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(config.Runtime.HostMemory + heapRoom)
+	}
+}
+
 func serve(cmd *cobra.Command) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // first of all: it would end the process
@@ -55,6 +69,7 @@ func serve(cmd *cobra.Command) error {
 		// A guest that computes would keep the connection waiting.
 		runtime.GOMAXPROCS(2)
 	}
+	limitHeap(config)
 	ctx := cmd.Context()
 	if process := compilerOf(ctx); process != nil {
 		config.CompileWith(process)

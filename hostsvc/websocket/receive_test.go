@@ -16,7 +16,7 @@ func TestAMessageIsChargedWhileItIsHandled(t *testing.T) {
 	url := serveRaw(t, func(p *peer) {
 		p.accept()
 		p.say(frame(final|binaryData, make([]byte, size)))
-		p.say(frame(final|0x8, []byte{3, 232}))
+		p.say(frame(final|closeFrame, []byte{3, 232}))
 		p.listen()
 	})
 	config := anywhere()

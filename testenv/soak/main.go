@@ -12,6 +12,8 @@
 //   - many: hundreds of plugins that come and go
 //   - overload: three times the calls that a plugin can answer, from a process of
 //     their own; what can be answered is, the rest is refused, another plugin goes on
+//   - memory: plugins and callers that take all the memory they can get, in every way at
+//     once; the replica, in a process of its own, stays within what deploy/ gives it
 //   - crash: plugins that crash at every call; afterwards the process is idle
 //
 // Progress is told on the standard error. It exits with 1 where something is not
@@ -75,6 +77,7 @@ type options struct {
 	samples, reloads, plugins      int
 	crashes                        int
 	load, timeout, hastily, nobody time.Duration
+	greed                          time.Duration
 }
 
 func (o *options) define(flags *flag.FlagSet) {
@@ -90,6 +93,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.DurationVar(&o.load, "load", 5*time.Second, "overload: how long each load lasts")
 	flags.DurationVar(&o.timeout, "timeout", time.Second, "overload: the deadline of patient calls")
 	flags.DurationVar(&o.hastily, "hasty", 100*time.Millisecond, "overload: the deadline of hasty calls")
+	flags.DurationVar(&o.greed, "greed", 30*time.Second, "memory: how long it is wanted")
 	flags.IntVar(&o.crashes, "crashes", 5000, "crash: how many calls")
 	flags.DurationVar(&o.nobody, "idle", 3*time.Second, "crash: how long the process is watched while nobody calls")
 }
@@ -104,7 +108,7 @@ func (o *options) check() error {
 			return fmt.Errorf("-only %s: there is no such part, but %s", name, strings.Join(partNames(), ", "))
 		}
 	}
-	if min(o.rounds, o.calls, o.callers, o.samples, o.reloads, o.plugins, o.crashes) < 1 || min(o.load, o.timeout, o.hastily, o.nobody) <= 0 {
+	if min(o.rounds, o.calls, o.callers, o.samples, o.reloads, o.plugins, o.crashes) < 1 || min(o.load, o.timeout, o.hastily, o.nobody, o.greed) <= 0 {
 		return errors.New("every size must be above 0")
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/soak/calls"
 	"github.com/pluginhost/pluginhost/testenv/soak/crash"
 	"github.com/pluginhost/pluginhost/testenv/soak/many"
+	"github.com/pluginhost/pluginhost/testenv/soak/memory"
 	"github.com/pluginhost/pluginhost/testenv/soak/overload"
 	"github.com/pluginhost/pluginhost/testenv/soak/reloads"
 	"github.com/pluginhost/pluginhost/testenv/soak/usage"
@@ -58,6 +59,7 @@ func parts() []part {
 		{"reloads", "plugins loaded anew while eight callers call them", soakReloads},
 		{"many", "plugins loaded, called once and removed", soakMany},
 		{"overload", "three times the calls that a plugin can answer", soakOverload},
+		{"memory", "all the memory that can be had, in every way at once", soakMemory},
 		{"crash", "a plugin that crashes at every call, and then nobody calls it", soakCrash},
 	}
 }
@@ -96,6 +98,12 @@ func soakOverload(ctx context.Context, e *standalone.Environment, o options, pro
 	return overload.Run(ctx, r, record, overload.Sizes{
 		Duration: o.load, Callers: 16, Times: 3, Patient: o.timeout, Hasty: o.hastily, Share: 0.7, Progress: progress,
 	}, bearElsewhere)
+}
+
+func soakMemory(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
+	return memory.Run(ctx, e, memory.Sizes{
+		Duration: o.greed, HostMemory: memory.DeployedHostMemory, Limit: memory.DeployedLimit, Callers: 10, Lead: true, Progress: progress,
+	})
 }
 
 func soakCrash(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
