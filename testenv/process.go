@@ -154,9 +154,6 @@ func (p *Process) read(lines *bufio.Scanner) {
 	}
 }
 
-// PID is the identity of the process.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // Log is what the process has written so far.
 func (p *Process) Log() string {
 	p.mu.Lock()
