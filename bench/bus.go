@@ -38,13 +38,18 @@ func measureBus(ctx context.Context, b *bench) (_ []*row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.close(context.WithoutCancel(ctx))) }()
-	callEcho, err := e.callEcho()
+	callEcho, err := e.callEcho(echoSubject)
+	if err != nil {
+		return nil, err
+	}
+	callBounded, err := e.callEcho(boundedEcho)
 	if err != nil {
 		return nil, err
 	}
 	var rows []*row
 	for _, callers := range []int{1, manyCallers} {
 		echo := &row{name: "NATS echo", callers: callers, take: calls(callers, callEcho)}
+		bounded := &row{name: "NATS echo, bounded headers", callers: callers, take: calls(callers, callBounded), against: echo}
 		plugin := func(name, id string) *row {
 			return &row{name: name, callers: callers, take: calls(callers, e.callPlugin(id)), against: echo}
 		}
@@ -55,7 +60,7 @@ func measureBus(ctx context.Context, b *bench) (_ []*row, err error) {
 			clean.aims = []aim{{of: rateRatio, bound: 0.45, least: true}, {of: cpuAdded, bound: 15}}
 			fresh.every = roundsToFresh
 		}
-		rows = append(rows, echo, plugin("plugin, handmade, clean", pluginHandmade), clean, plugin("plugin, Go, reuse", pluginReuse), fresh)
+		rows = append(rows, echo, bounded, plugin("plugin, handmade, clean", pluginHandmade), clean, plugin("plugin, Go, reuse", pluginReuse), fresh)
 	}
 	if err := b.measure(ctx, rows, 20, 250*time.Millisecond); err != nil {
 		return nil, err

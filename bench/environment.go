@@ -15,6 +15,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/replica"
 )
 
@@ -29,6 +30,7 @@ const (
 
 const (
 	echoSubject   = "bench.echo"
+	boundedEcho   = "bench.bounded" // an echo whose connection bounds headers, as a replica's do
 	startTimeout  = 30 * time.Second
 	replyTimeout  = 30 * time.Second
 	callersOnConn = 8 // callers that share a connection
@@ -39,7 +41,7 @@ const (
 type environment struct {
 	server  *server.Server
 	replica *replica.Replica
-	echo    *nats.Conn
+	echoes  []*nats.Conn
 	callers []*nats.Conn
 	clients []*client.Client // one for each of callers
 }
@@ -57,7 +59,7 @@ func (b *bench) openEnvironment(ctx context.Context, name string, plugins map[st
 	if err := e.startServer(filepath.Join(dir, "nats")); err != nil {
 		return nil, err
 	}
-	if err := e.startEcho(); err != nil {
+	if err := errors.Join(e.startEcho(echoSubject, nats.Connect), e.startEcho(boundedEcho, natswire.Connect)); err != nil {
 		return nil, err
 	}
 	if err := e.startReplica(ctx, dir, plugins); err != nil {
@@ -88,17 +90,19 @@ func (e *environment) startServer(dir string) (err error) {
 	return nil
 }
 
-// startEcho subscribes what every call is compared with.
-func (e *environment) startEcho() (err error) {
-	if e.echo, err = nats.Connect(e.server.ClientURL()); err != nil {
+// startEcho subscribes what calls are compared with.
+func (e *environment) startEcho(subject string, connect func(string, ...nats.Option) (*nats.Conn, error)) error {
+	echo, err := connect(e.server.ClientURL())
+	if err != nil {
 		return fmt.Errorf("connect the echo: %w", err)
 	}
-	_, err = e.echo.QueueSubscribe(echoSubject, "bench", func(msg *nats.Msg) {
+	e.echoes = append(e.echoes, echo)
+	_, err = echo.QueueSubscribe(subject, "bench", func(msg *nats.Msg) {
 		// A reply that is lost fails the caller.
 		_ = msg.Respond(msg.Data)
 	})
 	if err == nil {
-		err = e.echo.FlushTimeout(startTimeout)
+		err = echo.FlushTimeout(startTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe the echo: %w", err)
@@ -136,8 +140,8 @@ func (e *environment) close(ctx context.Context) error {
 	if e.replica != nil {
 		err = e.replica.Drain(ctx)
 	}
-	if e.echo != nil {
-		e.echo.Close()
+	for _, echo := range e.echoes {
+		echo.Close()
 	}
 	if e.server != nil {
 		e.server.Shutdown()
@@ -172,14 +176,14 @@ func request() *api.ArtistBiographyRequest {
 	return &api.ArtistBiographyRequest{Id: "29", Name: "Nina Simone"}
 }
 
-// callEcho sends the bytes of request to the echo.
-func (e *environment) callEcho() (call, error) {
+// callEcho sends the bytes of request to an echo.
+func (e *environment) callEcho(subject string) (call, error) {
 	body, err := request().MarshalVT()
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}
 	return func(_ context.Context, n int) error {
-		if _, err := e.callers[n%len(e.callers)].Request(echoSubject, body, replyTimeout); err != nil {
+		if _, err := e.callers[n%len(e.callers)].Request(subject, body, replyTimeout); err != nil {
 			return fmt.Errorf("call the echo: %w", err)
 		}
 		return nil

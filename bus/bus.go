@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -153,7 +154,7 @@ func (b *Bus) connect(ctx context.Context, url string, options []nats.Option) (*
 	ticker := time.NewTicker(connectPause)
 	defer ticker.Stop()
 	for waiting := false; ; waiting = true {
-		conn, err := nats.Connect(url, options...)
+		conn, err := natswire.Connect(url, options...)
 		if !errors.Is(err, nats.ErrNoServers) {
 			return conn, err
 		}

@@ -36,6 +36,10 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 	for subject, handle := range handlers {
 		slots := make(chan struct{}, maxAnswering)
 		s, err := b.subscribe(subject, "", func(msg *nats.Msg) {
+			if err := refusedHeaders(msg); err != nil {
+				b.refuse(msg, err)
+				return
+			}
 			if !c.begin() {
 				return
 			}

@@ -96,6 +96,10 @@ func (b *Bus) discover(msg *nats.Msg, document func(*Endpoint) any) {
 	if !subjects.MayReply(msg.Reply) {
 		return
 	}
+	if err := refusedHeaders(msg); err != nil {
+		b.refuse(msg, err)
+		return
+	}
 	tokens := strings.Split(msg.Subject, ".")
 	for _, e := range b.services.all() {
 		if len(tokens) > 2 && tokens[2] != serviceName(e.config.ID) || len(tokens) > 3 && tokens[3] != e.instance {

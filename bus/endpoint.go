@@ -86,6 +86,10 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 		callback bool
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
 		subscription, err := b.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
+			if err := refusedHeaders(msg); err != nil {
+				e.refuse(msg, err)
+				return
+			}
 			limit := e.limits.Load().MaxInFlight
 			if n := e.inFlight.Add(1); limit > 0 && n > int64(limit) {
 				e.inFlight.Add(-1)
@@ -186,7 +190,7 @@ func (b *Bus) drain(s *nats.Subscription) error {
 	}
 }
 
-// refuse answers a call that is one too many.
+// refuse answers a call that nothing is run for.
 func (e *Endpoint) refuse(msg *nats.Msg, err error) {
 	reply := &nats.Msg{Subject: msg.Reply}
 	e.setFailure(reply, err)

@@ -104,6 +104,9 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 	reply, err := b.conn.RequestMsgWithContext(ctx, msg)
 	switch {
 	case err == nil:
+		if err := refusedHeaders(reply); err != nil {
+			return nil, fmt.Errorf("the answer to %s: %w", request.subject, err)
+		}
 		return reply.Data, navidromeFailure(reply.Header)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request to %s has %d bytes, the server's max_payload is %d", request.subject, len(body), b.maxPayload())

@@ -50,6 +50,10 @@ func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketReq
 		if !subjects.IsHostReply(msg.Reply) {
 			return // only replicas ask
 		}
+		if err := refusedHeaders(msg); err != nil {
+			s.answer(msg, err)
+			return
+		}
 		places <- struct{}{}
 		r.handling.Go(func() {
 			defer func() { <-places }()
@@ -128,6 +132,9 @@ func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjec
 	case errors.Is(err, nats.ErrNoResponders):
 		return ErrNoSocket
 	case err != nil:
+		return fmt.Errorf("the replica that has the connection: %w", err)
+	}
+	if err := refusedHeaders(reply); err != nil {
 		return fmt.Errorf("the replica that has the connection: %w", err)
 	}
 	code, err := subjects.HeaderValue(reply.Header, subjects.HeaderErrorCode)

@@ -1,0 +1,35 @@
+package bus
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/internal/natswire"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// refusedHeaders is ErrBadRequest for a message whose headers were over the bounds of
+// package natswire, and which has come without them and its payload; otherwise nil.
+func refusedHeaders(msg *nats.Msg) error {
+	if reason, refused := natswire.Refused(msg.Header); refused {
+		return subjects.Errorf(subjects.ErrBadRequest, "%s", reason)
+	}
+	return nil
+}
+
+// refuse answers a request with why it is not carried out, if it may be answered.
+func (b *Bus) refuse(msg *nats.Msg, err error) {
+	if !subjects.MayReply(msg.Reply) {
+		return
+	}
+	failure := subjects.Errorf(subjects.ErrPlugin, "%w", err)
+	_ = errors.As(err, &failure)
+	reply := nats.NewMsg(msg.Reply)
+	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
+	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, maxErrorText))
+	if err := msg.RespondMsg(reply); err != nil {
+		b.config.Logger.Warn("a refusal could not be sent", "subject", msg.Subject, "error", err)
+	}
+}
