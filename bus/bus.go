@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -51,9 +51,9 @@ type Config struct {
 	// Patience is how long a server that is not there is waited for. Defaults to
 	// 30 seconds.
 	Patience time.Duration
-	// Name is the identity of the replica, which is also the connection's name.
+	// Name is the identity of the replica, which also names its connections.
 	Name string
-	// Logger receives what happens to the connection. Defaults to
+	// Logger receives what happens to the connections. Defaults to
 	// slog.Default().
 	Logger *slog.Logger
 }
@@ -70,8 +70,6 @@ type TLS struct {
 // reaching a server.
 func (c Config) options() []nats.Option {
 	options := []nats.Option{
-		nats.Name("pluginhost " + c.Name),
-		nats.CustomInboxPrefix(subjects.InboxPrefix),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
 		// A server that refuses us for a while, as while its users change, must
@@ -92,17 +90,17 @@ func (c Config) options() []nats.Option {
 	return options
 }
 
-// Bus is a connection to NATS, with its server where that is embedded.
+// Bus is a replica's connections to NATS, with the server where that is embedded.
 type Bus struct {
+	*connections
 	config    Config
-	conn      *nats.Conn
 	js        jetstream.JetStream
 	embedded  *embeddedServer
 	services  *registry
 	workers   *workers
 	turns     *turns // of converting JSON
 	servers   servers
-	closed    chan struct{} // closed with the connection
+	slow      atomic.Uint64 // what SlowConsumers returns
 	closeOnce sync.Once
 
 	stateMu sync.Mutex
@@ -118,13 +116,13 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Patience <= 0 {
 		config.Patience = 30 * time.Second
 	}
-	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), turns: newTurns(), closed: make(chan struct{})}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), connections: newConnections(), turns: newTurns()}
 	defer func() {
 		if err != nil {
 			b.Close()
 		}
 	}()
-	options := append(config.options(), b.reports()...)
+	options := config.options()
 	url := config.URL
 	if url == "" {
 		b.embedded, err = startServer(config.Embedded, config.Logger)
@@ -133,40 +131,23 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 		}
 		options = append(options, nats.InProcessServer(b.embedded.server), nats.Token(config.Embedded.Token))
 	}
-	if b.conn, err = b.connect(ctx, url, options); err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", subjects.WithoutUser(url), err)
+	if b.core, err = b.connect(ctx, url, forCore, options); err != nil {
+		return nil, err
 	}
-	b.noteServers(b.conn)
-	if b.js, err = jetstream.New(b.conn); err != nil {
+	if b.js, err = jetstream.New(b.core.Conn); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
 	if err := b.awaitJetStream(ctx); err != nil {
 		return nil, err
 	}
+	if b.control, err = b.connect(ctx, url, forControl, options); err != nil {
+		return nil, err
+	}
+	if b.calls, err = b.connect(ctx, url, forCalls, options); err != nil {
+		return nil, err
+	}
 	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.copies(), "storage", b.storage().String())
 	return b, nil
-}
-
-// connect waits for a server that is not there yet: it may be starting as well.
-func (b *Bus) connect(ctx context.Context, url string, options []nats.Option) (*nats.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.config.Patience)
-	defer cancel()
-	ticker := time.NewTicker(connectPause)
-	defer ticker.Stop()
-	for waiting := false; ; waiting = true {
-		conn, err := natswire.Connect(url, options...)
-		if !errors.Is(err, nats.ErrNoServers) {
-			return conn, err
-		}
-		if !waiting {
-			b.config.Logger.Warn("no NATS server yet", "url", subjects.WithoutUser(url), "waiting", b.config.Patience)
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: start it, or name another with --nats", err)
-		}
-	}
 }
 
 // awaitJetStream waits for a cluster that has no leader yet: it may be starting
@@ -184,6 +165,10 @@ func (b *Bus) awaitJetStream(ctx context.Context) error {
 		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 			return ErrNoJetStream
 		case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+			if refused := b.core.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {
+				// A server drops what a user may not do, so this may be why.
+				err = fmt.Errorf("%w; the NATS server has refused something to this user: %w", err, refused)
+			}
 			return fmt.Errorf("jetstream account: %w", err)
 		}
 		if !waiting {
@@ -192,64 +177,38 @@ func (b *Bus) awaitJetStream(ctx context.Context) error {
 	}
 }
 
-// reports are the options that log what happens to the connection.
-func (b *Bus) reports() []nats.Option {
-	log := b.config.Logger
-	return []nats.Option{
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.Warn("NATS connection lost", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(c *nats.Conn) {
-			b.noteServers(c)
-			log.Info("NATS connection is back", "url", subjects.WithoutUser(c.ConnectedUrl()))
-		}),
-		nats.DiscoveredServersHandler(b.noteServers),
-		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
-			subject := ""
-			if s != nil {
-				subject = s.Subject
-			}
-			log.Error("NATS", "subject", subject, "error", err)
-		}),
-		nats.ClosedHandler(func(*nats.Conn) { close(b.closed) }),
-	}
-}
-
 // URL is where clients reach the server, without what they must present to it.
 func (b *Bus) URL() string {
 	if b.embedded != nil {
 		return b.embedded.server.ClientURL()
 	}
-	return subjects.WithoutUser(b.conn.ConnectedUrl())
+	return subjects.WithoutUser(b.core.ConnectedUrl())
 }
 
-// maxPayload is the longest message the server takes, in bytes.
-func (b *Bus) maxPayload() int { return int(b.conn.MaxPayload()) }
+// maxPayload is the longest message that the servers take, in bytes.
+func (b *Bus) maxPayload() int { return int(min(b.calls.MaxPayload(), b.core.MaxPayload())) }
 
-// Connected says whether the connection is up now.
-func (b *Bus) Connected() bool { return b.conn.IsConnected() }
+// Connected says whether the connection for JetStream is up now.
+func (b *Bus) Connected() bool { return b.core.IsConnected() }
 
-// awaitConnected waits until the connection is up, or for ctx.
-func (b *Bus) awaitConnected(ctx context.Context) error {
-	if b.conn.IsConnected() {
-		return nil
-	}
-	changed := b.conn.StatusChanged(nats.CONNECTED, nats.CLOSED)
-	defer b.conn.RemoveStatusListener(changed)
-	for !b.conn.IsConnected() {
-		select {
-		case <-changed:
-			if b.conn.IsClosed() {
-				return nats.ErrConnectionClosed
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("no connection to NATS: %w", ctx.Err())
+// Away are the connections that are not up now, by what they are for: calls, control or
+// core.
+func (b *Bus) Away() []string {
+	var away []string
+	for _, c := range b.all() {
+		if !c.IsConnected() {
+			away = append(away, string(c.purpose))
 		}
 	}
-	return nil
+	return away
 }
+
+// SlowConsumers is how often a subscription had more waiting than it may, so that
+// messages were dropped.
+func (b *Bus) SlowConsumers() uint64 { return b.slow.Load() }
+
+// awaitConnected waits until the connection for JetStream is up, or for ctx.
+func (b *Bus) awaitConnected(ctx context.Context) error { return b.core.awaitConnected(ctx) }
 
 // insistPause is between two attempts of an operation.
 const insistPause = 100 * time.Millisecond
@@ -281,7 +240,7 @@ func (b *Bus) copies() int {
 	switch {
 	case b.config.Replicas > 0:
 		return b.config.Replicas
-	case b.conn.ConnectedClusterName() != "":
+	case b.core.ConnectedClusterName() != "":
 		return 3
 	default:
 		return 1
@@ -296,13 +255,14 @@ func (b *Bus) storage() jetstream.StorageType {
 }
 
 // Publish announces something to whoever listens.
-func (b *Bus) Publish(subject string, body []byte) error { return b.conn.Publish(subject, body) }
+func (b *Bus) Publish(subject string, body []byte) error { return b.core.Publish(subject, body) }
 
-// Closed is closed when the connection is gone for good, by Close or otherwise.
-func (b *Bus) Closed() <-chan struct{} { return b.closed }
+// Closed is closed when one of the connections is gone for good, by Close or otherwise.
+func (b *Bus) Closed() <-chan struct{} { return b.lost }
 
 // Close waits a little for calls that still run, sends what is still to be sent,
-// and closes the connection and the embedded server. Further calls do nothing.
+// and closes the connections, that for calls first and that for JetStream last, and the
+// embedded server. Further calls do nothing.
 func (b *Bus) Close() { b.closeOnce.Do(b.close) }
 
 func (b *Bus) close() {
@@ -310,14 +270,10 @@ func (b *Bus) close() {
 	if b.state != nil {
 		b.state.follower.stop()
 	}
-	if b.conn != nil {
-		if b.conn.IsConnected() {
-			if err := b.conn.FlushTimeout(closeTimeout); err != nil {
-				b.config.Logger.Warn("NATS connection could not be flushed", "error", err)
-			}
+	for _, c := range b.all() {
+		if err := c.leave(); err != nil {
+			b.config.Logger.Warn("NATS connection could not be flushed", "connection", string(c.purpose), "error", err)
 		}
-		b.conn.Close()
-		<-b.closed
 	}
 	if b.embedded != nil {
 		b.embedded.stop()
@@ -335,19 +291,6 @@ func (b *Bus) stopWorkers() {
 	case <-time.After(closeTimeout):
 		b.config.Logger.Warn("calls that do not end are left behind")
 	}
-}
-
-// subscribe subscribes with bounds of our own; the handler runs on one
-// goroutine for the subscription and must not block.
-func (b *Bus) subscribe(subject, queue string, handle nats.MsgHandler) (*nats.Subscription, error) {
-	s, err := b.conn.QueueSubscribe(subject, queue, handle)
-	if err != nil {
-		return nil, fmt.Errorf("subscribe %s: %w", subject, err)
-	}
-	if err := s.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
-		return nil, fmt.Errorf("subscribe %s: %w", subject, err)
-	}
-	return s, nil
 }
 
 // lastToken is the last token of a subject.

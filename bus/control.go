@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -13,7 +14,12 @@ import (
 
 // ControlHandler answers a control request with what is to be sent as JSON.
 // token is the last token of the subject. A nil answer sends nothing.
-type ControlHandler func(token string) any
+type ControlHandler struct {
+	Answer func(token string) any
+	// Waits is an answer that takes long and costs little. Any other is refused with
+	// subjects.ErrOverloaded while those of its subject take too much time.
+	Waits bool
+}
 
 // Control answers control requests: every replica does, so there is no queue
 // group.
@@ -35,8 +41,13 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 	c := &Control{bus: b}
 	for subject, handle := range handlers {
 		slots := make(chan struct{}, maxAnswering)
-		s, err := b.subscribe(subject, "", func(msg *nats.Msg) {
-			if err := refusedHeaders(msg); err != nil {
+		budget := newBudget()
+		s, err := b.control.subscribe(subject, "", func(msg *nats.Msg) {
+			err := refusedHeaders(msg)
+			if err == nil && !handle.Waits {
+				err = budget.check()
+			}
+			if err != nil {
 				b.refuse(msg, err)
 				return
 			}
@@ -47,7 +58,8 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 			go func() {
 				defer c.answering.Done()
 				defer func() { <-slots }()
-				c.answer(msg, handle)
+				defer budget.spend(time.Now())
+				c.answer(msg, handle.Answer)
 			}()
 		})
 		if err != nil {
@@ -55,8 +67,8 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 		}
 		c.subscriptions = append(c.subscriptions, s)
 	}
-	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
-		if b.conn.IsClosed() {
+	if err := b.control.FlushTimeout(connectTimeout); err != nil {
+		if b.control.IsClosed() {
 			return nil, errors.Join(fmt.Errorf("subscribe to control requests: %w", err), c.Stop())
 		}
 		// The connection will be back, and the subscriptions with it.
@@ -75,7 +87,7 @@ func (c *Control) begin() bool {
 	return !c.stopped
 }
 
-func (c *Control) answer(msg *nats.Msg, handle ControlHandler) {
+func (c *Control) answer(msg *nats.Msg, handle func(token string) any) {
 	answer := handle(lastToken(msg.Subject))
 	if answer == nil || !subjects.MayReply(msg.Reply) {
 		return

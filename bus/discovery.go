@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -67,8 +68,9 @@ func (b *Bus) StartDiscovery() (*Discovery, error) {
 		"INFO":  func(e *Endpoint) any { return e.info() },
 		"STATS": func(e *Endpoint) any { return e.microStats() },
 	} {
+		budget := newBudget()
 		for _, subject := range []string{"$SRV." + verb, "$SRV." + verb + ".*", "$SRV." + verb + ".*.*"} {
-			s, err := b.subscribe(subject, "", func(msg *nats.Msg) { b.discover(msg, document) })
+			s, err := b.control.subscribe(subject, "", func(msg *nats.Msg) { b.discover(msg, budget, document) })
 			if err != nil {
 				return nil, errors.Join(err, d.Stop())
 			}
@@ -92,14 +94,15 @@ func unsubscribeAll(subscriptions []*nats.Subscription) error {
 }
 
 // discover answers one request for each endpoint that it means.
-func (b *Bus) discover(msg *nats.Msg, document func(*Endpoint) any) {
+func (b *Bus) discover(msg *nats.Msg, budget *budget, document func(*Endpoint) any) {
 	if !subjects.MayReply(msg.Reply) {
 		return
 	}
-	if err := refusedHeaders(msg); err != nil {
+	if err := cmp.Or(refusedHeaders(msg), budget.check()); err != nil {
 		b.refuse(msg, err)
 		return
 	}
+	defer budget.spend(time.Now())
 	tokens := strings.Split(msg.Subject, ".")
 	for _, e := range b.services.all() {
 		if len(tokens) > 2 && tokens[2] != serviceName(e.config.ID) || len(tokens) > 3 && tokens[3] != e.instance {

@@ -70,10 +70,10 @@ type Endpoint struct {
 	header, headerJSON nats.Header
 }
 
-// Serve subscribes to the subjects of a plugin. From then on calls arrive, each
-// on a goroutine of its own: what Resolve returns bounds how many run. The
-// caller drains the Endpoint.
-func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
+// Serve subscribes to the subjects of a plugin and waits until the server knows, or for
+// ctx. Calls arrive before it returns, each on a goroutine of its own: what Resolve
+// returns bounds how many run. The caller drains the Endpoint.
+func (b *Bus) Serve(ctx context.Context, config EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{
 		bus: b, config: config, instance: instanceID(config.Replica, config.ID), started: time.Now(),
 		header:     nats.Header{subjects.HeaderReplica: {config.Replica}},
@@ -85,7 +85,7 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 		subject  string
 		callback bool
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
-		subscription, err := b.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
+		subscription, err := b.calls.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
 			if err := refusedHeaders(msg); err != nil {
 				e.refuse(msg, err)
 				return
@@ -120,13 +120,13 @@ func (b *Bus) Serve(config EndpointConfig) (*Endpoint, error) {
 	b.services.add(e)
 	// Calls must not be lost between the moment we say that we serve and the
 	// moment the server knows.
-	if err := b.conn.FlushTimeout(connectTimeout); err != nil {
-		if b.conn.IsClosed() {
-			b.services.remove(e)
-			return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err), unsubscribeAll(e.subscriptions))
-		}
-		// The connection will be back, and the subscription with it.
-		b.config.Logger.Warn("the server may not know yet that we serve", "plugin", config.ID, "error", err)
+	err := b.calls.awaitFlushed(ctx, func(err error) {
+		b.config.Logger.Warn("the server does not know yet that we serve", "plugin", config.ID, "error", err)
+	})
+	if err != nil {
+		b.services.remove(e)
+		err = fmt.Errorf("subscribe %s: %w", subjects.Calls(config.ID), err)
+		return nil, errors.Join(err, unsubscribeAll(e.subscriptions))
 	}
 	return e, nil
 }
@@ -162,32 +162,9 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 func (e *Endpoint) drainSubscriptions() error {
 	var errs []error
 	for _, s := range e.subscriptions {
-		errs = append(errs, e.bus.drain(s))
+		errs = append(errs, e.bus.calls.drain(s))
 	}
 	return errors.Join(errs...)
-}
-
-// drain unsubscribes and waits until what the server had already delivered has been
-// handed on.
-func (b *Bus) drain(s *nats.Subscription) error {
-	closed := s.StatusChanged(nats.SubscriptionClosed)
-	err := s.Drain()
-	switch {
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
-		return nil // nothing can arrive any more
-	case err != nil:
-		return err
-	}
-	for {
-		select {
-		case status := <-closed:
-			if status == nats.SubscriptionClosed {
-				return nil
-			}
-		case <-b.closed:
-			return nil
-		}
-	}
 }
 
 // refuse answers a call that nothing is run for.
@@ -256,7 +233,7 @@ func (e *Endpoint) send(reply *nats.Msg) {
 	if !subjects.MayReply(reply.Subject) {
 		return // the caller wants no answer, or one that it must not get
 	}
-	if err := e.bus.conn.PublishMsg(reply); err != nil {
+	if err := e.bus.calls.PublishMsg(reply); err != nil {
 		e.bus.config.Logger.Warn("reply could not be sent", "plugin", e.config.ID, "error", err)
 	}
 }

@@ -57,7 +57,7 @@ func echo() bus.Method {
 
 func serve(t *testing.T, b *bus.Bus, id string, method bus.Method) *bus.Endpoint {
 	t.Helper()
-	e, err := b.Serve(bus.EndpointConfig{
+	e, err := b.Serve(t.Context(), bus.EndpointConfig{
 		ID:      id,
 		Replica: "r1",
 		Resolve: func(name string, callback bool) (bus.Method, error) {
@@ -425,7 +425,7 @@ func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 		<-release
 		return nil, nil
 	})
-	e, err := open(t, url).Serve(bus.EndpointConfig{
+	e, err := open(t, url).Serve(t.Context(), bus.EndpointConfig{
 		ID: "p", Replica: "r1", Limits: bus.EndpointLimits{MaxInFlight: 2, Timeout: wait, MaxTimeout: wait},
 		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
 		Describe: func() bus.Description { return bus.Description{} },

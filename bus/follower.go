@@ -123,7 +123,7 @@ func (f *follower) doubt() {
 
 // watch tells of changes until the watch has ended.
 func (f *follower) watch(ctx context.Context) error {
-	progress := progress{checked: time.Now(), reconnects: f.bus.conn.Stats().Reconnects}
+	progress := progress{checked: time.Now(), reconnects: f.bus.core.Stats().Reconnects}
 	kv, last, err := f.reopen(ctx)
 	if err != nil {
 		return err
@@ -313,7 +313,7 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 	case info.State.LastSeq < p.seen && p.behind:
 		f.older = true
 		return fmt.Errorf("%w: it ends at revision %d, and was at %d", errOlder, info.State.LastSeq, p.seen)
-	case f.bus.conn.Stats().Reconnects != p.reconnects:
+	case f.bus.core.Stats().Reconnects != p.reconnects:
 		return errDoubt // once the servers answer again
 	}
 	// A server that tells can be ahead of the leader by a moment.

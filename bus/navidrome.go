@@ -101,7 +101,7 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 	if len(request.via) > 0 {
 		msg.Header.Set(subjects.HeaderVia, subjects.FormatVia(request.via))
 	}
-	reply, err := b.conn.RequestMsgWithContext(ctx, msg)
+	reply, err := b.calls.RequestMsgWithContext(ctx, msg)
 	switch {
 	case err == nil:
 		if err := refusedHeaders(reply); err != nil {

@@ -22,7 +22,7 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 	b := open(t, as("host"))
 	artwork, generations := keep(t, b, subjects.ArtworkKey).Bytes(), keep(t, b, subjects.GenerationKey).Bytes()
 	serve(t, b, "p", echo())
-	answer := func(string) any { return "answer" }
+	answer := bus.ControlHandler{Answer: func(string) any { return "answer" }}
 	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: answer, subjects.ControlInfos: answer})
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +49,9 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 				}
 			}
 		}
-		// Answered after those before it.
-		if reply := request(t, conn, subjects.Call("p", "get"), "x"); string(reply.Data) != "x" {
-			t.Errorf("got %q", reply.Data)
+		// Answered after those before them.
+		for _, subject := range asked {
+			request(t, conn, subject, "x")
 		}
 	}
 	fresh := open(t, as("host"))

@@ -29,6 +29,9 @@ func (b *Bus) refuse(msg *nats.Msg, err error) {
 	reply := nats.NewMsg(msg.Reply)
 	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
 	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, maxErrorText))
+	if failure.RetryAfter > 0 {
+		reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
+	}
 	if err := msg.RespondMsg(reply); err != nil {
 		b.config.Logger.Warn("a refusal could not be sent", "subject", msg.Subject, "error", err)
 	}

@@ -26,7 +26,7 @@ func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
 	url := testenv.NATS(t)
 	b := open(t, url)
 	endpoint := serve(t, b, "p", echo())
-	status := func(string) any { return "answer" }
+	status := bus.ControlHandler{Answer: func(string) any { return "answer" }}
 	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: status, subjects.ControlInfos: status})
 	if err != nil {
 		t.Fatal(err)

@@ -12,13 +12,13 @@ import (
 // maxServers is how many NATS servers are remembered, those that have gone included.
 const maxServers = 256
 
-// servers are the NATS servers that a connection uses.
+// servers are the NATS servers that connections use.
 type servers struct {
 	mu    sync.Mutex // of those who write
 	known atomic.Pointer[[]string]
 }
 
-// Servers returns host:port of every NATS server that the connection is made to or can
+// Servers returns host:port of every NATS server that a connection is made to or can
 // move to: those of the configuration, those that they told of, and the address of the
 // one that it has reached. For an embedded server it is where that listens, which may be
 // an unspecified address. The list is not to be changed. Servers does not block.

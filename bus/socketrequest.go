@@ -46,7 +46,7 @@ func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketReq
 	r := &SocketRequests{bus: s.bus, end: cancel}
 	places := make(chan struct{}, maxSocketRequests)
 	var err error
-	r.subscription, err = s.bus.subscribe(subjects.Socket(id, connection), "", func(msg *nats.Msg) {
+	r.subscription, err = s.bus.control.subscribe(subjects.Socket(id, connection), "", func(msg *nats.Msg) {
 		if !subjects.IsHostReply(msg.Reply) {
 			return // only replicas ask
 		}
@@ -70,7 +70,7 @@ func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketReq
 		cancel()
 		return nil, err
 	}
-	if err := s.bus.conn.FlushTimeout(connectTimeout); err != nil {
+	if err := s.bus.control.FlushTimeout(connectTimeout); err != nil {
 		s.bus.config.Logger.Warn("other replicas may not reach a connection yet", "error", err)
 	}
 	return r, nil
@@ -89,7 +89,7 @@ func (r *SocketRequests) Stop() {
 	r.Quit()
 	select {
 	case <-r.subscription.StatusChanged(nats.SubscriptionClosed):
-	case <-r.bus.closed:
+	case <-r.bus.control.closed:
 	}
 	r.handling.Wait()
 }
@@ -107,7 +107,7 @@ func (s *Sockets) answer(msg *nats.Msg, err error) {
 		reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(code))
 		reply.Header.Set(subjects.HeaderError, headerText(err.Error(), maxErrorText))
 	}
-	if err := s.bus.conn.PublishMsg(reply); err != nil {
+	if err := s.bus.control.PublishMsg(reply); err != nil {
 		s.bus.config.Logger.Warn("a request for a connection could not be answered", "error", err)
 	}
 }
@@ -124,10 +124,10 @@ func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjec
 	msg := nats.NewMsg(subjects.Socket(id, connection))
 	msg.Header.Set(subjects.HeaderSocket, string(request))
 	msg.Data = body
-	if err := s.bus.awaitConnected(ctx); err != nil {
+	if err := s.bus.control.awaitConnected(ctx); err != nil {
 		return err
 	}
-	reply, err := s.bus.conn.RequestMsgWithContext(ctx, msg)
+	reply, err := s.bus.control.RequestMsgWithContext(ctx, msg)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return ErrNoSocket

@@ -38,7 +38,7 @@ func TestACallKnowsWhoWaitsForIt(t *testing.T) {
 		"what is no token":     {[]string{"p.2"}, "", "400", "Pluginhost-Via"},
 		"an id without bytes":  {[]string{"a,,b"}, "", "400", "Pluginhost-Via"},
 		"the header two times": {[]string{"a", "p=2E2"}, "", "400", "2 times"},
-		"very many":            {[]string{strings.Repeat("a,", 100_000)}, "", "400", "more than 8"},
+		"very many":            {[]string{strings.Repeat("a,", 5_000)}, "", "400", "more than 8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			msg := nats.NewMsg("plugins.p=2E2.get")

@@ -140,6 +140,7 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 		return nil, fmt.Errorf("%s: %w", subject, err)
 	}
 	var answers []T
+	var refused error // that of a replica which has too many to answer, or none
 	over := time.Now().Add(c.gather)
 	for len(answers) < maxAnswers {
 		msg, err := nextMsg(ctx, subscription, over)
@@ -156,6 +157,10 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", subject, err)
 		}
+		if err := failureOf(msg); err != nil {
+			refused = err
+			continue
+		}
 		var answer T
 		if err := json.Unmarshal(msg.Data, &answer); err != nil {
 			continue // of another version; the others still tell
@@ -164,6 +169,9 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 		if g.enough(answers) {
 			break
 		}
+	}
+	if len(answers) == 0 && refused != nil {
+		return nil, fmt.Errorf("%s: %w", subject, refused)
 	}
 	if len(answers) == 0 {
 		return nil, ErrNoReplica

@@ -13,31 +13,33 @@ import (
 // controls are the answers to control requests.
 func (r *Replica) controls() map[string]bus.ControlHandler {
 	return map[string]bus.ControlHandler{
-		subjects.ControlStatus: func(string) any { return r.Status() },
-		subjects.ControlList:   func(string) any { return subjects.PluginList{Header: r.header(), Plugins: r.pluginStatuses()} },
-		subjects.ControlInfos: func(token string) any {
+		subjects.ControlStatus: {Answer: func(string) any { return r.Status() }},
+		subjects.ControlList: {Answer: func(string) any {
+			return subjects.PluginList{Header: r.header(), Plugins: r.pluginStatuses()}
+		}},
+		subjects.ControlInfos: {Answer: func(token string) any {
 			id, err := subjects.ParseToken(token)
 			if err != nil {
 				return nil
 			}
 			return subjects.PluginInfo{Header: r.header(), ID: id, Plugin: r.pluginStatus(id)}
-		},
-		subjects.ControlRefreshes: func(token string) any {
+		}},
+		subjects.ControlRefreshes: {Waits: true, Answer: func(token string) any {
 			id, err := subjects.ParseToken(token)
 			if err != nil {
 				return nil
 			}
 			return r.refreshed(id)
-		},
-		subjects.ControlForgets: func(token string) any {
+		}},
+		subjects.ControlForgets: {Waits: true, Answer: func(token string) any {
 			id, err := subjects.ParseToken(token)
 			if err != nil {
 				return nil
 			}
 			return r.forgotten(id)
-		},
-		subjects.ControlDrain:         func(string) any { return r.ask() },
-		subjects.ControlDrainOf(r.id): func(string) any { return r.ask() },
+		}},
+		subjects.ControlDrain:         {Waits: true, Answer: func(string) any { return r.ask() }},
+		subjects.ControlDrainOf(r.id): {Waits: true, Answer: func(string) any { return r.ask() }},
 	}
 }
 
@@ -104,6 +106,7 @@ func (r *Replica) Status() subjects.Status {
 
 		FolderFault:    cut(r.folderFault(), maxErrorText),
 		RecoveredFires: r.planner.recovered(),
+		SlowConsumers:  r.bus.SlowConsumers(),
 	}
 }
 

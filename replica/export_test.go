@@ -60,3 +60,9 @@ func DigestOfSource(entry plugin.Entry) (string, error) {
 	s, err := readSource(nil, &config, entry)
 	return s.files, err
 }
+
+// IsMade says whether there is a generation of a plugin, which may not take calls yet.
+func (r *Replica) IsMade(id string) bool {
+	h := r.find(id)
+	return h != nil && h.current.Load() != nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/pluginhost/pluginhost/internal/httpserver"
@@ -57,11 +58,12 @@ func (r *Replica) notReady() string {
 		return "draining"
 	case !r.ready.Load():
 		return "plugins are loading"
-	case !r.bus.Connected():
-		return "no connection to NATS"
-	default:
-		return ""
 	}
+	// While the others are up, what they are for goes on; but somebody should know.
+	if away := r.bus.Away(); len(away) > 0 {
+		return "no connection to NATS for " + strings.Join(away, ", ")
+	}
+	return ""
 }
 
 func (h *health) address() string {

@@ -104,7 +104,7 @@ func (h *hosted) awaits(look string) bool {
 
 // serve puts next in the place of the current generation. The endpoint stays:
 // calls find the generation that is current when they run.
-func (h *hosted) serve(next *generation) error {
+func (h *hosted) serve(ctx context.Context, next *generation) error {
 	limits := bus.EndpointLimits{
 		MaxInFlight: next.limits.MaxConcurrent + next.limits.Queue,
 		Timeout:     next.limits.Timeout,
@@ -112,7 +112,7 @@ func (h *hosted) serve(next *generation) error {
 	}
 	if endpoint := h.endpoint.Load(); endpoint == nil {
 		h.current.Store(next)
-		endpoint, err := h.replica.bus.Serve(bus.EndpointConfig{
+		endpoint, err := h.replica.bus.Serve(ctx, bus.EndpointConfig{
 			ID:       h.id,
 			Replica:  h.replica.id,
 			Resolve:  h.resolve,

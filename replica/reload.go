@@ -179,7 +179,7 @@ func (h *hosted) reload(ctx context.Context, asked *reload) error {
 		h.show(view{entry: entry, err: err}, at.Print)
 		return err
 	case err == nil:
-		err = h.serve(next)
+		err = h.serve(ctx, next)
 	}
 	h.show(view{entry: entry, err: err}, at.Print)
 	if ctx.Err() != nil {

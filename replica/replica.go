@@ -379,7 +379,7 @@ func (r *Replica) HTTPAddress() string { return r.health.address() }
 // where that is off.
 func (r *Replica) ArtworkAddress() string { return r.artwork.address() }
 
-// Lost is closed when the NATS connection is gone for good.
+// Lost is closed when a connection to NATS is gone for good.
 func (r *Replica) Lost() <-chan struct{} { return r.bus.Closed() }
 
 // Asked is closed when a control request asks the replica to leave; its owner
@@ -465,7 +465,7 @@ func (r *Replica) record() subjects.Heartbeat {
 	for _, h := range r.known() { // one that is gone is served until its calls are over
 		generation, run, held := h.initialised()
 		switch {
-		case generation != "":
+		case generation != "" && h.endpoint.Load() != nil: // of which the NATS server knows
 			generations[h.id] = generation
 		case !h.isGone():
 			unserved = append(unserved, h.id)

@@ -123,7 +123,10 @@ type Status struct {
 	// RecoveredFires are those of plugins whose fires this replica had handed out anew
 	// while it led, in the order of their ids.
 	RecoveredFires []RecoveredFires `json:"recovered_fires,omitempty"`
-	Plugins        []PluginStatus   `json:"plugins"`
+	// SlowConsumers is how often the replica has dropped messages since it started, as
+	// more came than it could take.
+	SlowConsumers uint64         `json:"slow_consumers,omitempty"`
+	Plugins       []PluginStatus `json:"plugins"`
 }
 
 // PluginList answers ControlList.

@@ -6,6 +6,10 @@ import "strings"
 // requests, so that permissions can keep them from others.
 const InboxPrefix = "_INBOX_pluginhost"
 
+// CoreInboxPrefix begins those that JetStream alone may answer on: what follows it is
+// told to nobody else.
+const CoreInboxPrefix = InboxPrefix + ".core"
+
 // MayReply says whether a request may be answered on its reply subject. A server
 // does not check whether who sends a request may publish there, and hosts may
 // publish nearly everywhere: on subjects of JetStream, of hosts or of Navidrome

@@ -2,7 +2,9 @@ package testenv
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +19,10 @@ type NATSLink struct {
 
 	mu   sync.Mutex
 	gate chan struct{} // what the server says waits until it is closed
+	// refused is how the names of connections end that are broken, and named are those
+	// that there are.
+	refused []string
+	named   map[io.Closer]string
 }
 
 // StartNATSLink leads to the server at a URL until the test ends. published is asked
@@ -24,7 +30,7 @@ type NATSLink struct {
 // the client says next waits until published returns.
 func StartNATSLink(t testing.TB, url string, published func(l *NATSLink, subject string) bool) *NATSLink {
 	t.Helper()
-	l := &NATSLink{published: published, gate: make(chan struct{})}
+	l := &NATSLink{published: published, gate: make(chan struct{}), named: make(map[io.Closer]string)}
 	close(l.gate)
 	l.Link = startLink(t, strings.TrimPrefix(url, "nats://"), l.pass, l.answer)
 	t.Cleanup(l.Release)
@@ -52,6 +58,42 @@ func (l *NATSLink) Release() {
 	}
 }
 
+// Refuse breaks the connections whose names end so, and those that clients make with such
+// names from now on. Without endings it breaks none any more.
+func (l *NATSLink) Refuse(endings ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused = endings
+	for conn, name := range l.named {
+		if l.refuses(name) {
+			_ = conn.Close()
+		}
+	}
+}
+
+// refuses says whether connections of a name are broken; mu is held.
+func (l *NATSLink) refuses(name string) bool {
+	return slices.ContainsFunc(l.refused, func(ending string) bool { return strings.HasSuffix(name, ending) })
+}
+
+// names notes the name of a connection, and says whether it may go on.
+func (l *NATSLink) names(conn io.Reader, connect string) bool {
+	var options struct{ Name string }
+	if err := json.Unmarshal([]byte(connect), &options); err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.named[conn.(io.Closer)] = options.Name
+	return !l.refuses(options.Name)
+}
+
+func (l *NATSLink) unname(conn io.Reader) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.named, conn.(io.Closer))
+}
+
 // answer passes on what the server says.
 func (l *NATSLink) answer(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 32<<10)
@@ -71,9 +113,13 @@ func (l *NATSLink) answer(to io.Writer, from io.Reader) {
 // the subject first, the size of what follows last.
 func (l *NATSLink) pass(to io.Writer, from io.Reader) {
 	reader := bufio.NewReader(from)
+	defer l.unname(from)
 	for {
 		said, err := reader.ReadBytes('\n')
 		if err != nil {
+			return
+		}
+		if options, is := strings.CutPrefix(string(said), "CONNECT "); is && !l.names(from, options) {
 			return
 		}
 		fields := strings.Fields(string(said))
