@@ -4,10 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/soak/calls"
 	"github.com/pluginhost/pluginhost/testenv/soak/crash"
+	"github.com/pluginhost/pluginhost/testenv/soak/floods"
 	"github.com/pluginhost/pluginhost/testenv/soak/many"
 	"github.com/pluginhost/pluginhost/testenv/soak/memory"
 	"github.com/pluginhost/pluginhost/testenv/soak/overload"
@@ -89,6 +92,19 @@ func TestOverloadIsRefusedAndHarmsNobodyElse(t *testing.T) {
 		if load.Bystander.Count == 0 || load.Rate > 0 && load.Good == 0 {
 			t.Errorf("%s: %d calls of the plugin were answered, %d of another", load.Name, load.Good, load.Bystander.Count)
 		}
+	}
+}
+
+func TestFloodsOfHeadersAndBodiesHarmNobodyElse(t *testing.T) {
+	s := testenv.Server(t, func(o *server.Options) { o.MaxPayload = floods.MaxPayload })
+	config := testenv.Config(t, s.ClientURL(), t.TempDir())
+	fires := floods.Install(t, &config)
+	r := testenv.Start(t, config, nil)
+	// How long a call takes shows in the long form.
+	result, err := floods.Run(t.Context(), r, s, fires, floods.Sizes{Duration: 1500 * time.Millisecond, Messages: []int{1 << 20}, Rate: 40 << 20})
+	sound(t, result, err)
+	if len(result.Floods) != 10 || result.Fires == 0 {
+		t.Errorf("%d floods, %d fires", len(result.Floods), result.Fires)
 	}
 }
 

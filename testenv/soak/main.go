@@ -14,6 +14,8 @@
 //     their own; what can be answered is, the rest is refused, another plugin goes on
 //   - memory: plugins and callers that take all the memory they can get, in every way at
 //     once; the replica, in a process of its own, stays within what deploy/ gives it
+//   - floods: headers and bodies of megabytes, to each subject on which a replica hears
+//     others; another plugin goes on, the lead stays, no fire is missed
 //   - crash: plugins that crash at every call; afterwards the process is idle
 //
 // Progress is told on the standard error. It exits with 1 where something is not
@@ -75,9 +77,9 @@ type options struct {
 	json                           bool
 	rounds, calls, callers         int
 	samples, reloads, plugins      int
-	crashes                        int
+	crashes, rate                  int
 	load, timeout, hastily, nobody time.Duration
-	greed                          time.Duration
+	greed, flood, worst            time.Duration
 }
 
 func (o *options) define(flags *flag.FlagSet) {
@@ -94,6 +96,9 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.DurationVar(&o.timeout, "timeout", time.Second, "overload: the deadline of patient calls")
 	flags.DurationVar(&o.hastily, "hasty", 100*time.Millisecond, "overload: the deadline of hasty calls")
 	flags.DurationVar(&o.greed, "greed", 30*time.Second, "memory: how long it is wanted")
+	flags.DurationVar(&o.flood, "flood", 30*time.Second, "floods: how long each of the twenty lasts")
+	flags.IntVar(&o.rate, "rate", 40, "floods: how many megabytes a second each sends at the most")
+	flags.DurationVar(&o.worst, "worst", 250*time.Millisecond, "floods: what a call of another plugin may take at the most")
 	flags.IntVar(&o.crashes, "crashes", 5000, "crash: how many calls")
 	flags.DurationVar(&o.nobody, "idle", 3*time.Second, "crash: how long the process is watched while nobody calls")
 }
@@ -108,7 +113,7 @@ func (o *options) check() error {
 			return fmt.Errorf("-only %s: there is no such part, but %s", name, strings.Join(partNames(), ", "))
 		}
 	}
-	if min(o.rounds, o.calls, o.callers, o.samples, o.reloads, o.plugins, o.crashes) < 1 || min(o.load, o.timeout, o.hastily, o.nobody, o.greed) <= 0 {
+	if min(o.rounds, o.calls, o.callers, o.samples, o.reloads, o.plugins, o.crashes, o.rate) < 1 || min(o.load, o.timeout, o.hastily, o.nobody, o.greed, o.flood, o.worst) <= 0 {
 		return errors.New("every size must be above 0")
 	}
 	return nil

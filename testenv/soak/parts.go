@@ -5,11 +5,14 @@ package main
 import (
 	"context"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/soak/abuse"
 	"github.com/pluginhost/pluginhost/testenv/soak/calls"
 	"github.com/pluginhost/pluginhost/testenv/soak/crash"
+	"github.com/pluginhost/pluginhost/testenv/soak/floods"
 	"github.com/pluginhost/pluginhost/testenv/soak/many"
 	"github.com/pluginhost/pluginhost/testenv/soak/memory"
 	"github.com/pluginhost/pluginhost/testenv/soak/overload"
@@ -60,6 +63,7 @@ func parts() []part {
 		{"many", "plugins loaded, called once and removed", soakMany},
 		{"overload", "three times the calls that a plugin can answer", soakOverload},
 		{"memory", "all the memory that can be had, in every way at once", soakMemory},
+		{"floods", "long headers and bodies, as many as a connection takes, while another plugin is called", soakFloods},
 		{"crash", "a plugin that crashes at every call, and then nobody calls it", soakCrash},
 	}
 }
@@ -103,6 +107,16 @@ func soakOverload(ctx context.Context, e *standalone.Environment, o options, pro
 func soakMemory(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	return memory.Run(ctx, e, memory.Sizes{
 		Duration: o.greed, HostMemory: memory.DeployedHostMemory, Limit: memory.DeployedLimit, Callers: 10, Lead: true, Progress: progress,
+	})
+}
+
+func soakFloods(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
+	s := testenv.Server(e, func(options *server.Options) { options.MaxPayload = floods.MaxPayload })
+	config := testenv.Config(e, s.ClientURL(), e.TempDir())
+	fires := floods.Install(e, &config)
+	r := testenv.Start(e, config, nil)
+	return floods.Run(ctx, r, s, fires, floods.Sizes{
+		Duration: o.flood, Messages: []int{1 << 20, 4 << 20}, Rate: float64(o.rate) * (1 << 20), Worst: o.worst, Progress: progress,
 	})
 }
 
