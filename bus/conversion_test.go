@@ -170,7 +170,7 @@ func TestJSONIsChargedFromItsArrivalUntilItIsConverted(t *testing.T) {
 		}
 		reply(request, nil)
 	}
-	e, err := b.Serve(bus.EndpointConfig{
+	e, err := b.Serve(t.Context(), bus.EndpointConfig{
 		ID: "p", Replica: "r1",
 		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
 		Describe: func() bus.Description { return bus.Description{} },

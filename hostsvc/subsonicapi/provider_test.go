@@ -323,7 +323,7 @@ func TestACallThatLeadsBackThroughNavidromeIsRefused(t *testing.T) {
 	}
 	b := open()
 	serve := func(id string, answer func(ctx context.Context) ([]byte, error)) {
-		endpoint, err := b.Serve(bus.EndpointConfig{
+		endpoint, err := b.Serve(t.Context(), bus.EndpointConfig{
 			ID: id, Replica: "r1",
 			Resolve: func(string, bool) (bus.Method, error) {
 				return bus.Method{Call: func(ctx context.Context, _ []byte, reply func([]byte, error)) { reply(answer(ctx)) }}, nil

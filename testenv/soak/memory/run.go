@@ -38,10 +38,10 @@ type Sizes struct {
 	Progress func(done, all int)
 }
 
-// HostMemory and its limit in deploy/, in bytes.
+// HostMemory in deploy/, and the limit there less what compiles plugins, in bytes.
 const (
 	DeployedHostMemory = 1_000_000_000
-	DeployedLimit      = 2 << 30
+	DeployedLimit      = 1_600_000_000
 )
 
 const (
