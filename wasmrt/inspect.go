@@ -53,7 +53,7 @@ func Inspect(wasm []byte, limits Limits) (*Interface, error) {
 // with the module is a *LoadError.
 func (r *Runtime) Check(ctx context.Context, wasm []byte, services []Service, functions []string) (err error) {
 	limits := Limits{}.withDefaults()
-	m := &Module{services: services, limits: limits, runtime: newEngine(ctx, r.cache, limits)}
+	m := &Module{services: services, limits: limits, account: r.budget.open(""), runtime: newEngine(ctx, r.cache, limits)}
 	defer func() { err = errors.Join(err, m.release(context.WithoutCancel(ctx))) }()
 	return r.prepare(ctx, m, wasm, Options{Functions: named(functions), Logger: r.config.Logger, Again: true})
 }
