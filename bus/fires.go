@@ -97,13 +97,8 @@ const maxFiresHeld = 10_000
 
 // dropFires removes the consumer and the fires of a plugin.
 func (b *Bus) dropFires(ctx context.Context, id string) error {
-	name, err := b.fireConsumer(ctx, id)
-	if err != nil {
+	if err := b.deleteFireConsumer(ctx, id); err != nil {
 		return err
-	}
-	err = b.js.DeleteConsumer(ctx, subjects.FireStream, name)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
 	stream, err := b.js.Stream(ctx, subjects.FireStream)
 	if err == nil {
@@ -111,6 +106,19 @@ func (b *Bus) dropFires(ctx context.Context, id string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", subjects.FireStream, err)
+	}
+	return nil
+}
+
+// deleteFireConsumer removes the consumer of a plugin's fires. None is no error.
+func (b *Bus) deleteFireConsumer(ctx context.Context, id string) error {
+	name, err := b.fireConsumer(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = b.js.DeleteConsumer(ctx, subjects.FireStream, name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
 	return nil
 }

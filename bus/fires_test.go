@@ -174,6 +174,21 @@ func TestAConsumerOfTheFormerNameGoesOn(t *testing.T) {
 		if names := x.consumers(); len(names) != 1 || names[0] != subjects.FormerFireConsumer(id) {
 			t.Errorf("the consumers are %q", names)
 		}
+		if err := x.schedules.Redeliver(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+		x.fire(id)
+		x.wantRun(id, runs)
+		if names := x.consumers(); len(names) != 1 || names[0] != subjects.FireConsumer(id) {
+			t.Errorf("once the fires are handed out anew, the consumers are %q", names)
+		}
+	}
+}
+
+func TestAConsumerOfTheFormerNameGoesWithItsPlugin(t *testing.T) {
+	for _, id := range []string{longID, "Plugin"} {
+		x := newFiresTest(t)
+		x.former(id)
 		if err := x.schedules.Drop(t.Context(), id); err != nil {
 			t.Error(err)
 		}

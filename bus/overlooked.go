@@ -35,12 +35,16 @@ func (o Overlooked) IsAny() bool { return len(o.Fires) > 0 || o.AckFloor > o.Las
 // moment, so only what is still there counts. A plugin without a consumer has none.
 func (s *Schedules) Overlooked(ctx context.Context, id string, before []uint64) (found Overlooked, err error) {
 	// The consumer is asked first: what is acknowledged meanwhile is missing in the stream.
-	consumer, err := s.bus.js.Consumer(ctx, subjects.FireStream, subjects.FireConsumer(id))
+	name, err := s.bus.fireConsumer(ctx, id)
+	if err != nil {
+		return found, err
+	}
+	consumer, err := s.bus.js.Consumer(ctx, subjects.FireStream, name)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return found, nil
 	case err != nil:
-		return found, fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)
+		return found, fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
 	stream, err := s.bus.js.Stream(ctx, subjects.FireStream)
 	if err != nil {
@@ -87,10 +91,9 @@ func firesUpTo(ctx context.Context, stream jetstream.Stream, id string, last uin
 // consumer is removed and made again, which begins with the first. A fire that a replica
 // works on comes twice, and its claim tells.
 func (s *Schedules) Redeliver(ctx context.Context, id string) error {
-	err := s.bus.js.DeleteConsumer(ctx, subjects.FireStream, subjects.FireConsumer(id))
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s of %s: %w", subjects.FireConsumer(id), subjects.FireStream, err)
+	err := s.bus.deleteFireConsumer(ctx, id)
+	if err == nil {
+		_, err = s.bus.fires(ctx, id) // or a replica that pulls has made it by then
 	}
-	_, err = s.bus.fires(ctx, id)
 	return err
 }
