@@ -394,6 +394,7 @@ func TestClientsUseTheSameSources(t *testing.T) {
 	equal(t, got, clientConfig{
 		NATSURL: "nats://flag", Creds: "pluginhost.toml", TLS: replica.TLSConfig{CA: "pluginhost.toml"},
 		Timeout: 3 * time.Second, JSON: true, Data: "data", PluginsFolder: "plugins",
+		Runtime: replica.DefaultConfig().Runtime,
 	})
 }
 
