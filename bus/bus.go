@@ -53,6 +53,9 @@ type Config struct {
 	Patience time.Duration
 	// Name is the identity of the replica, which also names its connections.
 	Name string
+	// MakeRoom is asked to free so many bytes on the disk of the embedded server, of what can
+	// be made again, as often as there is too little room. Optional.
+	MakeRoom func(bytes int64)
 	// Logger receives what happens to the connections. Defaults to
 	// slog.Default().
 	Logger *slog.Logger
@@ -98,6 +101,7 @@ type Bus struct {
 	embedded  *embeddedServer
 	services  *registry
 	workers   *workers
+	writes    *writes
 	turns     *turns // of converting JSON
 	servers   servers
 	slow      atomic.Uint64 // what SlowConsumers returns
@@ -116,7 +120,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Patience <= 0 {
 		config.Patience = 30 * time.Second
 	}
-	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), connections: newConnections(), turns: newTurns()}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), writes: newWrites(), connections: newConnections(), turns: newTurns()}
 	defer func() {
 		if err != nil {
 			b.Close()

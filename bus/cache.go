@@ -288,7 +288,9 @@ func (p *PluginCache) write(ctx context.Context, hash cacheKey, msg *nats.Msg, t
 // nothing; errMoved is that there is something else.
 func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration, revision uint64) (ack *jetstream.PubAck, err error) {
 	err = c.insist(ctx, func() (err error) {
+		begun := time.Now()
 		ack, err = c.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
+		c.bus.writes.note(cacheBucket.stream(), begun, err)
 		return movedOr(err)
 	})
 	var refused *jetstream.APIError

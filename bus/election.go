@@ -74,6 +74,9 @@ func (e *Election) Term() (number uint64, ends time.Time, leading bool) {
 func (e *Election) Leader() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.record.Replica == e.replica && !e.leads() {
+		return "" // nobody knows of a later one
+	}
 	return e.record.Replica
 }
 

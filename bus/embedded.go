@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -27,7 +28,9 @@ type Embedded struct {
 }
 
 type embeddedServer struct {
-	server *server.Server
+	server   *server.Server
+	storeDir string
+	logger   *serverLogger
 }
 
 // startServer starts a server with JetStream. The caller stops it.
@@ -62,7 +65,7 @@ func startServer(config Embedded, log *slog.Logger) (*embeddedServer, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("embedded NATS server on %s: %w", config.Listen, err)
 	}
-	return &embeddedServer{s}, nil
+	return &embeddedServer{server: s, storeDir: config.StoreDir, logger: logger}, nil
 }
 
 // awaitServer waits until the server takes connections or has given up.
@@ -89,6 +92,7 @@ func (e *embeddedServer) stop() {
 type serverLogger struct {
 	log   *slog.Logger
 	fatal chan error
+	last  atomic.Pointer[string] // the last error; nil is none
 }
 
 func (l *serverLogger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
@@ -99,7 +103,11 @@ func (l *serverLogger) Warnf(format string, v ...any) {
 	l.log.Warn(strings.TrimSpace(fmt.Sprintf(format, v...)))
 }
 
-func (l *serverLogger) Errorf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l *serverLogger) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.last.Store(&text)
+	l.log.Error(text)
+}
 
 func (l *serverLogger) Fatalf(format string, v ...any) {
 	select {

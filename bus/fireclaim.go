@@ -170,15 +170,15 @@ func (r *Runner) release(c *claimed) {
 }
 
 // settle repeats a write that ends a claim until it is carried out, or the claim is
-// not ours any more. When the runner is cut off it goes on for a little: a claim that
+// not ours any more. When the runner stops it goes on for a little: a claim that
 // stays would keep others from the fire while this replica lives. It is false where
 // another replica has taken the claim over, or nobody knows. The log says yet while it
 // is not carried out.
 func (r *Runner) settle(c *claimed, yet string, write func(context.Context) error) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	defer context.AfterFunc(r.running, func() {
-		timer := time.AfterFunc(settleAfter, cancel)
+	defer context.AfterFunc(r.pulling, func() {
+		timer := time.AfterFunc(r.schedules.bus.LeavePatience(), cancel)
 		context.AfterFunc(ctx, func() { timer.Stop() })
 	})()
 	for {
@@ -200,5 +200,5 @@ func (r *Runner) settle(c *claimed, yet string, write func(context.Context) erro
 	}
 }
 
-// settleAfter is how long claims are ended after a runner was cut off.
+// settleAfter is how long claims are ended after a runner was stopped, and the call is over.
 const settleAfter = 5 * time.Second

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -137,7 +138,9 @@ func (s *Schedules) Fire(ctx context.Context, key string, fire subjects.FireMess
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
+	begun := time.Now()
 	_, err = s.bus.js.Publish(ctx, subjects.Fire(key), body, jetstream.WithRetryAttempts(0))
+	s.bus.writes.note(subjects.FireStream, begun, err)
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && refused.ErrorCode == codeSubjectFull {
 		return ErrFireQueued

@@ -85,6 +85,7 @@ func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func()
 	h.begun = true
 	h.mu.Unlock()
 	h.done.Go(func() { h.run(running) })
+	h.done.Go(func() { b.watchWrites(running) })
 	return h, nil
 }
 
@@ -158,8 +159,10 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	begun := time.Now()
 	ack, err := h.bus.js.PublishMsg(ctx, stateBucket.message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0))
 	if err != nil {
+		h.bus.writes.failed(stateBucket.stream(), begun, err)
 		return err
 	}
+	h.bus.writes.carriedOut(stateBucket.stream())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.written = ack.Sequence

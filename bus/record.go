@@ -101,7 +101,9 @@ func (r records) put(ctx context.Context, key string, record any) error {
 		return err
 	}
 	return r.attempt(ctx, func(ctx context.Context) error {
+		begun := time.Now()
 		_, err := r.bus.js.PublishMsg(ctx, r.of.message(key, body))
+		r.bus.writes.note(r.of.stream(), begun, err)
 		return err
 	})
 }
@@ -119,7 +121,10 @@ func (r records) update(ctx context.Context, key string, record any, revision ui
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
-	return r.bus.replace(ctx, r.of.message(key, body), revision)
+	begun := time.Now()
+	written, err := r.bus.replace(ctx, r.of.message(key, body), revision)
+	r.bus.writes.note(r.of.stream(), begun, err)
+	return written, err
 }
 
 // replace writes a key in the place of what is at a revision, 0 where there is nothing,
@@ -143,7 +148,10 @@ func (r records) remove(ctx context.Context, key string, revision uint64) error 
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
-	return movedOr(r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(r.told)))
+	begun := time.Now()
+	err := r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(r.told))
+	r.bus.writes.note(r.of.stream(), begun, err)
+	return movedOr(err)
 }
 
 // movedOr tells errMoved by the server's codes for it.

@@ -170,7 +170,7 @@ func (r *Runner) handle(msg jetstream.Msg) {
 		return
 	}
 	defer r.letGo(key)
-	c, verdict := r.claim(r.running, key, fire)
+	c, verdict := r.claim(r.pulling, key, fire)
 	switch verdict {
 	case drop:
 		_ = msg.Ack()

@@ -93,13 +93,18 @@ func (r *Replica) header() subjects.Header {
 
 // Status is what the replica knows of itself.
 func (r *Replica) Status() subjects.Status {
+	var fault *subjects.Fault
+	if is := r.bus.WriteFault(); is != nil {
+		fault = &subjects.Fault{Since: is.Since.UTC(), Reason: faultText(is)}
+	}
 	return subjects.Status{
 		Header:   r.header(),
 		Name:     r.config.Load().Name,
 		Version:  Version(),
 		Started:  r.started,
 		NATS:     r.URL(),
-		Ready:    r.ready.Load(),
+		Ready:    r.ready.Load() && fault == nil,
+		Fault:    fault,
 		Draining: r.draining.Load(),
 		Leader:   r.leadership.leader(),
 		Plugins:  r.pluginStatuses(),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
 )
 
@@ -63,7 +64,15 @@ func (r *Replica) notReady() string {
 	if away := r.bus.Away(); len(away) > 0 {
 		return "no connection to NATS for " + strings.Join(away, ", ")
 	}
+	if fault := r.bus.WriteFault(); fault != nil {
+		return faultText(fault)
+	}
 	return ""
+}
+
+// faultText says since when JetStream takes no writes, why, and what to do.
+func faultText(fault *bus.WriteFault) string {
+	return fmt.Sprintf("JetStream takes no writes to %s since %s: %s", fault.Stream, fault.Since.UTC().Format(time.RFC3339), cut(fault.Cause, maxErrorText))
 }
 
 func (h *health) address() string {

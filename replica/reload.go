@@ -335,7 +335,8 @@ func (h *hosted) vanish(ctx context.Context) error {
 	err := h.remove(ctx)
 	h.initFailure.Store(nil)
 	h.callbacks.reset()
-	ctx = context.WithoutCancel(ctx) // which may have taken all the time
+	ctx, cancel = h.replica.lingering(context.WithoutCancel(ctx)) // which may have taken all the time
+	defer cancel()
 	if wasHere {
 		h.replica.removals.removed(ctx, h.id)
 		h.replica.rememberMarks(h.replica.config.Load())

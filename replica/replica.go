@@ -202,6 +202,16 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	return err
 }
 
+// makeRoom has compiled code give way on a disk that is about to be full: it is made again
+// when it is needed.
+func (r *Replica) makeRoom(bytes int64) {
+	if freed, err := r.runtime.MakeRoom(bytes); err != nil {
+		r.log.Warn("compiled code could not make room on the disk", "error", err)
+	} else if freed > 0 {
+		r.log.Warn("the disk of the data folder is almost full: compiled code made room", "bytes", freed)
+	}
+}
+
 func (r *Replica) busConfig(config *Config) bus.Config {
 	n := config.NATS
 	return bus.Config{
@@ -211,6 +221,7 @@ func (r *Replica) busConfig(config *Config) bus.Config {
 		Embedded: bus.Embedded{Listen: n.Listen, Token: n.Token, StoreDir: filepath.Join(config.Data, "nats")},
 		Replicas: n.Replicas,
 		Memory:   n.Storage == StorageMemory,
+		MakeRoom: r.makeRoom,
 		Name:     r.id,
 		Logger:   r.log,
 	}
@@ -438,6 +449,8 @@ func (r *Replica) drain(ctx context.Context) error {
 		r.inits.Stop()
 	}
 	if r.heartbeat != nil {
+		ctx, cancel := context.WithTimeout(ctx, r.bus.LeavePatience())
+		defer cancel()
 		if err := r.heartbeat.Stop(ctx); err != nil {
 			r.log.Warn("others will see this replica gone only after a lease", "error", err)
 		}

@@ -185,7 +185,7 @@ func (s *socket) run() {
 	end := s.connection.Run(s.sockets.running, s.deliver)
 	s.quit() // the plugin may open another one when it is told
 	if s.silent.Load() {
-		s.finish(s.record.Remove(s.sockets.running))
+		s.finish(s.write(s.record.Remove))
 		return
 	}
 	final := subjects.SocketEnd{Code: end.Code, Reason: end.Reason}
@@ -193,11 +193,20 @@ func (s *socket) run() {
 		final = subjects.SocketEnd{Error: end.Err.Error()}
 	}
 	leaving := s.leaving.Load()
-	if err := s.record.End(s.sockets.running, final, leaving); err != nil || leaving {
+	err := s.write(func(ctx context.Context) error { return s.record.End(ctx, final, leaving) })
+	if err != nil || leaving {
 		s.finish(err)
 		return
 	}
 	s.tellEnd()
+}
+
+// write writes its record, for a little longer than the replica runs: others find out
+// without it that the replica is gone.
+func (s *socket) write(record func(context.Context) error) error {
+	ctx, cancel := s.sockets.replica.lingering(s.sockets.running)
+	defer cancel()
+	return record(ctx)
 }
 
 // finish lets go of it.
@@ -243,12 +252,12 @@ func (s *socket) tellEnd() {
 	}
 	switch {
 	case err == nil, s.silent.Load():
-		s.finish(s.record.Remove(s.sockets.running))
+		s.finish(s.write(s.record.Remove))
 	case errors.Is(err, bus.ErrSocketLost):
 		s.finish(nil)
 	default:
 		s.leaving.Store(true)
-		s.finish(s.record.Leave(s.sockets.running))
+		s.finish(s.write(s.record.Leave))
 	}
 }
 
@@ -257,7 +266,7 @@ func (s *socket) mayTell() error {
 	if s.silent.Load() {
 		return errLeftToOthers
 	}
-	return s.record.Hold(s.sockets.running)
+	return s.write(s.record.Hold)
 }
 
 // callBack calls the plugin back. What the plugin makes of it is told to whoever looks,

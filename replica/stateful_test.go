@@ -131,14 +131,20 @@ func (s *stateful) starting(count int, prepare ...func(*replica.Config)) (wait f
 }
 
 // process starts a replica as a process of its own.
-func (s *stateful) process() *testenv.Process {
+func (s *stateful) process(args ...string) *testenv.Process {
+	s.t.Helper()
+	return testenv.StartProcess(s.t, append([]string{"--config", s.file(), "--nats", s.url, "--plugins", s.folder, "--data", testenv.DataFolder(s.t), "--http", ""}, args...)...)
+}
+
+// file is the configuration file of a replica that is a process.
+func (s *stateful) file() string {
 	s.t.Helper()
 	file := filepath.Join(s.t.TempDir(), "host.toml")
 	content := fmt.Sprintf("%s[PluginConfig.p]\njournal = %q\n", testenv.SharedCache, s.journal.URL())
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	return testenv.StartProcess(s.t, "--config", file, "--nats", s.url, "--plugins", s.folder, "--data", testenv.DataFolder(s.t), "--http", "")
+	return file
 }
 
 // try has the plugin do something.

@@ -112,7 +112,10 @@ type Status struct {
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	NATS     string    `json:"nats"`
-	Ready    bool      `json:"ready"`
+	// Ready says that its plugins are loaded, or have failed, and that Fault is nil.
+	Ready bool `json:"ready"`
+	// Fault is what keeps the replica from its work beside calls; nil is nothing.
+	Fault    *Fault    `json:"fault,omitempty"`
 	Draining bool      `json:"draining,omitempty"`
 	// Leader is the identity of the replica that leads, as this one sees it; empty
 	// is nobody.
@@ -127,6 +130,13 @@ type Status struct {
 	// more came than it could take.
 	SlowConsumers uint64         `json:"slow_consumers,omitempty"`
 	Plugins       []PluginStatus `json:"plugins"`
+}
+
+// Fault is what keeps a replica from its work: NATS takes no writes.
+type Fault struct {
+	Since time.Time `json:"since"`
+	// Reason says why, as far as that is known, and what to do.
+	Reason string `json:"reason"`
 }
 
 // PluginList answers ControlList.

@@ -81,11 +81,16 @@ func status(cmd *cobra.Command, _ []string) error {
 	return printReasons(cmd.OutOrStdout(), replicas)
 }
 
-// printReasons says why plugins are not what they should be.
+// printReasons says why replicas and plugins are not what they should be.
 func printReasons(out io.Writer, replicas []subjects.Status) error {
 	for _, r := range replicas {
 		if r.FolderFault != "" {
 			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Replica, printable(r.FolderFault)); err != nil {
+				return err
+			}
+		}
+		if r.Fault != nil {
+			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Replica, printable(r.Fault.Reason)); err != nil {
 				return err
 			}
 		}
@@ -142,6 +147,8 @@ func replicaState(r subjects.Status) string {
 	switch {
 	case r.Draining:
 		return "draining"
+	case r.Fault != nil:
+		return "not ready"
 	case r.Ready:
 		return "ready"
 	default:

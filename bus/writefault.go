@@ -1,0 +1,232 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+const (
+	// faultAfter is for how long writes to a stream must fail until that counts as a fault:
+	// longer than most elections of a JetStream leader.
+	faultAfter = 2 * Lease
+	// faultCount is how many writes must have failed: one can have waited while this process
+	// was stopped.
+	faultCount = 3
+	// faultFor is for how long a fault counts of a stream that nobody tries to write to any
+	// more; the heartbeat writes to that of the state all the time.
+	faultFor = 10 * Lease
+	// unanswered is how long a write must have waited for its answer to count as failed:
+	// a caller may have been in a hurry.
+	unanswered = Lease / 10
+)
+
+// WriteFault says that JetStream takes no writes to a stream, for two leases or longer.
+type WriteFault struct {
+	// Stream is the name of the stream.
+	Stream string
+	// Since is when the first write was begun that failed.
+	Since time.Time
+	// Cause says why, as far as NATS tells, and what to do.
+	Cause string
+}
+
+// writes are the writes of this replica to the streams of JetStream: those which fail.
+type writes struct {
+	mu      sync.Mutex
+	failing map[string]*failingWrites // by stream
+	told    string                    // the stream of the fault that the log has told last; empty is none
+	// restarted is when JetStream of the embedded server was last started again.
+	restarted time.Time // of the goroutine that watches
+}
+
+// failingWrites are writes to one stream since the last that was carried out.
+type failingWrites struct {
+	since, last time.Time // when the first was begun, and the last has failed
+	count       int
+	err         error // of the last
+}
+
+func newWrites() *writes { return &writes{failing: make(map[string]*failingWrites)} }
+
+// note notes what became of a write that was begun at a time. A refusal that goes by what
+// the stream holds tells nothing.
+func (w *writes) note(stream string, begun time.Time, err error) {
+	var refused *jetstream.APIError
+	switch {
+	case err == nil:
+		w.carriedOut(stream)
+	case errors.Is(err, errMoved):
+	case errors.As(err, &refused):
+		isFull := refused.ErrorCode == codeSubjectFull && stream == subjects.FireStream
+		if refused.Code >= http.StatusInternalServerError && !isFull {
+			w.failed(stream, begun, err)
+		}
+	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders), time.Since(begun) >= unanswered:
+		w.failed(stream, begun, err)
+	}
+}
+
+func (w *writes) carriedOut(stream string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.failing, stream)
+}
+
+func (w *writes) failed(stream string, begun time.Time, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.failing[stream]
+	if f == nil {
+		f = &failingWrites{since: begun}
+		w.failing[stream] = f
+	}
+	f.last, f.err = time.Now(), err
+	f.count++
+}
+
+// fault is the fault of a stream without its cause, that of the state before all others; err
+// is that of the last write, nil if there is no fault.
+func (w *writes) fault(now time.Time) (fault WriteFault, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, stream := range slices.SortedFunc(maps.Keys(w.failing), stateFirst) {
+		f := w.failing[stream]
+		isState := stream == stateBucket.stream()
+		switch {
+		case !isState && now.Sub(f.last) > faultFor:
+			delete(w.failing, stream)
+		case f.count >= faultCount && now.Sub(f.since) >= faultAfter && (isState || f.last.Sub(f.since) >= faultAfter):
+			return WriteFault{Stream: stream, Since: f.since}, f.err
+		}
+	}
+	return WriteFault{}, nil
+}
+
+// stateFirst orders the names of streams.
+func stateFirst(a, b string) int {
+	switch state := stateBucket.stream(); {
+	case a == b:
+		return 0
+	case a == state, b != state && a < b:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// found notes that the log is told of a fault, and says whether it is a new one.
+func (w *writes) found(fault WriteFault) (isNew bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	isNew = w.told == ""
+	w.told = fault.Stream
+	return isNew
+}
+
+// over notes that there is no fault, and returns the stream of the one before.
+func (w *writes) over() (stream string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	stream, w.told = w.told, ""
+	return stream
+}
+
+// WriteFault says that JetStream takes no writes to a stream of ours, for two leases or
+// longer; nil is that it takes them. It is over with the first that is carried out.
+func (b *Bus) WriteFault() *WriteFault {
+	fault, err := b.writes.fault(time.Now())
+	if err == nil {
+		return nil
+	}
+	fault.Cause = b.causeOf(err)
+	return &fault
+}
+
+// LeavePatience is how long a replica that leaves tries to write what others can do
+// without: shorter while no writes are taken.
+func (b *Bus) LeavePatience() time.Duration {
+	if b.WriteFault() != nil {
+		return Lease / 3
+	}
+	return settleAfter
+}
+
+// watchWrites looks for faults until ctx is over: it tells the log when one begins and when
+// it is over, and does what can be done about it.
+func (b *Bus) watchWrites(ctx context.Context) {
+	ticker := time.NewTicker(Lease / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		b.lookAtWrites()
+	}
+}
+
+func (b *Bus) lookAtWrites() {
+	log := b.config.Logger
+	b.keepRoom()
+	fault, err := b.writes.fault(time.Now())
+	if err == nil {
+		if stream := b.writes.over(); stream != "" {
+			log.Info("JetStream takes writes again", "stream", stream)
+		}
+		return
+	}
+	if b.writes.found(fault) {
+		log.Error("JetStream takes no writes: this replica is not ready, and schedules wait; calls go on",
+			"stream", fault.Stream, "since", fault.Since.Round(time.Millisecond), "cause", b.causeOf(err))
+	}
+	if b.embedded != nil && !b.config.Memory && !isLimit(err) && b.Connected() {
+		b.restartJetStream()
+	}
+}
+
+// Codes of the server for limits that are reached.
+const (
+	codeAccountResources jetstream.ErrorCode = 10002
+	codeInsufficient     jetstream.ErrorCode = 10023
+	codeStorageResources jetstream.ErrorCode = 10047
+)
+
+// isLimit tells writes that are refused because a limit is reached.
+func isLimit(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) &&
+		slices.Contains([]jetstream.ErrorCode{codeAccountResources, codeInsufficient, codeStorageResources, codeSubjectFull}, refused.ErrorCode)
+}
+
+// causeOf says why writes to a stream fail, in words for an operator.
+func (b *Bus) causeOf(err error) string {
+	var refused *jetstream.APIError
+	switch {
+	case !b.Connected():
+		return "no connection to NATS"
+	case isLimit(err) && errors.As(err, &refused):
+		return fmt.Sprintf("NATS refuses them: %s (%d): a limit of JetStream, of its server, the account or the stream, is reached: "+
+			"raise it (max_file_store or max_memory_store, the account's limits, max_bytes), or remove data", refused.Description, refused.ErrorCode)
+	case errors.As(err, &refused):
+		return fmt.Sprintf("NATS refuses them: %s (%d): see the log of nats-server", refused.Description, refused.ErrorCode)
+	case b.embedded != nil:
+		return b.embedded.cause(err)
+	}
+	return fmt.Sprintf("JetStream does not answer them (%v): the disk of nats-server is full or read-only, or was (`no space left on device` in its log), or its servers have no majority: "+
+		"make room, and restart nats-server, which does not write to a stream any more after a write has failed", err)
+}
