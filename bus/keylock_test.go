@@ -30,7 +30,7 @@ func TestOneAtATimeWorksOnAKey(t *testing.T) {
 					if key == "a" {
 						order = append(order, i)
 					}
-					time.Sleep(time.Second)
+					<-time.After(time.Second) // of the bubble's clock
 					*working[key]--
 				})
 				synctest.Wait()

@@ -67,8 +67,8 @@ func importing(t *testing.T, function string) *Host {
 		Imports:      []string{function}, Body: guests.CallImport, Pages: 200,
 	}.Bytes())
 	h := Load(t, filepath.Join(folder, "importing"))
-	h.HTTP("https://example.com", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("hello")) }))
-	h.Subsonic(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("{}")) }))
+	h.HTTP("https://example.com", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }))
+	h.Subsonic(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
 	h.SetConfig("key", "value")
 	return h
 }

@@ -206,13 +206,13 @@ func (h *hosted) keep(before view, reason string) error {
 }
 
 // next makes a generation of entry. It is errUnchanged if the current one is the same
-// and none was asked for, errMoved if the plugin looks otherwise than print meanwhile,
+// and none was asked for, errMoved if the plugin does not look so any more,
 // errOutdated if its OnInit was given up, and a *waitingError if it has failed before
 // and is tried again. One that failed just now is kept to be tried again.
-func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, asked *reload, print string) (*generation, error) {
+func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, asked *reload, look string) (*generation, error) {
 	h.unloading.Store(false)
 	h.replica.removals.back(ctx, h.id)
-	moved := func() bool { return !asked.always && h.looksOtherwise(print) }
+	moved := func() bool { return !asked.always && h.looksOtherwise(look) }
 	s, err := readSource(h.replica.generations.Bytes(), config, entry)
 	if moved() || err != nil && h.replica.locate(h.id).kept != "" {
 		return nil, errMoved
@@ -238,7 +238,7 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 	g, err := h.replica.newGeneration(ctx, s)
 	h.compiling.Store(nil)
 	if err == nil {
-		if err = h.initialise(ctx, g, s, asked, print); err == nil {
+		if err = h.initialise(ctx, g, s, asked, look); err == nil {
 			return g, nil
 		}
 		var failed *bus.InitError
@@ -257,7 +257,7 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 // initialising is an OnInit that runs for a reload.
 type initialising struct {
 	config *Config
-	print  string // how the plugin looked from outside
+	look   string // how the plugin looked from outside
 	giveUp context.CancelCauseFunc
 }
 
@@ -270,14 +270,14 @@ func (h *hosted) looksOtherwise(before string) bool {
 
 // isOutdated says whether an OnInit runs for what is not there any more.
 func (h *hosted) isOutdated(running *initialising) bool {
-	return h.looksOtherwise(running.print) || h.isAffected(running.config, h.replica.config.Load())
+	return h.looksOtherwise(running.look) || h.isAffected(running.config, h.replica.config.Load())
 }
 
 // initialise has OnInit run for a reload. It is errOutdated as well if it was given up.
-func (h *hosted) initialise(ctx context.Context, g *generation, s source, asked *reload, print string) error {
+func (h *hosted) initialise(ctx context.Context, g *generation, s source, asked *reload, look string) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	h.initialising.Store(&initialising{s.config, print, giveUp})
+	h.initialising.Store(&initialising{s.config, look, giveUp})
 	defer h.initialising.Store(nil)
 	defer time.AfterFunc(initPatience, asked.takesLong).Stop()
 	err := h.replica.initialise(ctx, g, s)

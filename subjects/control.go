@@ -108,15 +108,15 @@ type CallbackError struct {
 // Status answers ControlStatus.
 type Status struct {
 	Header
-	Name     string    `json:"name"`
-	Version  string    `json:"version"`
-	Started  time.Time `json:"started"`
-	NATS     string    `json:"nats"`
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	NATS    string    `json:"nats"`
 	// Ready says that its plugins are loaded, or have failed, and that Fault is nil.
 	Ready bool `json:"ready"`
 	// Fault is what keeps the replica from its work beside calls; nil is nothing.
-	Fault    *Fault    `json:"fault,omitempty"`
-	Draining bool      `json:"draining,omitempty"`
+	Fault    *Fault `json:"fault,omitempty"`
+	Draining bool   `json:"draining,omitempty"`
 	// Leader is the identity of the replica that leads, as this one sees it; empty
 	// is nobody.
 	Leader string `json:"leader,omitempty"`

@@ -84,40 +84,39 @@ func status(cmd *cobra.Command, _ []string) error {
 // printReasons says why replicas and plugins are not what they should be.
 func printReasons(out io.Writer, replicas []subjects.Status) error {
 	for _, r := range replicas {
-		if r.FolderFault != "" {
-			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Replica, printable(r.FolderFault)); err != nil {
+		for _, why := range reasonsOf(r) {
+			if _, err := fmt.Fprintf(out, "\n%s\n", why); err != nil {
 				return err
-			}
-		}
-		if r.Fault != nil {
-			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Replica, printable(r.Fault.Reason)); err != nil {
-				return err
-			}
-		}
-		for _, recovered := range r.RecoveredFires {
-			if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", printable(recovered.ID), r.Replica, recoveredFires(recovered)); err != nil {
-				return err
-			}
-		}
-		for _, p := range r.Plugins {
-			var reasons []string
-			if p.Progress != "" {
-				reasons = append(reasons, p.Progress)
-			}
-			if p.Error != "" {
-				reasons = append(reasons, reason(p, p.Error))
-			}
-			if p.Callbacks != nil && p.Callbacks.LastError != nil {
-				reasons = append(reasons, failedCallback(p.Callbacks.LastError))
-			}
-			for _, why := range reasons {
-				if _, err := fmt.Fprintf(out, "\n%s on %s: %s\n", p.ID, r.Replica, why); err != nil {
-					return err
-				}
 			}
 		}
 	}
 	return nil
+}
+
+// reasonsOf is what is to be said of a replica and of its plugins, a line each.
+func reasonsOf(r subjects.Status) (lines []string) {
+	if r.FolderFault != "" {
+		lines = append(lines, r.Replica+": "+printable(r.FolderFault))
+	}
+	if r.Fault != nil {
+		lines = append(lines, r.Replica+": "+printable(r.Fault.Reason))
+	}
+	of := func(id, why string) { lines = append(lines, fmt.Sprintf("%s on %s: %s", id, r.Replica, why)) }
+	for _, recovered := range r.RecoveredFires {
+		of(printable(recovered.ID), recoveredFires(recovered))
+	}
+	for _, p := range r.Plugins {
+		if p.Progress != "" {
+			of(p.ID, p.Progress)
+		}
+		if p.Error != "" {
+			of(p.ID, reason(p, p.Error))
+		}
+		if p.Callbacks != nil && p.Callbacks.LastError != nil {
+			of(p.ID, failedCallback(p.Callbacks.LastError))
+		}
+	}
+	return lines
 }
 
 // failedCallback tells of the newest callback that failed.

@@ -24,10 +24,7 @@ func (lifecycle) OnInit(ctx context.Context, _ *api.InitRequest) (*api.InitRespo
 	if err == nil && answer.Error != "" {
 		err = errors.New(answer.Error)
 	}
-	if err != nil {
-		return &api.InitResponse{Error: "no first synchronisation: " + err.Error()}, nil
-	}
-	return &api.InitResponse{}, nil
+	return &api.InitResponse{}, err
 }
 
 // agent answers once there was a first synchronisation.
