@@ -76,7 +76,7 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 		{"init-go-error", lifecycle, lifecycleWasm, []string{"OnInit: initialization failed", `[PluginConfig.init-go-error]`}},
 		{"init-response-error", lifecycle, lifecycleWasm, []string{"OnInit: initialization failed", `[PluginConfig.init-response-error]`}},
 		{"init-panic", lifecycle, lifecycleWasm, []string{"OnInit: "}},
-		{"init-loop", lifecycle, lifecycleWasm, []string{"OnInit: the guest was stopped", "[Runtime] MaxTimeout (300ms)"}},
+		{"init-loop", lifecycle, lifecycleWasm, []string{"OnInit: the guest was stopped", "[Runtime] InitTimeout (300ms)"}},
 	}
 	w := start(t, nil, func(c *replica.Config) {
 		for _, k := range cases {
@@ -93,7 +93,7 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 			"init-loop":           {"returnerror": "loop"},
 		}
 		short := 300 * time.Millisecond
-		c.Runtime.Plugin = map[string]replica.RuntimeOverride{"init-loop": {Timeout: &short, MaxTimeout: &short}}
+		c.Runtime.Plugin = map[string]replica.RuntimeOverride{"init-loop": {InitTimeout: &short}}
 	})
 	for _, k := range cases {
 		t.Run(k.id, func(t *testing.T) {

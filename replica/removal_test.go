@@ -3,6 +3,7 @@ package replica_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -19,15 +20,29 @@ import (
 // keysOfBucket are the keys of a bucket that match a pattern.
 func (s *stateful) keysOfBucket(bucket, pattern string) []string {
 	s.t.Helper()
-	lister, err := s.bucket(bucket).ListKeysFiltered(s.t.Context(), pattern)
-	if err != nil {
-		s.t.Fatal(err)
+	for {
+		keys, err := s.listKeys(bucket, pattern)
+		switch {
+		case err == nil:
+			return keys
+		case !errors.Is(err, context.DeadlineExceeded) || s.t.Context().Err() != nil:
+			s.t.Fatal(err)
+		}
 	}
-	var keys []string
+}
+
+// listKeys lists keys once. A listing does not end if keys go meanwhile that it has counted.
+func (s *stateful) listKeys(bucket, pattern string) (keys []string, err error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Second)
+	defer cancel()
+	lister, err := s.bucket(bucket).ListKeysFiltered(ctx, pattern)
+	if err != nil {
+		return nil, err
+	}
 	for key := range lister.Keys() {
 		keys = append(keys, key)
 	}
-	return keys
+	return keys, ctx.Err()
 }
 
 // awaitBeats waits for so many heartbeats.

@@ -122,7 +122,7 @@ func TestPluginThatCrashesAtEveryCallLeavesNothingBehind(t *testing.T) {
 }
 
 func TestWhoeverWantsAllMemoryLeavesTheReplicaAndOthersTheirs(t *testing.T) {
-	result, err := memory.Run(t.Context(), t, memory.Sizes{Duration: 3 * time.Second, HostMemory: 600_000_000, Limit: 1_200_000_000, Callers: 2})
+	result, err := memory.Run(t.Context(), t, memory.Sizes{Duration: 3 * time.Second, HostMemory: memory.DeployedHostMemory, Limit: memory.DeployedLimit, Callers: 2})
 	sound(t, result, err)
 	if result.Beside.Count == 0 {
 		t.Error("no call was made meanwhile")
