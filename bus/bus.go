@@ -104,6 +104,7 @@ type Bus struct {
 	writes    *writes
 	turns     *turns // of converting JSON
 	servers   servers
+	offer     offer
 	slow      atomic.Uint64 // what SlowConsumers returns
 	closeOnce sync.Once
 

@@ -72,6 +72,11 @@ func (b *Bus) OpenCache(ctx context.Context, config CacheConfig) (*Cache, error)
 		return nil, err
 	}
 	index.setClock(stream.CachedInfo().TimeStamp, 0)
+	if b.offer.isOlder(offerEvery) {
+		if err := b.askOffer(ctx); err != nil {
+			b.config.Logger.Debug("it is not known yet how much JetStream offers", "error", err)
+		}
+	}
 	c := &Cache{bus: b, config: config, stream: stream, index: index}
 	c.watch = startCacheWatch(ctx, c)
 	return c, nil
@@ -105,6 +110,10 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	if err := p.admit(ctx, hash, int64(len(record))); err != nil {
 		return err
 	}
+	former, err := p.cache.admitSum(ctx, p.token, hash, int64(len(record)))
+	if err != nil {
+		return err
+	}
 	ttl = min(max(ttl.Truncate(time.Second), time.Second), cacheMaxTTL)
 	msg := nats.NewMsg(p.subject(hash))
 	msg.Data = record
@@ -116,6 +125,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
+	index.wrote(int64(len(record)) + messageOverhead - former)
 	index.store(p.token, hash, ack.Sequence, record, index.now()+moment(ttl), asked)
 	return nil
 }
@@ -141,6 +151,37 @@ func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) er
 			return fmt.Errorf("%w: the plugin has %d values, [Cache] MaxEntries is %d", ErrCacheLimit, entries, limits.MaxEntries)
 		default:
 			return fmt.Errorf("%w: the plugin's values have %d bytes, and this one %d more: [Cache] MaxBytes is %d", ErrCacheLimit, bytes, record, limits.MaxBytes)
+		}
+	}
+}
+
+// admitSum refuses what would have the values of all plugins take more than their share of
+// what JetStream offers, and returns what the value takes that is replaced. One that is no
+// longer always fits.
+func (c *Cache) admitSum(ctx context.Context, token string, hash cacheKey, record int64) (former int64, err error) {
+	for again := false; ; again = true {
+		stored, former := c.index.sum(token, hash)
+		most, ok := c.bus.offer.most(cacheShare)
+		grows := record + messageOverhead - former
+		switch {
+		case !ok || grows <= 0 || stored+grows <= most:
+			return former, nil
+		case !again && c.index.isOlder(cacheCounting):
+			c.awaitNewer(ctx) // what was there may have ended
+		default:
+			return former, fmt.Errorf("%w: the values of all plugins take %d bytes of JetStream, and may take %d: remove some, or have the NATS server or its account store more",
+				ErrCacheLimit, stored, most)
+		}
+	}
+}
+
+// awaitNewer waits a little until it is known what the stream has now.
+func (c *Cache) awaitNewer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
+	defer cancel()
+	for c.watch.ask(); c.index.isOlder(cacheCounting); {
+		if pause(ctx, cacheLag) != nil {
+			return
 		}
 	}
 }
@@ -219,12 +260,14 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 			return nil
 		}
 	}
+	_, former := p.cache.index.sum(p.token, hash)
 	msg := nats.NewMsg(p.subject(hash))
 	msg.Header.Set(subjects.KVOperation, subjects.KVPurge)
 	ack, err := p.write(ctx, hash, msg, subjects.CacheMarkerTTL)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
+	p.cache.index.wrote(messageOverhead - former)
 	p.cache.index.remove(p.token, hash, ack.Sequence)
 	return nil
 }

@@ -28,9 +28,12 @@ type cacheIndex struct {
 	wall time.Time
 	// since is the moment from which on a read must have been asked for: what was
 	// asked before may be gone.
-	since     moment
-	confirmed chan struct{} // closed once everything of some moment is known
-	clock     serverClock
+	since moment
+	// stored is how many bytes the stream had when it was last asked, and changed what our
+	// own writes have changed since.
+	stored, changed int64
+	confirmed       chan struct{} // closed once everything of some moment is known
+	clock           serverClock
 }
 
 // cachedPlugin are the values of one plugin.
@@ -76,6 +79,7 @@ func (x *cacheIndex) clear() {
 	x.plugins = make(map[string]*cachedPlugin)
 	x.recent.Init()
 	x.copied, x.applied, x.first, x.asOf = 0, 0, 0, 0
+	x.stored, x.changed = 0, 0
 	x.since = x.now()
 	x.confirmed = make(chan struct{})
 }
@@ -177,6 +181,39 @@ func (x *cacheIndex) usage(token string, without cacheKey) (entries int, bytes i
 		entries, bytes = entries-1, bytes-v.size
 	}
 	return entries, bytes
+}
+
+// sum returns how many bytes the stream has, and how many of these a value takes.
+func (x *cacheIndex) sum(token string, of cacheKey) (stored, size int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if v := x.find(token, of); v != nil {
+		size = v.size + messageOverhead
+	}
+	return x.stored + x.changed, size
+}
+
+// wrote notes that a write of our own has changed by so many bytes what the stream has.
+func (x *cacheIndex) wrote(bytes int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.changed += bytes
+}
+
+// changes is what our own writes have changed since the stream was last asked.
+func (x *cacheIndex) changes() int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.changed
+}
+
+// holds notes how many bytes the stream has; before is what changes returned when it was
+// asked.
+func (x *cacheIndex) holds(stored, before int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stored = stored
+	x.changed -= before
 }
 
 // sweep forgets values of a plugin that are gone for certain.

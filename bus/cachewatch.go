@@ -150,13 +150,14 @@ func (w *cacheWatch) forgetConsumer(ctx context.Context) {
 func (w *cacheWatch) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 	defer cancel()
-	asked := w.cache.index.now()
+	asked, before := w.cache.index.now(), w.cache.index.changes()
 	stream, err := w.cache.bus.js.Stream(ctx, cacheBucket.stream())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cacheBucket.stream(), err)
 	}
 	info := stream.CachedInfo()
 	w.cache.index.setClock(info.TimeStamp, asked)
+	w.cache.index.holds(int64(info.State.Bytes), before) // #nosec G115 -- no disk has as many bytes
 	return info, nil
 }
 

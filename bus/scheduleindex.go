@@ -12,6 +12,7 @@ type scheduleIndex struct {
 	mu     sync.Mutex
 	known  map[string]knownSchedule  // by key
 	counts map[string]map[string]int // schedules by plugin and the run of OnInit that set them
+	bytes  int64                     // what all schedules take
 	told   uint64                    // the revision up to which the watch has told everything
 }
 
@@ -23,7 +24,9 @@ type knownSchedule struct {
 	// run is the run of OnInit that set it without an id; empty is none.
 	run string
 	// claimed is the replica that runs a one-time schedule, which goes after that.
-	claimed  string
+	claimed string
+	// size is about what the schedule takes in bytes, with its fire.
+	size     int64
 	revision uint64
 }
 
@@ -37,7 +40,7 @@ func newScheduleIndex() *scheduleIndex {
 func (x *scheduleIndex) reset() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.known, x.counts, x.told = make(map[string]knownSchedule), make(map[string]map[string]int), 0
+	x.known, x.counts, x.told, x.bytes = make(map[string]knownSchedule), make(map[string]map[string]int), 0, 0
 }
 
 // tell notes what the watch has told of a schedule: how it is at a revision, without a
@@ -79,6 +82,7 @@ func (x *scheduleIndex) removed(key string, revision uint64) {
 func (x *scheduleIndex) put(key string, is knownSchedule) {
 	x.count(x.known[key], -1)
 	x.count(is, 1)
+	x.bytes += is.size - x.known[key].size
 	// Nothing older than what was told is told any more.
 	if is.plugin == "" && is.revision <= x.told {
 		delete(x.known, key)
@@ -123,6 +127,13 @@ func (x *scheduleIndex) counted(key, plugin, run string) (replaces bool, count i
 		count += runs[run]
 	}
 	return is.plugin != "" && (is.run == "" || is.run == run), count
+}
+
+// sum returns how many bytes all schedules take with their fires, and one of them.
+func (x *scheduleIndex) sum(key string) (all, one int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bytes, x.known[key].size
 }
 
 // total is how many schedules a plugin has.

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -68,22 +69,27 @@ func (s *Schedules) note(c change) {
 	if record != nil {
 		record.Payload = nil
 	}
-	s.index.tell(c.key, knownAs(record, c.revision))
+	s.index.tell(c.key, knownAs(record, c.revision, len(c.value)))
 	s.watch(c.key, record)
 }
 
-// knownAs is what the index keeps of a record at a revision; nil is one that is gone.
-func knownAs(record *subjects.ScheduleRecord, revision uint64) knownSchedule {
+// knownAs is what the index keeps of a record of so many bytes at a revision; nil is one that
+// is gone.
+func knownAs(record *subjects.ScheduleRecord, revision uint64, size int) knownSchedule {
 	known := knownSchedule{revision: revision}
 	if record == nil {
 		return known
 	}
-	known.plugin, known.run = record.Plugin, record.Init
+	known.plugin, known.run, known.size = record.Plugin, record.Init, scheduleSize(size)
 	if record.Running != nil && !record.IsRecurring() {
 		known.claimed = record.Running.Replica
 	}
 	return known
 }
+
+// scheduleSize is about what a schedule takes whose record has so many bytes: a fire has
+// few.
+func scheduleSize(record int) int64 { return int64(record) + 2*messageOverhead }
 
 // Count is how many schedules a plugin has.
 func (s *Schedules) Count(id string) int { return s.index.total(id) }
@@ -106,17 +112,21 @@ func (s *Schedules) Plugins() []string { return s.index.plugins() }
 // what they set. After another error it may be set or not.
 func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, limit ScheduleLimit) error {
 	key := subjects.ScheduleKey(record.Plugin, string(record.Schedule))
-	if err := s.admit(key, record.Plugin, limit); err != nil {
+	record.V, record.Set = subjects.Version, newNonce()
+	body, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("schedule: %w", err)
+	}
+	if err := s.admit(key, record.Plugin, limit, len(body)); err != nil {
 		return err
 	}
-	record.V, record.Set = subjects.Version, newNonce()
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
 	revision, err := s.set(ctx, key, record)
 	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
-	s.index.wrote(key, knownAs(&record, revision))
+	s.index.wrote(key, knownAs(&record, revision, len(body)))
 	return nil
 }
 
@@ -151,9 +161,17 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 // errUnsure says that nobody can tell what became of a write.
 var errUnsure = errors.New("no answer came, and it has changed since: nobody knows whether this was done")
 
-func (s *Schedules) admit(key, id string, limit ScheduleLimit) error {
+// admit refuses a schedule that would pass a limit: that of its plugin, or what the schedules
+// of all may take of what JetStream offers. One that is no longer than what it replaces
+// always fits there.
+func (s *Schedules) admit(key, id string, limit ScheduleLimit, record int) error {
 	if replaces, count := s.index.counted(key, id, limit.Run); !replaces && count >= limit.Max {
 		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, count, limit.Max)
+	}
+	all, former := s.index.sum(key)
+	grows := scheduleSize(record) - former
+	if most, ok := s.bus.offer.most(scheduleShare); ok && grows > 0 && all+grows > most {
+		return fmt.Errorf("%w: those of all plugins take %d bytes of JetStream, and may take %d: cancel some, or have the NATS server or its account store more", ErrScheduleLimit, all, most)
 	}
 	return nil
 }

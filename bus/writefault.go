@@ -46,6 +46,7 @@ type writes struct {
 	mu      sync.Mutex
 	failing map[string]*failingWrites // by stream
 	told    string                    // the stream of the fault that the log has told last; empty is none
+	refused bool                      // a write was, by a limit of JetStream, since that was last asked
 	// restarted is when JetStream of the embedded server was last started again.
 	restarted time.Time // of the goroutine that watches
 }
@@ -69,12 +70,30 @@ func (w *writes) note(stream string, begun time.Time, err error) {
 	case errors.Is(err, errMoved):
 	case errors.As(err, &refused):
 		isFull := refused.ErrorCode == codeSubjectFull && stream == subjects.FireStream
+		if isFullStore(refused.ErrorCode) {
+			w.setRefused()
+		}
 		if refused.Code >= http.StatusInternalServerError && !isFull {
 			w.failed(stream, begun, err)
 		}
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders), time.Since(begun) >= unanswered:
 		w.failed(stream, begun, err)
 	}
+}
+
+func (w *writes) setRefused() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused = true
+}
+
+// takeRefused says whether a limit of JetStream has refused a write since it was last called.
+func (w *writes) takeRefused() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	refused := w.refused
+	w.refused = false
+	return refused
 }
 
 func (w *writes) carriedOut(stream string) {
@@ -176,14 +195,15 @@ func (b *Bus) watchWrites(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		b.lookAtWrites()
+		b.lookAtWrites(ctx)
 	}
 }
 
-func (b *Bus) lookAtWrites() {
+func (b *Bus) lookAtWrites(ctx context.Context) {
 	log := b.config.Logger
 	b.keepRoom()
 	fault, err := b.writes.fault(time.Now())
+	b.keepOffer(ctx, isLimit(err))
 	if err == nil {
 		if stream := b.writes.over(); stream != "" {
 			log.Info("JetStream takes writes again", "stream", stream)
@@ -206,11 +226,15 @@ const (
 	codeStorageResources jetstream.ErrorCode = 10047
 )
 
+// isFullStore tells the codes that are of what JetStream stores in all.
+func isFullStore(code jetstream.ErrorCode) bool {
+	return code == codeAccountResources || code == codeInsufficient || code == codeStorageResources
+}
+
 // isLimit tells writes that are refused because a limit is reached.
 func isLimit(err error) bool {
 	var refused *jetstream.APIError
-	return errors.As(err, &refused) &&
-		slices.Contains([]jetstream.ErrorCode{codeAccountResources, codeInsufficient, codeStorageResources, codeSubjectFull}, refused.ErrorCode)
+	return errors.As(err, &refused) && (isFullStore(refused.ErrorCode) || refused.ErrorCode == codeSubjectFull)
 }
 
 // causeOf says why writes to a stream fail, in words for an operator.

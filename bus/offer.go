@@ -1,0 +1,167 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+const (
+	// Of what JetStream has for all that plugins keep, the values of the cache may take a half,
+	// and schedules with their fires a quarter. The rest is for the host's own records.
+	cacheShare    = 2
+	scheduleShare = 4
+	// offerEvery is how often JetStream is asked how much it offers.
+	offerEvery = 10 * time.Second
+	// offerLearned is for how long a limit counts of which only a refused write has told.
+	offerLearned = 10 * time.Minute
+	// messageOverhead is about what a message takes in a stream beside its body, in bytes.
+	messageOverhead = 320
+)
+
+// offer is how much JetStream stores for us, in bytes of one copy. No limit is known of a
+// server that is not embedded, if the account has none, until it refuses a write.
+type offer struct {
+	mu    sync.Mutex
+	asked time.Time // when it answered last
+	// limit is what everything in the account may take; 0 is not known.
+	limit int64
+	// foreign is what is taken by all that no plugin keeps.
+	foreign int64
+	// learned is the limit that a refused write has told of, and when.
+	learned   int64
+	learnedAt time.Time
+}
+
+// most is how much one of so many shares is; ok is false if no limit is known.
+func (o *offer) most(shares int64) (bytes int64, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	limit := o.limit
+	if time.Since(o.learnedAt) < offerLearned && (limit == 0 || o.learned < limit) {
+		limit = o.learned
+	}
+	return max(limit-o.foreign, 0) / shares, limit > 0
+}
+
+func (o *offer) isOlder(age time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return time.Since(o.asked) > age
+}
+
+// told notes an answer. isFull is that writes were refused, so that what is used is what
+// there is.
+func (o *offer) told(limit, used, plugins int64, isFull bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked, o.limit, o.foreign = time.Now(), limit, max(used-plugins, 0)
+	if isFull {
+		o.learned, o.learnedAt = used, time.Now()
+	}
+}
+
+// askOffer asks JetStream how much it offers, and what is taken.
+func (b *Bus) askOffer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+	defer cancel()
+	refused := b.writes.takeRefused()
+	account, err := b.js.AccountInfo(ctx)
+	if err != nil {
+		return fmt.Errorf("jetstream account: %w", err)
+	}
+	var plugins int64
+	for _, name := range []string{cacheBucket.stream(), scheduleBucket.stream(), subjects.FireStream} {
+		stream, err := b.js.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case err != nil:
+			return fmt.Errorf("stream %s: %w", name, err)
+		default:
+			plugins += int64(stream.CachedInfo().State.Bytes) // #nosec G115 -- no disk has as many bytes
+		}
+	}
+	limit, used := oneCopy(account, int64(b.copies()), b.config.Memory)
+	if b.embedded != nil {
+		if own := b.embedded.limit(b.config.Memory); own > 0 && (limit == 0 || own < limit) {
+			limit = own
+		}
+	}
+	b.offer.told(limit, used, plugins, refused)
+	return nil
+}
+
+// oneCopy is what an account may take, 0 if it has no limit, and what it takes, in bytes of
+// one of so many copies.
+func oneCopy(account *jetstream.AccountInfo, copies int64, inMemory bool) (limit, used int64) {
+	tier, limitCopies := account.Tier, copies
+	if t, ok := account.Tiers[fmt.Sprintf("R%d", copies)]; ok {
+		tier, limitCopies = t, 1 // the server counts a limit of a tier for each copy
+	}
+	taken, limit := tier.Store, tier.Limits.MaxStore
+	if inMemory {
+		taken, limit = tier.Memory, tier.Limits.MaxMemory
+	}
+	return max(limit, 0) / limitCopies, int64(taken) / copies // #nosec G115 -- no disk has as many bytes
+}
+
+// limit is how many bytes the embedded server stores; 0 is that it does not say.
+func (e *embeddedServer) limit(inMemory bool) int64 {
+	config := e.server.JetStreamConfig()
+	switch {
+	case config == nil: // JetStream is being started again
+		return 0
+	case inMemory:
+		return max(config.MaxMemory, 0)
+	default:
+		return max(config.MaxStore, 0)
+	}
+}
+
+// keepOffer keeps what is known of the offer current. While JetStream is full, values of the
+// cache that take more than their share give way, the oldest first.
+func (b *Bus) keepOffer(ctx context.Context, isFull bool) {
+	if !b.Connected() || !isFull && !b.offer.isOlder(offerEvery) {
+		return
+	}
+	if err := b.askOffer(ctx); err != nil {
+		return // it is asked again soon
+	}
+	if isFull {
+		if err := b.giveWay(ctx); err != nil {
+			b.config.Logger.Warn("JetStream is full, and values of the cache could not give way", "error", err)
+		}
+	}
+}
+
+// giveWay removes the older half of the cache's values if they take more than their share.
+func (b *Bus) giveWay(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, cacheBucket.stream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	state := stream.CachedInfo().State
+	most, ok := b.offer.most(cacheShare)
+	if !ok || int64(state.Bytes) <= most || state.Msgs == 0 { // #nosec G115 -- no disk has as many bytes
+		return nil
+	}
+	// Replicas that find the same do the same.
+	before := state.FirstSeq + (state.LastSeq-state.FirstSeq)/2 + 1
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(before)); err != nil {
+		return err
+	}
+	b.config.Logger.Warn("JetStream is full: the older values of the cache gave way",
+		"bytes", state.Bytes, "allowed", most, "removed_before", before)
+	return nil
+}
