@@ -1,7 +1,10 @@
 package scheduler_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +21,34 @@ func (s *set) Set(_ context.Context, schedule scheduler.Schedule) error {
 }
 
 func (*set) Cancel(context.Context, string) (bool, error) { return false, nil }
+
+func TestAPeriodHasToBeAboveNothing(t *testing.T) {
+	for expression, test := range map[string]struct{ refused, warned bool }{
+		"@every 0s":                {refused: true},
+		"@every -1h":               {refused: true},
+		"TZ=UTC @every 0s":         {refused: true},
+		"@every 1ms":               {warned: true},
+		"TZ=Asia/Tokyo @every 1ms": {warned: true},
+		"@every 1s":                {},
+		"@every 1h":                {},
+		"@hourly":                  {},
+	} {
+		t.Run(expression, func(t *testing.T) {
+			var log bytes.Buffer
+			service, err := scheduler.New(scheduler.Config{Store: &set{}, Zone: "UTC", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = service.ScheduleRecurring(t.Context(), &api.ScheduleRecurringRequest{CronExpression: expression})
+			if (err != nil) != test.refused || err != nil && !strings.Contains(err.Error(), "a period above 0") {
+				t.Errorf("got %v", err)
+			}
+			if warned := strings.Contains(log.String(), "it runs every second"); warned != test.warned {
+				t.Errorf("the log is %q", log.String())
+			}
+		})
+	}
+}
 
 func TestAnotherClockCanTellTheTime(t *testing.T) {
 	store, now := &set{}, at(t, "2026-01-01T12:00:00Z")

@@ -98,8 +98,16 @@ func (s *Service) ScheduleOneTime(ctx context.Context, r *api.ScheduleOneTimeReq
 // ScheduleRecurring plans callbacks by a cron expression, which ParseTimetable
 // describes.
 func (s *Service) ScheduleRecurring(ctx context.Context, r *api.ScheduleRecurringRequest) (*api.ScheduleResponse, error) {
-	if _, err := ParseTimetable(r.GetCronExpression(), s.config.Zone); err != nil {
+	timetable, err := ParseTimetable(r.GetCronExpression(), s.config.Zone)
+	isShort := false
+	if err == nil {
+		isShort, err = timetable.check()
+	}
+	if err != nil {
 		return nil, s.refused("recurring", err)
+	}
+	if isShort && s.warnings.Allow() {
+		s.config.Logger.Warn("a schedule's period is below a second: it runs every second", "plugin", s.config.PluginID, "period", *timetable.period)
 	}
 	return s.set(ctx, "recurring", Schedule{
 		ID:         r.GetScheduleId(),

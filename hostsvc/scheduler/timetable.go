@@ -23,6 +23,7 @@ const (
 type Timetable struct {
 	schedule cron.Schedule
 	zone     *time.Location
+	period   *time.Duration // of @every, as it is written
 }
 
 // ParseTimetable reads a cron expression: five fields, or six with seconds first,
@@ -30,6 +31,10 @@ type Timetable struct {
 // @every with a Go duration, rounded to seconds. TZ=zone or CRON_TZ=zone may stand
 // before it; zone is that of an expression without. Zones are IANA names. The
 // error of an expression that does not parse is the reason.
+//
+// Where clocks are set, an expression that names hours has each of its times once a day: one
+// that the clocks skip is when they go on after it, and one that they show twice is the first.
+// With *, ? or a step for the hours it goes by what the clocks show, as often as they do.
 func ParseTimetable(expression, zone string) (Timetable, error) {
 	if len(expression) > maxExpression {
 		return Timetable{}, fmt.Errorf("the expression has %d bytes, at most %d are taken", len(expression), maxExpression)
@@ -50,8 +55,14 @@ func ParseTimetable(expression, zone string) (Timetable, error) {
 		return Timetable{}, errors.New("empty spec string")
 	}
 	fields := cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor
-	if len(strings.Fields(expression)) == 6 && !strings.HasPrefix(expression, "@") {
-		fields |= cron.Second
+	if count := len(strings.Fields(expression)); !strings.HasPrefix(expression, "@") {
+		switch count {
+		case 5:
+		case 6:
+			fields |= cron.Second
+		default:
+			return Timetable{}, fmt.Errorf("expected 5 or 6 fields, found %d: %q", count, expression)
+		}
 	}
 	schedule, err := cron.NewParser(fields).Parse(expression)
 	if err != nil {
@@ -65,13 +76,37 @@ func ParseTimetable(expression, zone string) (Timetable, error) {
 				return Timetable{}, fmt.Errorf("%q has a field that names nothing", expression)
 			}
 		}
-		fixed.Location = location
+		fixed.Location = time.UTC
+		schedule = daylight{spec: fixed, zone: location, fixesHour: fixesHour(expression)}
 	}
-	t := Timetable{schedule: schedule, zone: location}
+	t := Timetable{schedule: schedule, zone: location, period: period(expression)}
 	if t.Next(time.Now()).IsZero() {
 		return Timetable{}, fmt.Errorf("%q names no time within the next five years", expression)
 	}
 	return t, nil
+}
+
+// period is that of @every; nil is that there is none.
+func period(expression string) *time.Duration {
+	if text, is := strings.CutPrefix(expression, "@every "); is {
+		if d, err := time.ParseDuration(text); err == nil {
+			return &d
+		}
+	}
+	return nil
+}
+
+// check refuses a period that is none, and says whether it is shorter than the shortest, a
+// second. What was set before this was refused runs every second.
+func (t Timetable) check() (isShort bool, err error) {
+	switch {
+	case t.period == nil:
+		return false, nil
+	case *t.period <= 0:
+		return false, fmt.Errorf("@every needs a period above 0, not %v", *t.period)
+	default:
+		return *t.period < time.Second, nil
+	}
 }
 
 // cutZone takes the zone off the front of an expression.

@@ -59,8 +59,8 @@ func TestWhatIsNoTimetableIsRefusedWithTheReason(t *testing.T) {
 	tests := []struct{ expression, zone, reason string }{
 		{"", "UTC", "empty spec string"},
 		{"   ", "UTC", "empty spec string"},
-		{"* * * *", "UTC", "expected exactly 5 fields, found 4"},
-		{"* * * * * * *", "UTC", "expected exactly 5 fields, found 7"},
+		{"* * * *", "UTC", "expected 5 or 6 fields, found 4"},
+		{"* * * * * * *", "UTC", "expected 5 or 6 fields, found 7"},
 		{"60 * * * *", "UTC", "above maximum"},
 		{"x * * * *", "UTC", "failed to parse"},
 		{"@sometimes", "UTC", "unrecognized descriptor"},
@@ -125,6 +125,8 @@ func FuzzParseTimetable(f *testing.F) {
 		f.Add(expression, "UTC")
 	}
 	f.Add("* * * * *", "Europe/Berlin")
+	f.Add("30 2 * * *", "Europe/Berlin")
+	f.Add("*/7 */2 * * *", "Australia/Lord_Howe")
 	f.Fuzz(func(t *testing.T, expression, zone string) {
 		timetable, err := scheduler.ParseTimetable(expression, zone)
 		if err != nil {
