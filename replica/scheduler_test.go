@@ -155,7 +155,7 @@ func badExpressions(*stateful) func(*testing.T, *stateful) {
 	return func(t *testing.T, s *stateful) {
 		for expression, reason := range map[string]string{
 			"":                               "empty spec string",
-			"* * * *":                        "expected exactly 5 fields, found 4",
+			"* * * *":                        "expected 5 or 6 fields, found 4",
 			"60 * * * *":                     "above maximum",
 			"@sometimes":                     "unrecognized descriptor",
 			"TZ=":                            "time zone",
