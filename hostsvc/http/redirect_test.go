@@ -86,6 +86,43 @@ func TestTheMethodAfterARedirect(t *testing.T) {
 	}
 }
 
+func TestARedirectMayLeadToTheHostThatIsAboveThoseAllowed(t *testing.T) {
+	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			nethttp.Redirect(w, r, to, nethttp.StatusFound)
+			return
+		}
+		_, _ = io.WriteString(w, "arrived")
+	})
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	at := func(host string) string { return "http://" + host + ":" + port }
+	service := newService(t, http.Config{
+		AllowLocalNetwork: true,
+		AllowedURLs:       map[string][]string{at("*.archive.example"): {"GET"}, at("*.split.example"): {"GET"}, at("split.example") + "/public/*": {"GET"}, at("split.example") + "/*": {"POST"}},
+		Resolver: names{
+			"www.archive.example": "127.0.0.1", "archive.example": "127.0.0.1", "example": "127.0.0.1", "notarchive.example": "127.0.0.1",
+			"www.split.example": "127.0.0.1", "split.example": "127.0.0.1",
+		},
+	})
+	for _, test := range []struct {
+		name, url string
+		arrives   bool
+	}{
+		{"by a redirect", at("www.archive.example") + "/?to=" + at("archive.example"), true},
+		{"and from there on", at("www.archive.example") + "/?to=" + at("archive.example") + "/?to=" + at("www.archive.example"), true},
+		{"without one", at("archive.example"), false},
+		{"two above", at("www.archive.example") + "/?to=" + at("example"), false},
+		{"another name that ends so", at("www.archive.example") + "/?to=" + at("notarchive.example"), false},
+		{"another port", at("www.archive.example") + "/?to=http://archive.example", false},
+		{"a pattern of its own allows it", at("www.split.example") + "/?to=" + at("split.example") + "/public/x", true},
+		{"a pattern of its own decides", at("www.split.example") + "/?to=" + at("split.example") + "/x", false},
+	} {
+		if got := get(t, service, test.url); (string(got.Body) == "arrived") != test.arrives {
+			t.Errorf("%s: got %d %q, error %q", test.name, got.Status, got.Body, got.Error)
+		}
+	}
+}
+
 func TestARedirectThatIsNotPermittedIsReturned(t *testing.T) {
 	var other atomic.Int32
 	second := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) { other.Add(1) })

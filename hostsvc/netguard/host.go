@@ -165,6 +165,11 @@ func (p hostPattern) match(host hostName) bool {
 	return false
 }
 
+// isBelow says whether the hosts of the pattern are those below one host.
+func (p hostPattern) isBelow(host hostName) bool {
+	return p.kind == hostBelow && !host.addr.IsValid() && matchLabels(p.labels, host.labels)
+}
+
 func matchLabels(patterns, labels []string) bool {
 	if len(patterns) != len(labels) {
 		return false

@@ -144,6 +144,11 @@ func (p Pattern) matchOrigin(t target) bool {
 	return p.matchScheme(t.scheme) && p.matchPort(t) && p.host.match(t.host)
 }
 
+// matchParent is matchOrigin for the host that all hosts of the pattern are below.
+func (p Pattern) matchParent(t target) bool {
+	return p.matchScheme(t.scheme) && p.matchPort(t) && p.host.isBelow(t.host)
+}
+
 func (p Pattern) matchScheme(scheme string) bool {
 	if family, ok := strings.CutSuffix(p.scheme, "*"); ok {
 		return family == "" || scheme == family || scheme == family+"s"

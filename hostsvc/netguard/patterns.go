@@ -73,6 +73,18 @@ func ParseList(patterns []string) (*Patterns, error) {
 // The error is a *BlockedError of kind ErrURL or ErrNotAllowed; its reasons are
 // those of spec 5.1.1.
 func (ps *Patterns) Check(rawURL, method string) (*url.URL, error) {
+	return ps.check(rawURL, method, Pattern.matchOrigin)
+}
+
+// CheckRedirect is Check for where a redirect leads. If no pattern matches that, one for all
+// hosts below a host, such as *.example.com, holds for example.com as well: who answers for
+// the hosts below it may lead there, and could as well answer in its place.
+func (ps *Patterns) CheckRedirect(rawURL, method string) (*url.URL, error) {
+	return ps.check(rawURL, method, Pattern.matchOrigin, Pattern.matchParent)
+}
+
+// check decides by the rules that match in the first of several ways.
+func (ps *Patterns) check(rawURL, method string, ways ...func(Pattern, target) bool) (*url.URL, error) {
 	t, err := parseTarget(rawURL)
 	if err != nil {
 		return nil, &BlockedError{Kind: ErrURL, Reason: "invalid URL: " + err.Error()}
@@ -82,7 +94,7 @@ func (ps *Patterns) Check(rawURL, method string) (*url.URL, error) {
 	}
 	reason := ""
 	for _, path := range slices.Compact([]string{t.path, singleSlashes(t.path)}) {
-		if reason = ps.deny(t, path, rawURL, strings.ToUpper(method)); reason == "" {
+		if reason = ps.deny(t, path, rawURL, strings.ToUpper(method), ways); reason == "" {
 			u, err := t.url(path)
 			if err != nil {
 				return nil, &BlockedError{Kind: ErrURL, Reason: "invalid URL: " + err.Error()}
@@ -94,10 +106,10 @@ func (ps *Patterns) Check(rawURL, method string) (*url.URL, error) {
 }
 
 // deny returns why a path must not be sent, or "".
-func (ps *Patterns) deny(t target, path, rawURL, method string) string {
+func (ps *Patterns) deny(t target, path, rawURL, method string, ways []func(Pattern, target) bool) string {
 	all := readings(path)
 	for _, reading := range all {
-		r, ok := ps.mostSpecific(t, all[0], reading)
+		r, ok := ps.mostSpecific(t, all[0], reading, ways)
 		if !ok {
 			return fmt.Sprintf("URL %s does not match any allowed URL patterns", rawURL)
 		}
@@ -108,10 +120,12 @@ func (ps *Patterns) deny(t target, path, rawURL, method string) string {
 	return ""
 }
 
-func (ps *Patterns) mostSpecific(t target, spelled, reading string) (rule, bool) {
-	for _, r := range ps.rules {
-		if r.matchOrigin(t) && r.path.match(spelled, reading) {
-			return r, true
+func (ps *Patterns) mostSpecific(t target, spelled, reading string, ways []func(Pattern, target) bool) (rule, bool) {
+	for _, matches := range ways {
+		for _, r := range ps.rules {
+			if matches(r.Pattern, t) && r.path.match(spelled, reading) {
+				return r, true
+			}
 		}
 	}
 	return rule{}, false

@@ -84,10 +84,19 @@ func New(config Config) (*Gate, error) {
 	}, nil
 }
 
-// Check returns the URL to send in place of the one asked for. It is called for every
-// hop. The error is a *netguard.BlockedError.
+// Check returns the URL to send in place of the one asked for. The error is a *netguard.BlockedError.
 func (g *Gate) Check(rawURL, method string) (*url.URL, error) {
-	target, err := g.patterns.Check(rawURL, method)
+	return g.check(rawURL, method, g.patterns.Check)
+}
+
+// CheckRedirect is Check for where a redirect leads; netguard.Patterns.CheckRedirect says what
+// differs.
+func (g *Gate) CheckRedirect(rawURL, method string) (*url.URL, error) {
+	return g.check(rawURL, method, g.patterns.CheckRedirect)
+}
+
+func (g *Gate) check(rawURL, method string, by func(rawURL, method string) (*url.URL, error)) (*url.URL, error) {
+	target, err := by(rawURL, method)
 	if err != nil {
 		return nil, err
 	}
