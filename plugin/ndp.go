@@ -169,7 +169,9 @@ func (p *Package) readAll(ctx context.Context) error {
 		return fmt.Errorf("its %s is no WebAssembly module", WasmName)
 	}
 	var err error
-	p.Manifest, p.Warnings, err = ParseManifest(manifest)
+	if p.Manifest, p.Warnings, err = ParseManifest(manifest); err != nil && isNewer(p.Wasm) {
+		return ErrNewer
+	}
 	return err
 }
 

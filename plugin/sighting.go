@@ -27,6 +27,8 @@ type Sighting struct {
 type Survey struct {
 	// Sightings are those of its plugins, sorted by id: what [Scan] lists, without entries whose names are no ids.
 	Sightings []Sighting
+	// Strays are those of the folder, as [Strays] has them.
+	Strays []string
 	// Device names the file system that the folder is on. It is empty where the system does not tell.
 	Device string
 }
@@ -62,7 +64,7 @@ func look(dir string) (Survey, error) {
 	if err != nil {
 		return Survey{}, err
 	}
-	survey := Survey{Device: deviceOf(before)}
+	survey := Survey{Strays: straysOf(dir, names), Device: deviceOf(before)}
 	twins := twinsOf(dir, names)
 	for _, name := range names {
 		if checkID(name) != nil {

@@ -28,6 +28,7 @@ type pluginsFolder struct {
 	unread  string                // why the folder could not be read when it was looked at last
 	isEmpty bool                  // it has no plugin
 	told    string                // the fault that the log has
+	strays  string                // what to do about files that are no plugins; empty is none
 }
 
 // hadPlugin is a plugin that was seen in the folder and is not removed.
@@ -56,6 +57,7 @@ func (f *pluginsFolder) look() (plugin.Survey, error) {
 		f.tell()
 		return survey, err
 	}
+	f.lookAtStrays(survey.Strays)
 	there := make(map[string]bool, len(survey.Sightings))
 	for _, s := range survey.Sightings {
 		there[s.ID] = true
@@ -79,6 +81,15 @@ func (f *pluginsFolder) look() (plugin.Survey, error) {
 	}
 	f.tell()
 	return survey, nil
+}
+
+// lookAtStrays notes files that look like plugins and are none; mu is held.
+func (f *pluginsFolder) lookAtStrays(strays []string) {
+	text := plugin.StrayText(f.path, strays)
+	if text != f.strays && text != "" {
+		f.log.Warn("files in the plugins folder are no plugins", "folder", f.path, "files", strays[:min(len(strays), maxList)], "count", len(strays), "hint", text)
+	}
+	f.strays = text
 }
 
 // lookAt looks at one plugin. Its Print is empty if it is not there.
@@ -166,21 +177,31 @@ func (f *pluginsFolder) fault() string {
 
 // folderFault says what is wrong with the plugins folder; empty is nothing. A folder that
 // was empty from the start is a fault if there is something in the cluster that belongs to
-// plugins which nobody has.
+// plugins which nobody has. Files that look like plugins and are none come last.
 func (r *Replica) folderFault() string {
 	if !r.config.Load().Plugins.Enabled {
 		return ""
 	}
-	if fault := r.folder.fault(); fault != "" || !r.folder.empty() {
+	if fault := r.folder.fault(); fault != "" {
 		return fault
 	}
-	ids := r.ownerless()
+	var ids []string
+	if r.folder.empty() {
+		ids = r.ownerless()
+	}
 	if len(ids) == 0 {
-		return ""
+		return r.folder.strayText()
 	}
 	shown := strings.Join(ids[:min(len(ids), maxList)], ", ")
 	return fmt.Sprintf("the plugins folder %s is empty, and no replica has %d plugins that own schedules, connections or what OnInit has made: %s. Look whether it is mounted; pluginhost plugin remove ID --purge drops what a plugin owns that is to go",
 		r.folder.path, len(ids), shown)
+}
+
+// strayText says what to do about files that are no plugins; empty is that there are none.
+func (f *pluginsFolder) strayText() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.strays
 }
 
 // empty says whether there was no plugin in the folder when it was looked at last.

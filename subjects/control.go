@@ -121,7 +121,7 @@ type Status struct {
 	// is nobody.
 	Leader string `json:"leader,omitempty"`
 	// FolderFault says what is wrong with the plugins folder, such as that it is empty all
-	// at once; empty is nothing.
+	// at once, or has packages that are not installed; empty is nothing.
 	FolderFault string `json:"folder_fault,omitempty"`
 	// RecoveredFires are those of plugins whose fires this replica had handed out anew
 	// while it led, in the order of their ids.

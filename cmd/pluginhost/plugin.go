@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -53,6 +52,9 @@ Where no replica runs it lists the plugins folder of this machine.`,
 type pluginListDocument struct {
 	V       int            `json:"v"`
 	Plugins []listedPlugin `json:"plugins"`
+	// Folders say what is wrong with the plugins folder of a replica, by its identity, or, if
+	// none was asked, of this machine, by its path.
+	Folders map[string]string `json:"folder_faults,omitempty"`
 	// Unreachable is why no replica was asked; then the plugins are those of the folder.
 	Unreachable string `json:"unreachable,omitempty"`
 }
@@ -71,14 +73,13 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	document := pluginListDocument{V: subjects.Version}
-	document.Plugins, err = hostedPlugins(cmd)
+	document, err := hostedPlugins(cmd)
 	if err != nil {
 		if cmd.Context().Err() != nil {
 			return err
 		}
 		document.Unreachable = err.Error()
-		if document.Plugins, err = folderPlugins(config.PluginsFolder); err != nil {
+		if err := document.addFolder(config.PluginsFolder); err != nil {
 			return err
 		}
 	}
@@ -94,25 +95,43 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 }
 
 // hostedPlugins are the plugins of the running replicas.
-func hostedPlugins(cmd *cobra.Command) ([]listedPlugin, error) {
+func hostedPlugins(cmd *cobra.Command) (pluginListDocument, error) {
+	document := pluginListDocument{V: subjects.Version, Folders: map[string]string{}}
 	caller, conn, _, err := connect(cmd)
 	if err != nil {
-		return nil, err
+		return document, err
 	}
 	defer conn.Close()
-	return listPlugins(cmd, caller)
+	replicas, err := caller.Status(cmd.Context())
+	if err != nil {
+		return document, err
+	}
+	for _, r := range replicas {
+		if r.FolderFault != "" {
+			document.Folders[r.Replica] = r.FolderFault
+		}
+	}
+	document.Plugins = mergePlugins(replicas)
+	return document, nil
 }
 
-// folderPlugins are the plugins of a folder, in no state.
-func folderPlugins(dir string) ([]listedPlugin, error) {
+// addFolder adds the plugins of a folder, in no state.
+func (d *pluginListDocument) addFolder(dir string) error {
+	d.Plugins = []listedPlugin{}
 	entries, err := plugin.Scan(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return []listedPlugin{}, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	plugins := []listedPlugin{}
+	strays, err := plugin.Strays(dir)
+	if err != nil {
+		return err
+	}
+	if text := plugin.StrayText(dir, strays); text != "" {
+		d.Folders[dir] = text
+	}
 	for _, entry := range entries {
 		status := subjects.PluginStatus{ID: entry.ID, Symlink: entry.Symlink}
 		if m := entry.Manifest; m != nil {
@@ -121,9 +140,9 @@ func folderPlugins(dir string) ([]listedPlugin, error) {
 		} else {
 			status.Error = entry.Err.Error()
 		}
-		plugins = append(plugins, listedPlugin{PluginStatus: status})
+		d.Plugins = append(d.Plugins, listedPlugin{PluginStatus: status})
 	}
-	return plugins, nil
+	return nil
 }
 
 func (d pluginListDocument) print(out io.Writer) error {
@@ -154,16 +173,17 @@ func (d pluginListDocument) print(out io.Writer) error {
 			}
 		}
 	}
+	for _, folder := range slices.Sorted(maps.Keys(d.Folders)) {
+		if _, err := fmt.Fprintf(out, "\n%s: %s\n", folder, printable(d.Folders[folder])); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// listPlugins merges what the replicas tell. Where they differ, a replica that
+// mergePlugins merges what the replicas tell. Where they differ, a replica that
 // serves the plugin is believed.
-func listPlugins(cmd *cobra.Command, caller *client.Client) ([]listedPlugin, error) {
-	replicas, err := caller.Status(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
+func mergePlugins(replicas []subjects.Status) []listedPlugin {
 	plugins := []listedPlugin{}
 	for _, r := range replicas {
 		for _, status := range r.Plugins {
@@ -185,7 +205,7 @@ func listPlugins(cmd *cobra.Command, caller *client.Client) ([]listedPlugin, err
 		}
 	}
 	slices.SortFunc(plugins, func(a, b listedPlugin) int { return strings.Compare(a.ID, b.ID) })
-	return plugins, nil
+	return plugins
 }
 
 // states counts the replicas in each state, such as "ready 2, failed 1".

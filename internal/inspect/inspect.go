@@ -86,6 +86,10 @@ func (r *Report) imports(granted, capabilities, foreign []string) {
 		}
 	}
 	for _, module := range slices.Compact(slices.Sorted(slices.Values(foreign))) {
+		if plugin.IsNewerModule(module) {
+			r.Faults = append(r.Faults, plugin.ErrNewer.Error())
+			continue
+		}
 		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of env and of wasi_snapshot_preview1", module))
 	}
 	for _, service := range schema.HostServices() {
