@@ -13,6 +13,15 @@ import (
 // ErrLinked is what [Link] returns where the plugin is a symlink to that folder already.
 var ErrLinked = errors.New("symlink already exists and points to the correct source")
 
+// IsLinked says whether the plugin of this id is a symlink in a plugins folder, as [Link] makes it.
+func IsLinked(dir, id string) bool {
+	if checkID(id) != nil {
+		return false
+	}
+	info, err := os.Lstat(filepath.Join(dir, id))
+	return err == nil && info.Mode().Type() == os.ModeSymlink
+}
+
 // Link makes the plugin of this id a symlink to a folder with a valid manifest.json, for a plugin under development; its
 // plugin.wasm may come later. Where there is a plugin, it takes its place if replace is true, at once. The error is
 // [ErrBadID], a [*ManifestError], [ErrLinked], [ErrInstalled], the cause of ctx, or what the system says.

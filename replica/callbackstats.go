@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -19,9 +18,7 @@ func (h *hosted) calledBack(callback subjects.CallbackError, err error) {
 	if id == nil {
 		message, of, id = "WebSocket callback failed", "connection", callback.Connection
 	}
-	name, text := cut(string(id), maxText), cut(err.Error(), maxErrorText)
-	h.replica.log.Warn(message, "plugin", h.id, "callback", callback.Method, of, name, "error", text)
-	h.tellAuthor(fmt.Sprintf("%s of %s %q failed: %s", callback.Method, of, name, text))
+	h.replica.log.Warn(message, "plugin", h.id, "callback", callback.Method, of, cut(string(id), maxText), "error", cut(err.Error(), maxErrorText))
 }
 
 // callbackStats counts the callbacks of a plugin's schedules and connections that

@@ -63,7 +63,7 @@ func TestFailedCallbacksAreInStatusAndInTheRecord(t *testing.T) {
 	}
 }
 
-func TestTheAuthorOfAPluginIsToldHowCallbacksFail(t *testing.T) {
+func TestTheAuthorOfAPluginIsToldWhatTheHostLogsOfIt(t *testing.T) {
 	s := newStateful(t, nil)
 	source := filepath.Join(t.TempDir(), "source")
 	if err := os.Rename(filepath.Join(s.folder, "p"), source); err != nil {
@@ -81,14 +81,33 @@ func TestTheAuthorOfAPluginIsToldHowCallbacksFail(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.journal.On("fails", func(journal.Event) ([]journal.Command, error) { return nil, errors.New("no luck with it") })
+	awaitTold := func(begins, ends string) {
+		t.Helper()
+		for {
+			msg, err := output.NextMsg(patience)
+			if err != nil {
+				t.Fatalf("nothing says %q, %q: %v", begins, ends, err)
+			}
+			var event subjects.OutputEvent
+			if err := json.Unmarshal(msg.Data, &event); err != nil {
+				t.Fatal(err)
+			}
+			if event.Stream == subjects.StreamHost && strings.HasPrefix(event.Text, begins) && strings.HasSuffix(event.Text, ends) {
+				return
+			}
+		}
+	}
 	s.do(once("fails", 0))
-	msg, err := output.NextMsg(patience)
-	if err != nil {
+	awaitTold("WARN: schedule callback failed; callback: on_scheduler_callback; schedule: fails; error: ", "no luck with it")
+	if _, err := s.try(every("refused", "@every 0s")); err == nil {
+		t.Error("a schedule is not refused")
+	}
+	awaitTold("WARN: schedule refused; error: ", "a period above 0, not 0s")
+	if err := os.WriteFile(filepath.Join(source, "manifest.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var event subjects.OutputEvent
-	if err := json.Unmarshal(msg.Data, &event); err != nil || event.Stream != subjects.StreamHost ||
-		!strings.HasPrefix(event.Text, `on_scheduler_callback of schedule "fails" failed: `) || !strings.HasSuffix(event.Text, "no luck with it") {
-		t.Errorf("%+v, %v", event, err)
+	if _, err := s.client.Refresh(t.Context(), "p"); err != nil {
+		t.Fatal(err)
 	}
+	awaitTold("ERROR: ", "a closing bracket or quote is missing")
 }

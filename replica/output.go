@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -14,7 +13,7 @@ func (r *Replica) outputLog(g *generation) *slog.Logger {
 	if !g.entry.Symlink {
 		return g.log
 	}
-	return slog.New(announcedOutput{g.log.Handler(), r.hosted(g.entry.ID)})
+	return slog.New(announcedOutput{unannounced(g.log.Handler()), r.hosted(g.entry.ID)})
 }
 
 // announcedOutput announces what it logs.
@@ -36,14 +35,4 @@ func (a announcedOutput) Handle(ctx context.Context, record slog.Record) error {
 	})
 	a.hosted.replica.publish(subjects.EventOutput, a.hosted.id, event)
 	return a.Handler.Handle(ctx, record)
-}
-
-// tellAuthor announces what the host has to say to whoever develops the plugin.
-func (h *hosted) tellAuthor(text string) {
-	if current := h.current.Load(); current == nil || !current.entry.Symlink {
-		return
-	}
-	h.replica.publish(subjects.EventOutput, h.id, subjects.OutputEvent{
-		V: subjects.Version, Replica: h.replica.id, ID: h.id, Time: time.Now().UTC(), Stream: subjects.StreamHost, Text: text,
-	})
 }

@@ -86,14 +86,14 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 		return nil, err
 	}
 	r := &Replica{
-		log:        log,
 		id:         identity(config.Name),
 		started:    time.Now().UTC(),
 		plugins:    make(map[string]*hosted),
 		asked:      make(chan struct{}),
 		background: newBackground(),
-		folder:     newPluginsFolder(config.Plugins.Folder, log),
 	}
+	r.log = newAuthorLog(r, log)
+	r.folder = newPluginsFolder(config.Plugins.Folder, r.log)
 	r.config.Store(&config)
 	r.longest.Store(int64(config.Runtime.LongestTimeout()))
 	r.running, r.stop = context.WithCancelCause(context.WithoutCancel(ctx))

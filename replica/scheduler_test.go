@@ -157,6 +157,7 @@ func badExpressions(*stateful) func(*testing.T, *stateful) {
 			"":                               "empty spec string",
 			"* * * *":                        "expected 5 or 6 fields, found 4",
 			"60 * * * *":                     "above maximum",
+			"@every 0s":                      "a period above 0",
 			"@sometimes":                     "unrecognized descriptor",
 			"TZ=":                            "time zone",
 			"TZ=Mars/Olympus * * * * *":      "time zone",

@@ -206,7 +206,7 @@ type OutputEvent struct {
 }
 
 // StreamHost is OutputEvent.Stream where the host itself says something of the plugin:
-// how a callback has failed.
+// a record of its log.
 const StreamHost = "host"
 
 // LeaderEvent is published when a replica gains or loses the lead.

@@ -174,6 +174,9 @@ func TestDevWatchBuildsAndLoadsAtEverySave(t *testing.T) {
 		}
 	}
 	printed.await("loaded by")
+	if replica.Logged(`"ERROR"`) {
+		t.Errorf("the host has tried to load what was not built:\n%s", replica.Log())
+	}
 	scrobble(t, replica.NATS)
 	printed.await("hello | joe has listened to Sinnerman")
 	save("has listened to", "loves")

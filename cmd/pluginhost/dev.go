@@ -19,8 +19,9 @@ func newPluginDevCommand() *cobra.Command {
 		Long: `Link a plugin's source folder into the plugins folder, for a plugin under development.
 
 Running replicas with that plugins folder load each build of it. With --watch the command
-stays: it builds the plugin whenever its source is saved, has the replicas load it, and
-shows what the plugin writes. Ctrl-C ends it; the link stays.`,
+stays: it builds the plugin whenever its source is saved, links it once it has built, has
+the replicas load it, and shows what the plugin writes and what they log about it. Ctrl-C
+ends it; the link stays.`,
 		Example: `  pluginhost plugin dev ./hello
   pluginhost plugin dev --watch ./hello`,
 		Args:              usageArgs(cobra.ExactArgs(1)),
@@ -65,15 +66,15 @@ func pluginDev(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	linked, err := link(cmd, folder, id, source)
-	if err != nil {
-		return err
-	}
 	if watch, _ := cmd.Flags().GetBool("watch"); watch {
 		if config.JSON {
 			return usageError{errors.New("--watch is for people: it has no --json")}
 		}
 		return develop(cmd, id, source, folder)
+	}
+	linked, err := link(cmd, folder, id, source)
+	if err != nil {
+		return err
 	}
 	done := devDocument{V: subjects.Version, ID: id, Path: filepath.Join(folder, id), Source: source}
 	caller, conn, _, err := connect(cmd)

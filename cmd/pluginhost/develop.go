@@ -64,9 +64,12 @@ func develop(cmd *cobra.Command, id, source, folder string) error {
 		return err
 	}
 	for {
-		text := buildAndLoad(cmd, caller, id, source, folder)
-		if cmd.Context().Err() != nil {
+		text, err := buildAndLoad(cmd, caller, id, source, folder)
+		switch {
+		case cmd.Context().Err() != nil:
 			return nil // as asked
+		case err != nil:
+			return err
 		}
 		if _, err := fmt.Fprintln(out, text); err != nil {
 			return err
@@ -81,15 +84,19 @@ func develop(cmd *cobra.Command, id, source, folder string) error {
 }
 
 // buildAndLoad says what came of it: a plugin that does not build or load is what the
-// author works on, and no end of the command.
-func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder string) string {
+// author works on, and no end of the command. The error is that of link.
+func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder string) (text string, err error) {
 	begun := time.Now()
 	built, err := author.Build(cmd.Context(), source, cmd.ErrOrStderr(), nil) // the replica compiles it next
 	switch {
 	case errors.Is(err, author.ErrCompiler):
-		return "Not built: see above"
+		return "Not built: see above", nil
 	case err != nil:
-		return "Not built: " + printable(err.Error())
+		return "Not built: " + printable(err.Error()), nil
+	}
+	// Replicas load it as soon as it is linked: what is not built yet would fail there.
+	if _, err := link(cmd, folder, id, source); err != nil {
+		return "", err
 	}
 	compiled := time.Now()
 	verb := "Built in " + compiled.Sub(begun).Round(time.Millisecond).String()
@@ -100,7 +107,7 @@ func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder 
 	defer cancel()
 	answers, err := caller.Refresh(ctx, id)
 	if err != nil {
-		return verb + ", but not loaded: " + notLoaded(err)
+		return verb + ", but not loaded: " + notLoaded(err), nil
 	}
 	var lines []string
 	for _, warning := range built.Warnings {
@@ -116,7 +123,7 @@ func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder 
 			lines = append(lines, fmt.Sprintf("%s, but on %s %s", verb, answer.Replica, otherFolder(folder)))
 		}
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(lines, "\n"), nil
 }
 
 // notLoaded says what to do where no host answers.
