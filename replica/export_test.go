@@ -21,14 +21,11 @@ func (c *Config) WatchClosely(onLook func()) {
 // Settled says whether everything in the plugins folder has been taken up.
 func (r *Replica) Settled() bool {
 	for _, h := range r.known() {
-		h.mu.Lock()
-		reloading := h.reloading
-		h.mu.Unlock()
-		if reloading {
+		if h.isReloading() {
 			return false
 		}
 	}
-	changed, err := r.changed()
+	changed, err := r.changed((*hosted).awaits)
 	return err == nil && len(changed) == 0
 }
 

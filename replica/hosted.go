@@ -95,11 +95,20 @@ func (h *hosted) show(v view, seen string) {
 func (h *hosted) isGone() bool { return h.shown().gone }
 
 // awaits says whether the plugin is still to be loaded as it looks from outside
-// now; empty is a plugin that is not there.
-func (h *hosted) awaits(look string) bool {
+// now; empty is a plugin that is not there. One that is being loaded is looked at after that.
+func (h *hosted) awaits(look string) bool { return !h.isReloading() && h.looksOther(look) }
+
+func (h *hosted) isReloading() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.reloading && (h.seen != look || h.view.gone && look != "")
+	return h.reloading
+}
+
+// looksOther says whether the plugin looks otherwise than what was read, or is being read.
+func (h *hosted) looksOther(look string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen != look || h.view.gone && look != ""
 }
 
 // serve puts next in the place of the current generation. The endpoint stays:

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -124,6 +125,38 @@ func TestOnInitThatHangsIsGivenUpForOtherSettings(t *testing.T) {
 	record := awaitRecord(s, subjects.StateBucket, subjects.InitKey("p", two[0].Status().Plugins[0].Generation), isThere[subjects.InitRecord])
 	if record.State != subjects.InitDone || record.Attempt != 1 {
 		t.Errorf("%+v", record)
+	}
+}
+
+// A version that comes while another is being loaded is loaded after it, before Rescan returns.
+func TestRescanWaitsForWhatCameWhileThePluginWasLoaded(t *testing.T) {
+	t.Parallel()
+	s := newStateful(t, nil)
+	r := s.start()
+	hung, initialises := make(chan struct{}), make(chan struct{})
+	defer close(hung)
+	var inits atomic.Int32
+	s.journal.On("", func(e journal.Event) ([]journal.Command, error) {
+		if e.Event == "init" && inits.Add(1) == 1 {
+			close(initialises)
+			<-hung
+		}
+		return nil, nil
+	})
+	second, third := append(journal.Manifest(), '\n'), bytes.Replace(journal.Manifest(), []byte("1.0.0"), []byte("3.0.0"), 1)
+	testenv.AddPlugin(t, s.folder, "p", second, guests.Wasm(t, guests.Stateful))
+	loaded := make(chan error, 1)
+	go func() { loaded <- r.Rescan(t.Context()) }()
+	<-initialises
+	testenv.AddPlugin(t, s.folder, "p", third, guests.Wasm(t, guests.Stateful))
+	if err := r.Rescan(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if status := r.Status().Plugins[0]; status.Version != "3.0.0" || status.State != subjects.StateReady || status.Error != "" {
+		t.Errorf("%+v", status)
+	}
+	if err := <-loaded; err == nil {
+		t.Error("the version that came too late is loaded")
 	}
 }
 

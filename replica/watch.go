@@ -51,15 +51,15 @@ func (w *folderWatch) Changed() map[string]string {
 	if w.onLook != nil {
 		w.onLook()
 	}
-	changed, _ := w.replica.changed() // the folder tells of its error
+	changed, _ := w.replica.changed((*hosted).awaits) // the folder tells of its error
 	return changed
 }
 
 // Settled implements watch.Subject.
 func (w *folderWatch) Settled(id string) { w.replica.hosted(id).askReload(false) }
 
-// changed returns the plugins that look different from what was read last.
-func (r *Replica) changed() (map[string]string, error) {
+// changed returns the plugins whose look from outside is another, as each of them is asked.
+func (r *Replica) changed(isOther func(h *hosted, look string) bool) (map[string]string, error) {
 	sightings, err := r.sightings()
 	if err != nil {
 		return nil, err
@@ -67,12 +67,12 @@ func (r *Replica) changed() (map[string]string, error) {
 	changed, there := make(map[string]string), make(map[string]bool)
 	for _, s := range sightings {
 		there[s.ID] = true
-		if h := r.find(s.ID); h == nil || h.awaits(s.Print) {
+		if h := r.find(s.ID); h == nil || isOther(h, s.Print) {
 			changed[s.ID] = s.Print
 		}
 	}
 	for _, h := range r.all() {
-		if !there[h.id] && r.folder.kept(h.id) == "" && h.awaits("") {
+		if !there[h.id] && r.folder.kept(h.id) == "" && isOther(h, "") {
 			changed[h.id] = ""
 		}
 	}
@@ -87,7 +87,7 @@ func (r *Replica) Rescan(ctx context.Context) error {
 	if !r.config.Load().Plugins.Enabled {
 		return errPluginsOff
 	}
-	changed, err := r.changed()
+	changed, err := r.changed((*hosted).looksOther)
 	if err != nil {
 		return err
 	}
