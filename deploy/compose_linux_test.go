@@ -64,6 +64,7 @@ func TestComposeStartsThreeReplicas(t *testing.T) {
 			switch parts[1] {
 			case environment["PLUGINHOST_DATA"]:
 				data[parts[0]] = true
+				checkVolume(t, text(at(documents(t, read(t, "compose.yaml"))[0], "volumes", parts[0], "driver_opts", "size")))
 			case environment["PLUGINHOST_PLUGINS"], path.Dir(environment["PLUGINHOST_CONFIG"]):
 				if len(parts) != 3 || parts[2] != "ro" {
 					t.Errorf("%s may write in %s", name, volume)

@@ -79,9 +79,15 @@ func TestKubernetesStartsAReplica(t *testing.T) {
 		}
 	}
 	checkMemory(t, text(at(replica, "resources", "limits", "memory"))+"B")
-	mounts := make(map[string]any)
+	mounts, volumes := make(map[string]any), make(map[string]string)
 	for _, mount := range list(at(replica, "volumeMounts")) {
 		mounts[text(at(mount, "mountPath"))] = at(mount, "readOnly")
+		volumes[text(at(mount, "name"))] = text(at(mount, "mountPath"))
+	}
+	for _, volume := range list(at(pod, "volumes")) {
+		if volumes[text(at(volume, "name"))] == environment["PLUGINHOST_DATA"] {
+			checkVolume(t, text(at(volume, "emptyDir", "sizeLimit"))+"B")
+		}
 	}
 	for path, readOnly := range map[string]any{
 		environment["PLUGINHOST_DATA"]:                 nil,

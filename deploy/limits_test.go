@@ -27,6 +27,7 @@ func longestDrain(t *testing.T) time.Duration {
 }
 
 type fileSettings struct {
+	Plugins struct{ CacheSize string }
 	Runtime struct {
 		MaxTimeout, HostMemory, CompileMemory string
 		CompileWorkers                        int
@@ -67,5 +68,30 @@ func checkMemory(t *testing.T, limit string) {
 	left := int64(got) - int64(applies.CompileWorkers)*applies.CompileMemory
 	if applies.HostMemory != memory.DeployedHostMemory || left < memory.DeployedLimit {
 		t.Errorf("a limit of %s, less what compiles, with a HostMemory of %d is not what make soak proves", limit, applies.HostMemory)
+	}
+}
+
+// packagesRoom is for the plugins of the cluster that a replica unpacks, two versions of each
+// while it changes them.
+const packagesRoom = 1 << 30
+
+// checkVolume checks that a volume for the data of a replica has room for compiled code and
+// packages. An empty limit is none.
+func checkVolume(t *testing.T, limit string) {
+	t.Helper()
+	if limit == "" {
+		return
+	}
+	cache := replica.DefaultConfig().Plugins.CacheSize
+	if text := settings(t).Plugins.CacheSize; text != "" {
+		bytes, err := humanize.ParseBytes(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cache = int64(bytes)
+	}
+	got, err := humanize.ParseBytes(limit)
+	if err != nil || int64(got) < cache+packagesRoom {
+		t.Errorf("a volume of %s, where compiled code and packages take up to %s: %v", limit, humanize.Bytes(uint64(cache+packagesRoom)), err)
 	}
 }

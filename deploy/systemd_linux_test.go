@@ -54,6 +54,9 @@ func TestUnitStartsAReplica(t *testing.T) {
 		t.Errorf("it gets %v to leave", stop)
 	}
 	checkMemory(t, service["MemoryMax"][0]+"iB")
+	for _, limit := range service["StateDirectoryQuota"] {
+		checkVolume(t, limit+"iB")
+	}
 }
 
 func TestUnitsConfigureAClusterOfNATSServers(t *testing.T) {

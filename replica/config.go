@@ -111,7 +111,8 @@ type PluginsConfig struct {
 	Enabled bool
 	// Folder holds one folder for each plugin. No default here; the pluginhost command uses <Data>/plugins.
 	Folder string
-	// CacheSize is how many bytes compiled modules may take on disk; the oldest go first. Defaults to 100,000,000 ("100MB").
+	// CacheSize is how many bytes compiled modules may take on disk; the oldest go first, and those of loaded plugins
+	// never. Defaults to 1,000,000,000 ("1GB").
 	CacheSize int64
 	// Watch has plugins loaded, loaded anew and unloaded when their folders change. Defaults to true.
 	Watch bool
@@ -267,7 +268,7 @@ type HTTPConfig struct {
 // DefaultConfig has every default that does not depend on the machine: Name, Data and Plugins.Folder are empty.
 func DefaultConfig() Config {
 	return Config{
-		Plugins: PluginsConfig{Enabled: true, CacheSize: 100_000_000, Watch: true},
+		Plugins: PluginsConfig{Enabled: true, CacheSize: 1_000_000_000, Watch: true},
 		NATS:    NATSConfig{Storage: StorageFile, Listen: "127.0.0.1:4222"},
 		Runtime: RuntimeConfig{
 			Isolation:      IsolationClean,

@@ -56,7 +56,7 @@ func TestTheDefaultsAreTheDocumentedOnes(t *testing.T) {
 	c := replica.DefaultConfig()
 	for key, pair := range map[string][2]any{
 		"[Plugins] Enabled":          {c.Plugins.Enabled, true},
-		"[Plugins] CacheSize":        {c.Plugins.CacheSize, int64(100_000_000)},
+		"[Plugins] CacheSize":        {c.Plugins.CacheSize, int64(1_000_000_000)},
 		"[Plugins] Watch":            {c.Plugins.Watch, true},
 		"[NATS] URL":                 {c.NATS.URL, ""},
 		"[NATS] Replicas":            {c.NATS.Replicas, 0},

@@ -24,7 +24,7 @@ func (c Config) Validate() error {
 	f.name("Name", c.Name)
 	f.folder("Data", c.Data)
 	f.folder(ConfigKey("Plugins", "Folder"), c.Plugins.Folder)
-	f.size(ConfigKey("Plugins", "CacheSize"), c.Plugins.CacheSize, "100MB")
+	f.size(ConfigKey("Plugins", "CacheSize"), c.Plugins.CacheSize, "1GB")
 	f.pluginConfig(c.PluginConfig)
 	f.nats(c.NATS)
 	f.runtime(c.Runtime)

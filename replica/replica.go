@@ -152,14 +152,16 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		return err
 	}
 	r.runtime, err = wasmrt.New(wasmrt.Config{
-		CacheDir:       filepath.Join(config.Data, "compiled"),
-		CacheSize:      config.Plugins.CacheSize,
-		CompileTimeout: config.Runtime.CompileTimeout,
-		CompileMemory:  config.Runtime.CompileMemory,
-		CompileWorkers: config.Runtime.CompileWorkers,
-		Compiler:       config.compiler,
-		HostMemory:     config.Runtime.HostMemory,
-		Logger:         r.log,
+		CacheDir:  filepath.Join(config.Data, "compiled"),
+		CacheSize: config.Plugins.CacheSize,
+		// TrimCache follows in loadAll.
+		KeepUntilTrimmed: true,
+		CompileTimeout:   config.Runtime.CompileTimeout,
+		CompileMemory:    config.Runtime.CompileMemory,
+		CompileWorkers:   config.Runtime.CompileWorkers,
+		Compiler:         config.compiler,
+		HostMemory:       config.Runtime.HostMemory,
+		Logger:           r.log,
 	})
 	if err != nil {
 		return err
@@ -262,6 +264,9 @@ func (r *Replica) loadAll(ctx context.Context, config *Config) error {
 		})
 	}
 	_ = group.Wait()
+	if ctx.Err() == nil {
+		r.runtime.TrimCache() // now it is known whose code is needed
+	}
 	return ctx.Err()
 }
 

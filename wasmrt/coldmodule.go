@@ -19,60 +19,63 @@ import (
 const readAttempts = 3
 
 // read finds the machine code of a module in the cache, and has the Compiler make it where
-// there is none.
-func (r *Runtime) read(ctx context.Context, engine wazero.Runtime, module []byte, limits Limits, options Options) (wazero.CompiledModule, error) {
+// there is none. It stays there until drop is called.
+func (r *Runtime) read(ctx context.Context, engine wazero.Runtime, module []byte, limits Limits, options Options) (_ wazero.CompiledModule, drop func(), err error) {
+	drop = func() {}
 	known := r.verdicts.of(module)
 	if failed := known.failed(r.config); failed != nil && !options.Again {
 		told := failed.loadError(r.config)
-		return nil, &LoadError{fmt.Errorf("%w (%w)", told.Err, ErrFailedBefore), told.Hint}
+		return nil, drop, &LoadError{fmt.Errorf("%w (%w)", told.Err, ErrFailedBefore), told.Hint}
 	}
-	var err error
 	for range readAttempts {
 		var compiled wazero.CompiledModule
-		if compiled, err = r.readKnown(ctx, engine, module, known); err == nil {
-			return compiled, nil
+		if compiled, drop, err = r.readKnown(ctx, engine, module, known); err == nil {
+			return compiled, drop, nil
 		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, drop, context.Cause(ctx)
 		}
 		if !errors.Is(err, errNoCode) {
 			options.Logger.Warn("machine code cannot be read: it is made anew", "file", filepath.Join(r.config.CacheDir, known.Code), "error", err)
 		}
-		if compiled, known, err = r.makeCode(ctx, engine, module, limits, options); !errors.Is(err, errNoCode) {
-			return compiled, err
+		if compiled, drop, known, err = r.makeCode(ctx, engine, module, limits, options); !errors.Is(err, errNoCode) {
+			return compiled, drop, err
 		}
 	}
-	return nil, &LoadError{fmt.Errorf("compile cache %s: %w", r.config.CacheDir, err), "another process empties it, or it is another version's: give this one a folder of its own"}
+	return nil, drop, &LoadError{fmt.Errorf("compile cache %s: %w", r.config.CacheDir, err), "another process empties it, or it is another version's: give this one a folder of its own"}
 }
 
 // readKnown reads the machine code of a module that has a verdict. It is errNoCode where
 // there is none: what no process has translated before is not even decoded in this one.
-func (r *Runtime) readKnown(ctx context.Context, engine wazero.Runtime, module []byte, known verdict) (wazero.CompiledModule, error) {
+func (r *Runtime) readKnown(ctx context.Context, engine wazero.Runtime, module []byte, known verdict) (_ wazero.CompiledModule, drop func(), err error) {
+	drop = func() {}
 	if !known.Passed {
-		return nil, errNoCode
+		return nil, drop, errNoCode
 	}
 	done, err := r.compileSlot(ctx)
 	if err != nil {
-		return nil, err
+		return nil, drop, err
 	}
 	defer done()
 	r.trimming.RLock()
 	defer r.trimming.RUnlock()
 	compiled, err := readCode(ctx, engine, module)
 	if err == nil && known.Code != "" {
+		drop = r.loaded.take(known.Code)
 		now := time.Now()
 		// What was used longest ago goes first. There is no file where another process has trimmed
 		// the folder and the code is in memory.
 		_ = os.Chtimes(filepath.Join(r.config.CacheDir, known.Code), now, now)
 	}
-	return compiled, err
+	return compiled, drop, err
 }
 
 // makeCode has the Compiler translate a module, when its turn comes, and reads the result.
-func (r *Runtime) makeCode(ctx context.Context, engine wazero.Runtime, module []byte, limits Limits, options Options) (_ wazero.CompiledModule, known verdict, err error) {
+func (r *Runtime) makeCode(ctx context.Context, engine wazero.Runtime, module []byte, limits Limits, options Options) (_ wazero.CompiledModule, drop func(), known verdict, err error) {
+	drop = func() {}
 	dir, err := os.MkdirTemp(r.config.CacheDir, translating+"*")
 	if err != nil {
-		return nil, known, r.cacheError(err)
+		return nil, drop, known, r.cacheError(err)
 	}
 	defer func() {
 		if failed := os.RemoveAll(dir); failed != nil {
@@ -80,21 +83,22 @@ func (r *Runtime) makeCode(ctx context.Context, engine wazero.Runtime, module []
 		}
 	}()
 	if err := r.translateInTurn(ctx, Job{Module: module, Dir: dir, Memory: r.config.CompileMemory, MaxMemory: limits.MaxMemory}, options); err != nil {
-		return nil, known, err
+		return nil, drop, known, err
 	}
-	compiled, known, err := r.takeCode(ctx, engine, module, dir)
+	compiled, drop, known, err := r.takeCode(ctx, engine, module, dir)
 	if err == nil {
 		r.compiled()
 	}
-	return compiled, known, err
+	return compiled, drop, known, err
 }
 
 // takeCode moves what was translated into the cache, and reads it before anything of the
 // cache is trimmed.
-func (r *Runtime) takeCode(ctx context.Context, engine wazero.Runtime, module []byte, dir string) (_ wazero.CompiledModule, known verdict, err error) {
+func (r *Runtime) takeCode(ctx context.Context, engine wazero.Runtime, module []byte, dir string) (_ wazero.CompiledModule, drop func(), known verdict, err error) {
+	drop = func() {}
 	done, err := r.compileSlot(ctx)
 	if err != nil {
-		return nil, known, err
+		return nil, drop, known, err
 	}
 	defer done()
 	r.trimming.RLock()
@@ -104,10 +108,13 @@ func (r *Runtime) takeCode(ctx context.Context, engine wazero.Runtime, module []
 		err = r.verdicts.put(module, known)
 	}
 	if err != nil {
-		return nil, known, r.cacheError(err)
+		return nil, drop, known, r.cacheError(err)
 	}
 	compiled, err := readCode(ctx, engine, module)
-	return compiled, known, err
+	if err == nil {
+		drop = r.loaded.take(known.Code)
+	}
+	return compiled, drop, known, err
 }
 
 // moveCode moves the file that a translation has made, and returns its path below to. It has

@@ -10,65 +10,83 @@ import (
 	"time"
 )
 
-// trimCache removes the machine code below dir that was used longest ago until no
-// more than limit bytes are left, then the folders this empties. A limit of 0 keeps everything. Files
-// that vanish meanwhile are no error: several replicas may share a folder.
-func trimCache(dir string, limit int64) error {
-	if dir == "" || limit <= 0 {
-		return nil
-	}
-	// The folder itself may be a link, which walking would not follow.
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return err
-	}
-	type entry struct {
-		path string
-		size int64
-		used time.Time
-	}
-	var entries []entry
-	var total int64
+// cachedFile is machine code in a cache folder.
+type cachedFile struct {
+	path string
+	size int64
+	used time.Time
+}
+
+// cachedFiles are those below dir, the one that was used longest ago first. Files that vanish
+// meanwhile are no error: several processes may share a folder.
+func cachedFiles(dir string) (files []cachedFile, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
 		case err != nil:
-			return err
+			return ignoreGone(err)
 		case d.IsDir() && path != dir && (d.Name() == verdictFolder || strings.HasPrefix(d.Name(), translating)):
 			return fs.SkipDir // which bound themselves, or are being written
 		case d.IsDir():
 			return nil
 		}
 		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if err == nil {
+			files = append(files, cachedFile{path, info.Size(), info.ModTime()})
 		}
-		if err != nil {
-			return err
-		}
-		entries = append(entries, entry{path, info.Size(), info.ModTime()})
-		total += info.Size()
-		return nil
+		return ignoreGone(err)
 	})
-	if err != nil {
-		return err
+	slices.SortFunc(files, func(a, b cachedFile) int { return a.used.Compare(b.used) })
+	return files, err
+}
+
+// ignoreGone leaves out that somebody else has removed a file.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return a.used.Compare(b.used) })
-	for _, e := range entries {
+	return err
+}
+
+// trimCache removes the machine code below dir that was used longest ago until no
+// more than limit bytes are left, then the folders this empties, and returns how many bytes those
+// files have that are loaded, by their paths below dir: they stay. A limit of 0 keeps everything.
+func trimCache(dir string, limit int64, loaded map[string]bool) (kept int64, err error) {
+	if dir == "" || limit <= 0 {
+		return 0, nil
+	}
+	// The folder itself may be a link, which walking would not follow.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return 0, err
+	}
+	files, err := cachedFiles(dir)
+	if err != nil {
+		return 0, err
+	}
+	isLoaded := func(f cachedFile) bool {
+		code, err := filepath.Rel(dir, f.path)
+		return err == nil && loaded[code]
+	}
+	var total int64
+	for _, f := range files {
+		total += f.size
+		if isLoaded(f) {
+			kept += f.size
+		}
+	}
+	for _, f := range slices.DeleteFunc(files, isLoaded) {
 		if total <= limit {
 			break
 		}
-		if err := os.Remove(e.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		if err := ignoreGone(os.Remove(f.path)); err != nil {
+			return kept, err
 		}
-		total -= e.size
-		if parent := filepath.Dir(e.path); parent != dir {
+		total -= f.size
+		if parent := filepath.Dir(f.path); parent != dir {
 			// Fails where the folder still holds something, as it should.
 			_ = os.Remove(parent)
 		}
 	}
-	return nil
+	return kept, nil
 }
 
 // emptyCache removes all files below dir; the folders are wazero's.

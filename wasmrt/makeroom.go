@@ -2,13 +2,12 @@ package wasmrt
 
 import (
 	"errors"
-	"io/fs"
 	"path/filepath"
 )
 
 // MakeRoom removes the oldest compiled code from the folder of the cache until so many bytes
-// are free that were not, or it is empty, and returns how many those are. Modules that are
-// loaded keep theirs.
+// are free that were not, or it is empty, and returns how many those are. That of modules that
+// are loaded goes last, as they run without the files and a disk that is full is worse than a slow start.
 func (r *Runtime) MakeRoom(bytes int64) (freed int64, err error) {
 	if r.config.CacheDir == "" || bytes <= 0 {
 		return 0, nil
@@ -18,33 +17,22 @@ func (r *Runtime) MakeRoom(bytes int64) (freed int64, err error) {
 		return 0, err
 	}
 	// A limit of 0 would be none.
-	err = trimCache(r.config.CacheDir, max(before-bytes, 1))
+	limit := max(before-bytes, 1)
+	if _, err = trimCache(r.config.CacheDir, limit, r.loaded.paths()); err == nil {
+		_, err = trimCache(r.config.CacheDir, limit, nil)
+	}
 	after, sizeErr := cacheSize(r.config.CacheDir)
 	return before - after, errors.Join(err, sizeErr)
 }
 
-// cacheSize is how many bytes the files below dir have.
+// cacheSize is how many bytes the machine code below dir has.
 func cacheSize(dir string) (size int64, err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil { // which walking would not follow
 		return 0, err
 	}
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return ignoreGone(err)
-		}
-		info, err := d.Info()
-		if err == nil {
-			size += info.Size()
-		}
-		return ignoreGone(err)
-	})
-	return size, err
-}
-
-// ignoreGone leaves out that somebody else has removed a file.
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	files, err := cachedFiles(dir)
+	for _, f := range files {
+		size += f.size
 	}
-	return err
+	return size, err
 }

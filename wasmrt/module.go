@@ -58,8 +58,10 @@ type Module struct {
 	// source is how long the module is, code what was charged for it and for its machine
 	// code, in bytes.
 	source, code int64
-	isolator     isolator
-	clock        clock
+	// dropCode lets the cache folder do without the module's code.
+	dropCode func()
+	isolator isolator
+	clock    clock
 	// processors are those of the parent.
 	processors *processors
 	image      *image // nil unless the isolation is clean
@@ -127,7 +129,7 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, options O
 		return fmt.Errorf("env: %w", err)
 	}
 	m.source = int64(len(m.rewritten.Wasm))
-	if m.compiled, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits, options); err != nil {
+	if m.compiled, m.dropCode, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits, options); err != nil {
 		return err
 	}
 	m.rewritten.Wasm = nil
@@ -311,6 +313,9 @@ func (m *Module) release(ctx context.Context) error {
 	}
 	if m.image != nil {
 		err = errors.Join(err, m.image.close())
+	}
+	if m.dropCode != nil {
+		m.dropCode()
 	}
 	m.account.unload(m.code)
 	m.account.close()

@@ -26,9 +26,12 @@ type Config struct {
 	// CacheDir is the folder for compiled code, created if missing. Empty keeps
 	// compiled code in memory only.
 	CacheDir string
-	// CacheSize bounds the folder, in bytes: the oldest files go first. 0 is no
-	// bound.
+	// CacheSize bounds the folder, in bytes: the oldest files go first, but none whose
+	// code a module runs that a Compiler has compiled and this Runtime has loaded. 0 is no bound.
 	CacheSize int64
+	// KeepUntilTrimmed has nothing removed from the folder before TrimCache is called
+	// first: what was loaded before this start is not known yet.
+	KeepUntilTrimmed bool
 	// CompileTimeout bounds one compilation. Defaults to 1 minute.
 	CompileTimeout time.Duration
 	// HostMemory bounds the memory of all guests, their code and images, and of the
@@ -57,6 +60,7 @@ type Runtime struct {
 	queue      *compileQueue // of those for the Compiler
 	verdicts   *verdicts
 	trimming   sync.RWMutex // held by those who need what is in the cache folder
+	loaded     loadedCode
 	budget     *budget
 	isolator   isolator
 	clock      clock
@@ -64,6 +68,7 @@ type Runtime struct {
 
 	mu      sync.Mutex
 	modules map[*Module]struct{}
+	keeping bool // TrimCache was not called yet
 	// busy are the modules that are being compiled, by the hash of their bytes;
 	// each channel is closed when that is over.
 	busy map[[sha256.Size]byte]chan struct{}
@@ -98,6 +103,7 @@ func New(config Config) (*Runtime, error) {
 		clock:      realClock{time.Now().Add(-time.Second)}, // a guest may take 0 for no time
 		processors: newProcessors(max(1, runtime.GOMAXPROCS(0)-1)),
 		modules:    make(map[*Module]struct{}),
+		keeping:    config.KeepUntilTrimmed,
 		busy:       make(map[[sha256.Size]byte]chan struct{}),
 	}
 	r.budget.reclaim = r.reclaim
@@ -125,8 +131,10 @@ func (r *Runtime) openCache() (err error) {
 	if err := dropLeft(config.CacheDir, config.CompileTimeout); err != nil {
 		return fmt.Errorf("compile cache: %w", err)
 	}
-	if err := trimCache(config.CacheDir, config.CacheSize); err != nil {
-		return fmt.Errorf("compile cache: %w", err)
+	if !config.KeepUntilTrimmed {
+		if _, err := trimCache(config.CacheDir, config.CacheSize, nil); err != nil {
+			return fmt.Errorf("compile cache: %w", err)
+		}
 	}
 	if r.cache, err = wazero.NewCompilationCacheWithDir(config.CacheDir); err != nil {
 		return fmt.Errorf("compile cache: %w", err)
@@ -238,15 +246,6 @@ func (r *Runtime) claim(ctx context.Context, module [sha256.Size]byte) (release 
 	}
 }
 
-// compiled bounds the disk cache after something was added to it.
-func (r *Runtime) compiled() {
-	r.trimming.Lock()
-	defer r.trimming.Unlock()
-	if err := trimCache(r.config.CacheDir, r.config.CacheSize); err != nil {
-		r.config.Logger.Warn("compile cache could not be trimmed", "dir", r.config.CacheDir, "error", err)
-	}
-}
-
 // parse reads a module and writes it again as it will run.
 func parse(wasm []byte, limits Limits) (*rewrite.Module, error) {
 	if len(wasm) < 4 || !bytes.Equal(wasm[:4], []byte("\x00asm")) {
@@ -265,17 +264,20 @@ func parse(wasm []byte, limits Limits) (*rewrite.Module, error) {
 	return module, nil
 }
 
-// compile translates wasm to machine code, or finds it in the cache.
-func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byte, limits Limits, options Options) (wazero.CompiledModule, error) {
+// compile translates wasm to machine code, or finds it in the cache, where it stays until
+// drop is called.
+func (r *Runtime) compile(ctx context.Context, engine wazero.Runtime, wasm []byte, limits Limits, options Options) (_ wazero.CompiledModule, drop func(), err error) {
+	drop = func() {}
 	release, err := r.claim(ctx, sha256.Sum256(wasm))
 	if err != nil {
-		return nil, err
+		return nil, drop, err
 	}
 	defer release()
 	if r.config.Compiler != nil {
 		return r.read(ctx, engine, wasm, limits, options)
 	}
-	return r.compileHere(ctx, engine, wasm, limits)
+	compiled, err := r.compileHere(ctx, engine, wasm, limits)
+	return compiled, drop, err
 }
 
 // compileHere compiles in this process.
