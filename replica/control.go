@@ -110,6 +110,7 @@ func (r *Replica) Status() subjects.Status {
 		Plugins:  r.pluginStatuses(),
 
 		FolderFault:    cut(r.folderFault(), maxErrorText),
+		ConfigFaults:   r.configFaults(),
 		RecoveredFires: r.planner.recovered(),
 		SlowConsumers:  r.bus.SlowConsumers(),
 	}

@@ -76,6 +76,7 @@ func (r *Replica) Reconfigure(ctx context.Context, config Config) (Reconfigured,
 	_ = group.Wait() // each has told of its own
 	slices.Sort(result.Loaded)
 	slices.Sort(result.Failed)
+	r.warnUnmatched(&config)
 	r.log.Info("configuration applied", "loaded", result.Loaded, "failed", result.Failed, "restart", result.Restart)
 	return result, context.Cause(ctx)
 }

@@ -69,6 +69,7 @@ type Replica struct {
 
 	reconfiguring sync.Mutex
 	longest       atomic.Int64 // what LongestTimeout returns
+	refused       refusedConfig
 
 	ready, draining atomic.Bool
 	asked           chan struct{} // closed when a control request asks to leave
@@ -266,6 +267,7 @@ func (r *Replica) loadAll(ctx context.Context, config *Config) error {
 	_ = group.Wait()
 	if ctx.Err() == nil {
 		r.runtime.TrimCache() // now it is known whose code is needed
+		r.warnUnmatched(config)
 	}
 	return ctx.Err()
 }

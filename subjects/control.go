@@ -123,6 +123,9 @@ type Status struct {
 	// FolderFault says what is wrong with the plugins folder, such as that it is empty all
 	// at once, or has packages that are not installed; empty is nothing.
 	FolderFault string `json:"folder_fault,omitempty"`
+	// ConfigFaults are what is wrong with the newest configuration, while a former one
+	// applies; empty is that the newest does.
+	ConfigFaults []string `json:"config_faults,omitempty"`
 	// RecoveredFires are those of plugins whose fires this replica had handed out anew
 	// while it led, in the order of their ids.
 	RecoveredFires []RecoveredFires `json:"recovered_fires,omitempty"`
@@ -216,6 +219,16 @@ type LeaderEvent struct {
 	Time    time.Time `json:"time"`
 	// Term is the number of the term that has begun or ended.
 	Term uint64 `json:"term"`
+}
+
+// ConfigEvent is published when a replica does not apply a changed configuration, and when
+// it applies one again.
+type ConfigEvent struct {
+	V       int       `json:"v"`
+	Replica string    `json:"replica"`
+	Time    time.Time `json:"time"`
+	// Faults are what is wrong; empty is that it is applied.
+	Faults []string `json:"faults,omitempty"`
 }
 
 // Heartbeat is the record of a live replica in StateBucket.

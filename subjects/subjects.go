@@ -69,6 +69,9 @@ const (
 	// Of a replica.
 	EventLeaderGained EventKind = "leader_gained"
 	EventLeaderLost   EventKind = "leader_lost"
+	// Of a replica: a changed configuration is not applied; one is again.
+	EventConfigRefused EventKind = "config_refused"
+	EventConfigApplied EventKind = "config_applied"
 	// Of a schedule: fires were late or left out; a fire runs once more.
 	EventScheduleMissed EventKind = "schedule_missed"
 	EventScheduleRerun  EventKind = "schedule_rerun"

@@ -32,7 +32,11 @@ type clientConfig struct {
 // loadServeConfig puts together and validates what serve needs. env is os.LookupEnv or a stand-in.
 // Any error is a *configError with all faults; nothing but the file system was touched.
 func loadServeConfig(flags *pflag.FlagSet, env func(string) (string, bool)) (replica.Config, error) {
-	l := newConfigLoader(flags, env)
+	return newConfigLoader(flags, env).serveConfig()
+}
+
+// serveConfig is loadServeConfig.
+func (l *configLoader) serveConfig() (replica.Config, error) {
 	l.load()
 	l.fillName(os.Hostname)
 	l.fillFolders()

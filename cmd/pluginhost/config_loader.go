@@ -37,6 +37,8 @@ type configLoader struct {
 	file     string            // name of the file that was read, empty for none
 	origin   map[string]string // key to where its value was given; keys left at their defaults are missing
 	faults   []configFault
+	// emptied says that the file had something in it when it was applied last: it is a fault if it is empty now.
+	emptied bool
 }
 
 func newConfigLoader(flags *pflag.FlagSet, env func(string) (string, bool)) *configLoader {
@@ -121,6 +123,10 @@ func (l *configLoader) addFile(name string, data []byte) {
 	name = oneLine(name)
 	l.file, l.config.File = name, name
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors put it there
+	if l.emptied && isBlank(data) {
+		l.structural(name, "the file is empty: what was in it before goes on to apply; for all defaults write a comment into it, or restart the replica")
+		return
+	}
 	if at := invalidUTF8(data); at >= 0 {
 		l.structural(name, "line %d: not UTF-8 text", 1+bytes.Count(data[:at], []byte("\n")))
 		return
@@ -284,6 +290,9 @@ func put(layer map[string]any, path []string, value any) {
 	}
 	layer[path[len(path)-1]] = value
 }
+
+// isBlank says whether there is nothing in a file, not even a comment.
+func isBlank(data []byte) bool { return len(bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))) == 0 }
 
 func sameName(known []string, written string) (string, bool) {
 	i := slices.IndexFunc(known, func(name string) bool { return strings.EqualFold(name, written) })

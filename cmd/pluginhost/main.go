@@ -85,7 +85,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          help,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand(), newLicensesCommand())
+	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand(), newConfigCommand(), newLicensesCommand())
 	return root
 }
 

@@ -27,6 +27,8 @@ type configSource struct {
 	file  string
 	// seen is the digest of the file that was loaded last.
 	seen atomic.Pointer[string]
+	// filled says that there was something in the file that was applied last.
+	filled bool
 	// settled has a token when the file has changed.
 	settled chan struct{}
 }
@@ -41,8 +43,17 @@ func newConfigSource(flags *pflag.FlagSet, env func(string) (string, bool)) *con
 func (s *configSource) load() (replica.Config, error) {
 	seen := s.look()
 	s.seen.Store(&seen) // before the file is read: what comes later is a change
-	return loadServeConfig(s.flags, s.env)
+	l := newConfigLoader(s.flags, s.env)
+	l.emptied = s.filled
+	config, err := l.serveConfig()
+	if err == nil {
+		s.filled = seen != "" && seen != blankFile
+	}
+	return config, err
 }
+
+// blankFile is the digest of a file with nothing in it.
+const blankFile = "blank"
 
 // look is a digest of what is in the file; empty where there is none.
 func (s *configSource) look() string {
@@ -52,6 +63,9 @@ func (s *configSource) look() string {
 	}
 	if err != nil {
 		return err.Error()
+	}
+	if isBlank(content) {
+		return blankFile
 	}
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])
@@ -134,17 +148,26 @@ func (l *reloads) apply(ctx context.Context) {
 		bad     *configError
 		refused *replica.ConfigError
 	)
+	var faults []string
 	switch {
-	case err == nil, ctx.Err() != nil:
+	case ctx.Err() != nil:
+		return
+	case err == nil:
+		l.replica.ConfigRefused()
 		return
 	case errors.As(err, &bad):
 		for _, fault := range bad.faults {
+			faults = append(faults, fault.String())
 			l.log.Error("fault in the configuration", "at", fault.where, "fault", fault.text)
 		}
 	case errors.As(err, &refused):
 		for _, fault := range refused.Faults {
+			faults = append(faults, fault.Error())
 			l.log.Error("fault in the configuration as long as the replica is not restarted", "at", fault.Key, "fault", fault.Text)
 		}
+	default:
+		faults = []string{err.Error()}
 	}
+	l.replica.ConfigRefused(faults...)
 	l.log.Error("the configuration is not applied: the one before stays", "file", l.source.file, "error", err)
 }

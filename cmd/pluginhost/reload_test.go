@@ -273,3 +273,76 @@ func TestRefreshWithoutReplicasSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with the newest configuration is in status and in events until it is mended.
+func TestConfigurationThatIsNotAppliedShowsUntilItIsMended(t *testing.T) {
+	const good = "[PluginConfig.echo]\nkey = 1\n[Navidrome]\nURL = \"http://127.0.0.1:9\"\n"
+	for name, test := range map[string]struct{ broken, fault string }{
+		"emptied":           {"", "the file is empty"},
+		"emptied to a line": {"\n", "the file is empty"},
+		"a fault":           {good + "[Runtime]\nPoolSize = 0\n", "[Runtime] PoolSize"},
+		"cut short":         {good[:len(good)-5], "unterminated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := startConfigured(t, "", good)
+			conn := testenv.Connect(t, c.NATS)
+			events, err := conn.SubscribeSync("pluginhost.event.*." + subjects.Token(c.ReplicaID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			next := func(kind subjects.EventKind) subjects.ConfigEvent {
+				t.Helper()
+				msg, err := events.NextMsg(time.Minute)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, c.Log())
+				}
+				var event subjects.ConfigEvent
+				if err := json.Unmarshal(msg.Data, &event); err != nil {
+					t.Fatal(err)
+				}
+				if msg.Subject != subjects.Event(kind, c.ReplicaID) || event.Replica != c.ReplicaID {
+					t.Errorf("the event is %s %+v, want %s", msg.Subject, event, kind)
+				}
+				return event
+			}
+			echo, other := c.generations()
+			lead := c.lead
+			if strings.TrimSpace(test.broken) == "" {
+				c.lead = ""
+			}
+			c.write(test.broken)
+			if event := next(subjects.EventConfigRefused); len(event.Faults) != 1 || !strings.Contains(event.Faults[0], test.fault) {
+				t.Errorf("the event tells %q, want %q", event.Faults, test.fault)
+			}
+			text := pluginhost(t.Context(), "", "status", "--nats", c.NATS)
+			if want := c.ReplicaID + ": the configuration is not applied, the one before stays: "; !strings.Contains(text.out, want) || !strings.Contains(text.out, test.fault) {
+				t.Errorf("status lacks %q:\n%s", want, text.out)
+			}
+			if echoNow, otherNow := c.generations(); echoNow != echo || otherNow != other {
+				t.Errorf("plugins were loaded anew\n%s", c.Log())
+			}
+			c.lead = lead
+			c.write(good)
+			if event := next(subjects.EventConfigApplied); len(event.Faults) != 0 {
+				t.Errorf("the event tells %q", event.Faults)
+			}
+			if text := pluginhost(t.Context(), "", "status", "--nats", c.NATS); strings.Contains(text.out, "is not applied") {
+				t.Errorf("status still tells of it:\n%s", text.out)
+			}
+		})
+	}
+}
+
+func TestSettingsForAPluginThatIsNotThereAreAWarning(t *testing.T) {
+	c := startConfigured(t, "", "[PluginConfig.ecco]\nkey = 1\n[PluginConfig.OTHER]\nkey = 1\n")
+	if !c.Logged(`"level":"WARN"`, "settings are for a plugin that is not here", `"section":"[PluginConfig.ecco]"`, `"did_you_mean":"echo"`) || c.Logged("settings are for", "OTHER") {
+		t.Errorf("at the start the log is\n%s", c.Log())
+	}
+	c.write("[Runtime.Plugin.nobody]\nPoolSize = 3\n")
+	eventually(t, "it is told of the new section", c.Process, func() bool {
+		return c.Logged(`"level":"WARN"`, "settings are for a plugin that is not here", `"section":"[Runtime.Plugin.nobody]"`)
+	})
+}

@@ -98,6 +98,9 @@ func reasonsOf(r subjects.Status) (lines []string) {
 	if r.FolderFault != "" {
 		lines = append(lines, r.Replica+": "+printable(r.FolderFault))
 	}
+	for _, fault := range r.ConfigFaults {
+		lines = append(lines, r.Replica+": the configuration is not applied, the one before stays: "+printable(fault))
+	}
 	if r.Fault != nil {
 		lines = append(lines, r.Replica+": "+printable(r.Fault.Reason))
 	}

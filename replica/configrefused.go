@@ -1,0 +1,93 @@
+package replica
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pluginhost/pluginhost/internal/nearest"
+	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// refusedConfig is what is wrong with the newest configuration, if it does not apply.
+type refusedConfig struct {
+	mu     sync.Mutex
+	faults []string
+}
+
+// ConfigRefused notes why the newest configuration is not applied, for status and an event: one
+// text for each fault. Without any, the newest applies again.
+func (r *Replica) ConfigRefused(faults ...string) {
+	shown := make([]string, min(len(faults), maxList))
+	for i := range shown {
+		shown[i] = cut(faults[i], maxText)
+	}
+	r.refused.mu.Lock()
+	before := r.refused.faults
+	r.refused.faults = shown
+	r.refused.mu.Unlock()
+	if slices.Equal(before, shown) {
+		return
+	}
+	kind := subjects.EventConfigRefused
+	if len(shown) == 0 {
+		kind = subjects.EventConfigApplied
+	}
+	r.publish(kind, r.id, subjects.ConfigEvent{V: subjects.Version, Replica: r.id, Time: time.Now().UTC(), Faults: shown})
+}
+
+func (r *Replica) configFaults() []string {
+	r.refused.mu.Lock()
+	defer r.refused.mu.Unlock()
+	return slices.Clone(r.refused.faults)
+}
+
+// Unmatched is a section with the settings of a plugin that is not there.
+type Unmatched struct {
+	// Section is its path as ConfigSection writes it.
+	Section string
+	// Meant is the id of the plugin that it may be for; empty is none that is like it.
+	Meant string
+}
+
+// Unmatched returns the sections for plugins that are not among ids, in their order. Case
+// does not matter.
+func (c *Config) Unmatched(ids []string) (sections []Unmatched) {
+	there := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		there[plugin.FoldID(id)] = true
+	}
+	add := func(id string, path ...string) {
+		if !there[plugin.FoldID(id)] {
+			sections = append(sections, Unmatched{ConfigSection(append(path, id)...), nearest.To(id, ids)})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.PluginConfig)) {
+		add(id, "PluginConfig")
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Runtime.Plugin)) {
+		add(id, "Runtime", "Plugin")
+	}
+	return sections
+}
+
+// warnUnmatched tells of settings of plugins that this replica does not have. While its
+// plugins folder is away it does not know.
+func (r *Replica) warnUnmatched(config *Config) {
+	if r.folderFault() != "" {
+		return
+	}
+	var ids []string
+	for _, h := range r.all() {
+		ids = append(ids, h.id)
+	}
+	for _, section := range config.Unmatched(ids) {
+		attributes := []any{"section", section.Section}
+		if section.Meant != "" {
+			attributes = append(attributes, "did_you_mean", section.Meant)
+		}
+		r.log.Warn("settings are for a plugin that is not here", attributes...)
+	}
+}
