@@ -25,6 +25,12 @@ func (c *Client) Status(ctx context.Context) ([]subjects.Status, error) {
 	return gather(ctx, c, subjects.ControlStatus, gathering[subjects.Status]{header: func(s subjects.Status) subjects.Header { return s.Header }})
 }
 
+// List asks every replica for its plugins, for which a user needs fewer rights than for Status.
+// None is ErrNoReplica.
+func (c *Client) List(ctx context.Context) ([]subjects.PluginList, error) {
+	return gather(ctx, c, subjects.ControlList, gathering[subjects.PluginList]{header: func(l subjects.PluginList) subjects.Header { return l.Header }})
+}
+
 // Info asks every replica for one plugin. None is ErrNoReplica.
 func (c *Client) Info(ctx context.Context, id string) ([]subjects.PluginInfo, error) {
 	return gather(ctx, c, subjects.ControlInfo(id), gathering[subjects.PluginInfo]{header: func(i subjects.PluginInfo) subjects.Header { return i.Header }})
@@ -87,7 +93,7 @@ type Plugin struct {
 // Plugins returns the plugins that can be called and have a capability, or all
 // for an empty one, in the order of their ids. No replica is ErrNoReplica.
 func (c *Client) Plugins(ctx context.Context, capability string) ([]Plugin, error) {
-	lists, err := gather(ctx, c, subjects.ControlList, gathering[subjects.PluginList]{header: func(l subjects.PluginList) subjects.Header { return l.Header }})
+	lists, err := c.List(ctx)
 	if err != nil {
 		return nil, err
 	}

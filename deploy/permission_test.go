@@ -50,7 +50,7 @@ func TestPermissionToPublish(t *testing.T) {
 		"pluginhost.ctl.info.p":                        "navidrome operator",
 		"pluginhost.ctl.info":                          "operator",
 		"pluginhost.ctl.status":                        "operator",
-		"pluginhost.ctl.list":                          "operator",
+		"pluginhost.ctl.list":                          "navidrome operator",
 		"pluginhost.ctl.refresh.p":                     "operator",
 		"pluginhost.ctl.drain":                         "operator",
 		"pluginhost.ctl.drain.r":                       "operator",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -127,6 +128,9 @@ func identity(name string) string { return name + "-" + strings.ToLower(nuid.Nex
 
 // prepareFolders makes the folders and locks the data.
 func (r *Replica) prepareFolders(config *Config) error {
+	if _, err := os.Stat(config.Plugins.Folder); errors.Is(err, fs.ErrNotExist) {
+		r.log.Warn("the plugins folder was not there and is made: look whether it is the one that is meant", "folder", config.Plugins.Folder)
+	}
 	for _, dir := range []string{config.Data, config.Plugins.Folder} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)

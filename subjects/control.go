@@ -145,7 +145,9 @@ type Fault struct {
 // PluginList answers ControlList.
 type PluginList struct {
 	Header
-	Plugins []PluginStatus `json:"plugins"`
+	// FolderFault is that of Status.
+	FolderFault string         `json:"folder_fault,omitempty"`
+	Plugins     []PluginStatus `json:"plugins"`
 }
 
 // PluginInfo answers ControlInfo.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -312,4 +313,31 @@ func TestDevWatchOutlivesAHost(t *testing.T) {
 	scrobble(t, next.NATS)
 	printed.await("hello | joe has listened to Sinnerman")
 	end()
+}
+
+// The command is not on the path of the shell, as in a checkout.
+func TestNewPrintsCommandsThatWork(t *testing.T) {
+	work := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	t.Setenv("PLUGINHOST_NATS", nowhere)
+	shell := func(line string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir = work
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		return string(out)
+	}
+	ran := 0
+	for line := range strings.Lines(shell(testenv.Binary(t) + " plugin new 'my hello' --sdk " + guests.Root())) {
+		if line = strings.TrimSpace(line); strings.Contains(line, " plugin build ") || strings.Contains(line, " plugin install ") {
+			shell(line)
+			ran++
+		}
+	}
+	if ran != 2 {
+		t.Errorf("%d commands were printed, want one to build and one to install", ran)
+	}
 }

@@ -53,7 +53,7 @@ func call(cmd *cobra.Command, args []string) error {
 			return fmt.Errorf("read the request: %w", err)
 		}
 	}
-	caller, conn, config, err := connect(cmd)
+	caller, conn, config, err := connectUntilRefused(cmd)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -26,7 +27,11 @@ type clientConfig struct {
 	// Data and PluginsFolder are where serve would keep its files; empty if nothing was set and there is no home folder.
 	Data          string
 	PluginsFolder string
-	Runtime       replica.RuntimeConfig // for checks of plugins
+	// dataBy and folderBy are what has named them, such as "--plugins"; empty is nothing.
+	dataBy, folderBy string
+	// InboxPrefix begins the subjects of replies; empty is that of nats.go.
+	InboxPrefix string
+	Runtime     replica.RuntimeConfig // for checks of plugins
 }
 
 // loadServeConfig puts together and validates what serve needs. env is os.LookupEnv or a stand-in.
@@ -61,12 +66,17 @@ func loadClientConfig(flags *pflag.FlagSet, env func(string) (string, bool)) (cl
 		Data:          l.config.Data,
 		PluginsFolder: l.config.Plugins.Folder,
 		Runtime:       l.config.Runtime,
+		dataBy:        l.origin["Data"],
+		folderBy:      l.origin[replica.ConfigKey("Plugins", "Folder")],
+	}
+	var bad *configFault
+	if client.InboxPrefix, bad = l.inboxPrefix(); bad != nil {
+		l.faults = append(l.faults, *bad)
 	}
 	faults := slices.DeleteFunc(l.faults, func(f configFault) bool { return !f.structural && !l.clientUses(f) })
 	if client.NATSURL == "" {
 		client.NATSURL = embeddedURL(l.config.NATS)
 	}
-	var bad *configFault
 	if client.Timeout, bad = l.timeout(); bad != nil {
 		faults = append(faults, *bad)
 	}
@@ -77,6 +87,14 @@ func loadClientConfig(flags *pflag.FlagSet, env func(string) (string, bool)) (cl
 		return clientConfig{}, &configError{faults: faults}
 	}
 	return client, nil
+}
+
+// namedFolder is the folder that must be there before anything is put into the plugins folder, and what has named it.
+func (c clientConfig) namedFolder() (folder, by string) {
+	if c.folderBy != "" {
+		return c.PluginsFolder, c.folderBy
+	}
+	return c.Data, c.dataBy
 }
 
 // fillName sets the default of Name, which an empty value stands for as well.
@@ -175,6 +193,26 @@ func embeddedURL(n replica.NATSConfig) string {
 		server.User = url.User(n.Token)
 	}
 	return server.String()
+}
+
+// inboxPrefix is where the command has replies sent to, where it has the flag.
+func (l *configLoader) inboxPrefix() (string, *configFault) {
+	const flagName, variable = "inbox-prefix", "PLUGINHOST_INBOX_PREFIX"
+	flag := l.flags.Lookup(flagName)
+	if flag == nil {
+		return "", nil
+	}
+	prefix, where := "", ""
+	if value, given := l.env(variable); given {
+		prefix, where = value, variable
+	}
+	if flag.Changed {
+		prefix, where = flag.Value.String(), "--"+flagName
+	}
+	if prefix != "" && (strings.ContainsAny(prefix, "*> \t\r\n") || strings.HasPrefix(prefix, ".") || strings.HasSuffix(prefix, ".")) {
+		return "", &configFault{where: where, structural: true, text: quoteValue(prefix) + " is not allowed; it takes a subject without wildcards, such as \"_INBOX_navidrome\""}
+	}
+	return prefix, nil
 }
 
 // timeout is the time for one call, where the command has the flag.

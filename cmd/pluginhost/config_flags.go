@@ -25,6 +25,7 @@ func addServeFlags(flags *pflag.FlagSet) {
 func addClientFlags(flags *pflag.FlagSet) {
 	addConnectionFlags(flags, "default "+defaultClientURL)
 	flags.Bool("json", false, "print JSON for machines")
+	flags.String("inbox-prefix", "", "begins the subjects of replies, for a NATS user that may not have those of others, such as _INBOX_navidrome (default _INBOX)")
 }
 
 // addFolderFlags registers the flags of the commands that work in the plugins folder.

@@ -292,7 +292,9 @@ func put(layer map[string]any, path []string, value any) {
 }
 
 // isBlank says whether there is nothing in a file, not even a comment.
-func isBlank(data []byte) bool { return len(bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))) == 0 }
+func isBlank(data []byte) bool {
+	return len(bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))) == 0
+}
 
 func sameName(known []string, written string) (string, bool) {
 	i := slices.IndexFunc(known, func(name string) bool { return strings.EqualFold(name, written) })

@@ -203,8 +203,8 @@ func TestCommandsHaveTheDocumentedFlags(t *testing.T) {
 		want []string
 	}{
 		"serve":   {[]func(*pflag.FlagSet){addServeFlags}, []string{"config", "creds", "data", "http", "listen", "name", "nats", "plugins"}},
-		"clients": {[]func(*pflag.FlagSet){addClientFlags}, []string{"config", "creds", "json", "nats"}},
-		"call":    {[]func(*pflag.FlagSet){addClientFlags, addTimeoutFlag}, []string{"config", "creds", "json", "nats", "timeout"}},
+		"clients": {[]func(*pflag.FlagSet){addClientFlags}, []string{"config", "creds", "inbox-prefix", "json", "nats"}},
+		"call":    {[]func(*pflag.FlagSet){addClientFlags, addTimeoutFlag}, []string{"config", "creds", "inbox-prefix", "json", "nats", "timeout"}},
 	} {
 		flags, _ := configCase{}.enter(t, tc.add...)
 		var got []string
@@ -393,7 +393,7 @@ func TestClientsUseTheSameSources(t *testing.T) {
 	}
 	equal(t, got, clientConfig{
 		NATSURL: "nats://flag", Creds: "pluginhost.toml", TLS: replica.TLSConfig{CA: "pluginhost.toml"},
-		Timeout: 3 * time.Second, JSON: true, Data: "data", PluginsFolder: "plugins",
+		Timeout: 3 * time.Second, JSON: true, Data: "data", PluginsFolder: "plugins", dataBy: "PLUGINHOST_DATA", folderBy: "pluginhost.toml: [Plugins] Folder",
 		Runtime: replica.DefaultConfig().Runtime,
 	})
 }

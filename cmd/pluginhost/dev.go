@@ -62,6 +62,9 @@ func pluginDev(cmd *cobra.Command, args []string) error {
 	if flag := cmd.Flags().Lookup("as"); flag.Changed {
 		id = flag.Value.String()
 	}
+	if err := folder(config.PluginsFolder).exists(config); err != nil {
+		return err
+	}
 	folder, err := filepath.Abs(config.PluginsFolder)
 	if err != nil {
 		return err
@@ -82,8 +85,9 @@ func pluginDev(cmd *cobra.Command, args []string) error {
 		defer conn.Close()
 	}
 	done.told = tell(cmd.Context(), caller, err, id)
+	failed := done.failure(id, folder)
 	if config.JSON {
-		return printJSON(cmd.OutOrStdout(), done)
+		return errors.Join(printJSON(cmd.OutOrStdout(), done), failed)
 	}
 	text := "Symlink already exists and points to the correct source"
 	if linked {
@@ -92,7 +96,7 @@ func pluginDev(cmd *cobra.Command, args []string) error {
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\nPlugin can be refreshed with: pluginhost plugin refresh %s\n", text, id); err != nil {
 		return err
 	}
-	return done.printLoaded(cmd.OutOrStdout(), id, folder)
+	return errors.Join(done.printLoaded(cmd.OutOrStdout(), id, folder), failed)
 }
 
 // link links the source, and asks before it takes another plugin's place. It says whether

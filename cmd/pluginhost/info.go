@@ -81,21 +81,23 @@ func pluginInfo(cmd *cobra.Command, args []string) error {
 
 // ask has the replicas tell about the plugin.
 func (d *infoDocument) ask(cmd *cobra.Command) (best subjects.PluginStatus, known bool, err error) {
-	caller, conn, _, err := connect(cmd)
+	ctx, option := untilRefused(cmd.Context())
+	caller, conn, _, err := connect(cmd, option)
 	if err != nil {
 		d.Unreachable = err.Error()
 		return best, false, err
 	}
 	defer conn.Close()
-	infos, err := caller.Info(cmd.Context(), d.ID)
+	infos, err := caller.Info(ctx, d.ID)
 	if err != nil {
+		err = orRefusal(ctx, err)
 		d.Unreachable = err.Error()
 		return best, false, err
 	}
 	d.Replicas = infos
 	best, known = bestOf(infos)
 	if d.Local == nil && best.Source == subjects.SourcePackage {
-		d.Cluster = describeInstalled(cmd, caller, d.ID)
+		d.Cluster = describeInstalled(ctx, cmd, caller, d.ID)
 	}
 	return best, known, nil
 }
@@ -106,8 +108,8 @@ const packagePatience = 10 * time.Second
 
 // describeInstalled describes the package that the cluster has for a plugin, or nothing
 // where it cannot be read, as without the rights of an operator.
-func describeInstalled(cmd *cobra.Command, caller *client.Client, id string) *description {
-	ctx, cancel := context.WithTimeout(cmd.Context(), packagePatience)
+func describeInstalled(ctx context.Context, cmd *cobra.Command, caller *client.Client, id string) *description {
+	ctx, cancel := context.WithTimeout(ctx, packagePatience)
 	defer cancel()
 	p, record, err := clusterPackage(ctx, caller, id)
 	if err != nil {

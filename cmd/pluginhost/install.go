@@ -79,6 +79,9 @@ func putPackage(cmd *cobra.Command, path string, put func(to place, p *ndp) (tex
 		return err
 	}
 	defer to.close()
+	if err := to.exists(config); err != nil {
+		return err
+	}
 	text, err := put(to, p)
 	if err != nil {
 		return err
@@ -96,11 +99,17 @@ func (p *ndp) finish(cmd *cobra.Command, config clientConfig, text string) error
 	if done.Cluster, _ = cmd.Flags().GetBool("cluster"); !done.Cluster {
 		done.Path = config.PluginsFolder
 	}
-	caller, conn, _, err := connect(cmd)
+	ctx, option := untilRefused(cmd.Context())
+	caller, conn, _, err := connect(cmd, option)
 	if err == nil {
 		defer conn.Close()
 	}
-	done.told = tell(cmd.Context(), caller, err, p.id)
+	done.told = tell(ctx, caller, err, p.id)
+	failed := done.failure(p.id, done.Path)
+	if failed != nil {
+		// First of all, as what follows may be long.
+		text = fmt.Sprintf("Plugin '%s' v%s is installed, but NOT loaded", p.id, p.Manifest.Version)
+	}
 	if config.JSON {
 		err = printJSON(cmd.OutOrStdout(), done)
 	} else {
@@ -109,7 +118,7 @@ func (p *ndp) finish(cmd *cobra.Command, config clientConfig, text string) error
 	if err != nil {
 		return err
 	}
-	return done.failure(p.id)
+	return failed
 }
 
 func (d installedDocument) print(cmd *cobra.Command, text string) error {

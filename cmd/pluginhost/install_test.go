@@ -80,7 +80,7 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 	wants(run("", "install", first), exitFailure, "", "pluginhost plugin update puts the package in its place")
 	other := t.TempDir()
 	wants(pluginhost(t.Context(), "", "plugin", "install", echoPackage(t, "1.0.1", nil, 0), "--plugins", other, "--nats", replica.NATS),
-		exitDone, "NOT loaded: its plugins folder is another than "+other, "")
+		exitFailure, "Plugin 'echo' v1.0.1 is installed, but NOT loaded\n", "NOT loaded: plugin echo is in "+other+", which is the plugins folder of none of 1 replicas")
 	wants(run("", "update", echoPackage(t, "1.1.0", nil, 0)), exitDone, "Plugin 'echo' updated to v1.1.0 successfully\nReplaced v1.0.0\necho on ", "")
 	version("1.1.0")
 
@@ -119,6 +119,9 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 
 func TestPluginCommandsWithoutAHost(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "plugins")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	run := func(args ...string) result {
 		return pluginhost(t.Context(), "", append(append([]string{"plugin"}, args...), "--plugins", folder, "--nats", nowhere)...)
 	}
@@ -148,7 +151,7 @@ func TestPluginCommandsWithoutAHost(t *testing.T) {
 }
 
 func TestPackagesThatWouldNotLoadAreNotInstalled(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "plugins")
+	folder := t.TempDir()
 	source := t.TempDir()
 	for name, c := range map[string]struct {
 		wasm     []byte
@@ -183,8 +186,8 @@ func TestPackagesThatWouldNotLoadAreNotInstalled(t *testing.T) {
 			if got.code != exitFailure || !strings.Contains(got.err, c.says) {
 				t.Errorf("got %+v, want %q", got, c.says)
 			}
-			if _, err := os.Stat(folder); !os.IsNotExist(err) {
-				t.Errorf("the folder was touched: %v", err)
+			if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+				t.Errorf("the folder was touched: %v, %v", left, err)
 			}
 		})
 	}
@@ -196,7 +199,7 @@ func TestKilledInstallsAndUpdatesLeaveNoBrokenPlugin(t *testing.T) {
 	const runs, files = 200, 12
 	packages := map[string]string{"1.0.0": echoPackage(t, "1.0.0", nil, files), "2.0.0": echoPackage(t, "2.0.0", nil, files)}
 	binary := testenv.Binary(t)
-	folder := filepath.Join(t.TempDir(), "plugins")
+	folder := t.TempDir()
 	command := func(verb, version string) *exec.Cmd {
 		return exec.CommandContext(t.Context(), binary, "plugin", verb, packages[version], "--plugins", folder, "--nats", nowhere)
 	}

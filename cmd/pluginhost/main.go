@@ -60,6 +60,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return exitDone
 	}
+	err = orRefusal(command.Context(), err)
 	_, _ = fmt.Fprintln(s.err, err)
 	var usage usageError
 	var config *configError

@@ -32,7 +32,7 @@ The name of the folder is the name of the plugin. The capabilities are
 	}
 	cmd.Flags().StringSlice("capability", []string{plugin.MetadataAgent}, "what the plugin can do; may be repeated")
 	cmd.Flags().String("module", "", "path of its Go module (default example.com/<name>)")
-	cmd.Flags().String("sdk", "", "folder with the source of pluginhost (default the version of this command, or the checkout around the working directory)")
+	cmd.Flags().String("sdk", "", "folder with the source of pluginhost (default the checkout around the working directory, the version of this command, or the checkout that has this command)")
 	cmd.Flags().Bool("json", false, "print JSON for machines")
 	_ = cmd.RegisterFlagCompletionFunc("capability", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return author.Capabilities(), cobra.ShellCompDirectiveNoFileComp
@@ -64,7 +64,7 @@ func pluginNew(cmd *cobra.Command, args []string) error {
 	}
 	err = author.New(cmd.Context(), draft, cmd.ErrOrStderr())
 	if errors.Is(err, author.ErrNoSDK) {
-		return usageError{fmt.Errorf("%w: give --sdk the folder of a checkout of %s", err, author.SDK)}
+		return usageError{fmt.Errorf("%w: give --sdk the folder of a checkout of %s, as in: %s plugin new %s --sdk FOLDER", err, author.SDK, shellQuoted(os.Args[0]), shellQuoted(args[0]))}
 	}
 	if err != nil {
 		return err
@@ -76,29 +76,41 @@ func pluginNew(cmd *cobra.Command, args []string) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), `Plugin '%[1]s' is in %[2]s
 
-  pluginhost plugin build %[3]s
-  pluginhost plugin install %[4]s
-  pluginhost plugin dev --watch %[3]s     # instead: build and load it at every save
-`, draft.Name, args[0], shellQuoted(args[0]), shellQuoted(filepath.Join(args[0], draft.PackageName())))
+  %[5]s plugin build %[3]s
+  %[5]s plugin install %[4]s
+  %[5]s plugin dev --watch %[3]s     # instead: build and load it at every save
+`, draft.Name, args[0], shellQuoted(args[0]), shellQuoted(filepath.Join(args[0], draft.PackageName())), shellQuoted(os.Args[0]))
 	return err
 }
 
-// sdk is where a new plugin has the SDK from: the checkout that is worked in, or the release
-// that this command is of.
+// sdk is where a new plugin has the SDK from: the checkout that is worked in, the release that
+// this command is of, or the checkout that the command was built in.
 func sdk() (checkout, version string) {
-	dir, err := os.Getwd()
-	for ; err == nil; dir = filepath.Dir(dir) {
-		if author.IsCheckout(dir) {
-			return dir, ""
-		}
-		if dir == filepath.Dir(dir) {
-			break
-		}
+	if dir, err := os.Getwd(); err == nil {
+		checkout = checkoutAround(dir)
+	}
+	if checkout != "" {
+		return checkout, ""
 	}
 	if version := replica.Version(); author.IsRelease(version) {
 		return "", version
 	}
-	return "", ""
+	if program, err := os.Executable(); err == nil {
+		checkout = checkoutAround(filepath.Dir(program))
+	}
+	return checkout, ""
+}
+
+// checkoutAround is the checkout that a folder is in; empty is that it is in none.
+func checkoutAround(dir string) string {
+	for ; ; dir = filepath.Dir(dir) {
+		switch {
+		case author.IsCheckout(dir):
+			return dir
+		case dir == filepath.Dir(dir):
+			return ""
+		}
+	}
 }
 
 // shellQuoted is a word as it can be pasted into a shell.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -15,6 +17,8 @@ import (
 
 // place is where plugins are installed. Whoever has it closes it.
 type place interface {
+	// exists says what is missing, if it cannot be made by the way.
+	exists(config clientConfig) error
 	install(ctx context.Context, p *ndp, progress plugin.Progress) error
 	update(ctx context.Context, p *ndp, progress plugin.Progress) error
 	// remove says whether the plugin was a symlink.
@@ -54,6 +58,23 @@ func tellBusy(cmd *cobra.Command, folder string) {
 // folder is the plugins folder of this machine.
 type folder string
 
+// exists refuses a folder that somebody has named and that is not there, as it is most likely
+// mistyped. One that nobody has named is made.
+func (f folder) exists(config clientConfig) error {
+	named, by := config.namedFolder()
+	if by == "" {
+		return nil
+	}
+	info, err := os.Stat(named)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return usageError{fmt.Errorf("%s: there is no folder %s; correct it, or make the folder first: mkdir -p %s", by, named, shellQuoted(named))}
+	case err == nil && !info.IsDir():
+		return usageError{fmt.Errorf("%s: %s is not a folder", by, named)}
+	}
+	return nil // what cannot be looked at tells of itself when it is changed
+}
+
 func (f folder) install(ctx context.Context, p *ndp, progress plugin.Progress) error {
 	return plugin.Install(ctx, string(f), p.id, p.Package, progress)
 }
@@ -92,6 +113,8 @@ type cluster struct {
 	caller *client.Client
 	conn   *nats.Conn
 }
+
+func (c cluster) exists(clientConfig) error { return nil }
 
 func (c cluster) install(ctx context.Context, p *ndp, progress plugin.Progress) error {
 	content, err := p.forCluster()

@@ -97,12 +97,12 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 // hostedPlugins are the plugins of the running replicas.
 func hostedPlugins(cmd *cobra.Command) (pluginListDocument, error) {
 	document := pluginListDocument{V: subjects.Version, Folders: map[string]string{}}
-	caller, conn, _, err := connect(cmd)
+	caller, conn, _, err := connectUntilRefused(cmd)
 	if err != nil {
 		return document, err
 	}
 	defer conn.Close()
-	replicas, err := caller.Status(cmd.Context())
+	replicas, err := caller.List(cmd.Context())
 	if err != nil {
 		return document, err
 	}
@@ -183,7 +183,7 @@ func (d pluginListDocument) print(out io.Writer) error {
 
 // mergePlugins merges what the replicas tell. Where they differ, a replica that
 // serves the plugin is believed.
-func mergePlugins(replicas []subjects.Status) []listedPlugin {
+func mergePlugins(replicas []subjects.PluginList) []listedPlugin {
 	plugins := []listedPlugin{}
 	for _, r := range replicas {
 		for _, status := range r.Plugins {

@@ -61,7 +61,7 @@ func pluginRefresh(cmd *cobra.Command, ids []string) error {
 	case !all && len(ids) == 0:
 		return usageError{errors.New("which plugins? Give their ids, or --all")}
 	}
-	caller, conn, config, err := connect(cmd)
+	caller, conn, config, err := connectUntilRefused(cmd)
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,9 @@ func pluginRemove(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer from.close()
+	if err := from.exists(config); err != nil && !purge {
+		return err
+	}
 	done.Symlink, err = from.remove(cmd.Context(), done.ID)
 	left := errors.Is(err, plugin.ErrLeftBehind)
 	done.Removed = err == nil || left

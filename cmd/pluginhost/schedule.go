@@ -73,7 +73,7 @@ type scheduleListDocument struct {
 }
 
 func scheduleList(cmd *cobra.Command, args []string) error {
-	caller, conn, config, err := connect(cmd)
+	caller, conn, config, err := connectUntilRefused(cmd)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ type scheduleCancelDocument struct {
 }
 
 func scheduleCancel(cmd *cobra.Command, args []string) error {
-	caller, conn, config, err := connect(cmd)
+	caller, conn, config, err := connectUntilRefused(cmd)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type statusDocument struct {
 }
 
 func status(cmd *cobra.Command, _ []string) error {
-	caller, conn, config, err := connect(cmd)
+	caller, conn, config, err := connectUntilRefused(cmd)
 	if err != nil {
 		return err
 	}

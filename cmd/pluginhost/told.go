@@ -46,7 +46,7 @@ func tellBy(ctx context.Context, caller *client.Client, unreachable error, id st
 		plugins, err = refreshAll(ctx, ask, replicas, []string{id})
 	}
 	if err != nil {
-		t.Unreachable = err.Error()
+		t.Unreachable = orRefusal(ctx, err).Error()
 		return t
 	}
 	t.Replicas = append(t.Replicas, plugins[0].Replicas...)
@@ -110,13 +110,33 @@ func otherFolder(folder string) string {
 	return "NOT loaded: its plugins folder is another than " + folder + ", give this command that one with --plugins"
 }
 
-// failure is that a replica could not load the plugin.
-func (t told) failure(id string) error {
+// errNotLoaded says that a plugin is where it should be, and does not serve as it should.
+var errNotLoaded = errors.New("NOT loaded")
+
+// failure is that replicas could not load the plugin, have not said that they have, or that none
+// has it in its folder. One of several replicas with a folder of its own is none.
+func (t told) failure(id, folder string) error {
 	var errs []error
+	loaded, others := 0, 0
 	for _, r := range t.Replicas {
-		if r.Outcome == subjects.OutcomeFailed {
-			errs = append(errs, fmt.Errorf("plugin %s is installed, but %s could not load it: %s", id, r.Replica, printable(r.Error)))
+		switch {
+		case r.Outcome == subjects.OutcomeFailed:
+			errs = append(errs, fmt.Errorf("%w: plugin %s is installed, but %s could not load it: %s", errNotLoaded, id, r.Replica, printable(r.Error)))
+		case r.Outcome == subjects.OutcomeLoaded && (folder == "" || !runsOther(filepath.Join(folder, id), r.Plugin)):
+			loaded++
+		default:
+			others++
 		}
+	}
+	for _, silent := range t.Silent {
+		errs = append(errs, fmt.Errorf("%w so far: plugin %s is installed, but %s has not said within %v that it has loaded it", errNotLoaded, id, silent, tellTimeout))
+	}
+	switch {
+	case loaded > 0 || others == 0 || len(errs) > 0:
+	case folder == "":
+		errs = append(errs, fmt.Errorf("%w: plugin %s is installed for the cluster, but none of %d replicas has it", errNotLoaded, id, others))
+	default:
+		errs = append(errs, fmt.Errorf("%w: plugin %s is in %s, which is the plugins folder of none of %d replicas; give this command theirs with --plugins", errNotLoaded, id, folder, others))
 	}
 	return errors.Join(errs...)
 }
