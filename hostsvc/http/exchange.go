@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	nethttp "net/http"
 	"net/url"
 	"time"
@@ -23,7 +24,7 @@ const blockedPrefix = "Request blocked by plugin permissions: "
 // changed for some time after send returned: the transport may still be sending it.
 func (s *Service) send(ctx context.Context, method string, request *api.HttpRequest) *api.HttpResponse {
 	if s.running.Err() != nil {
-		return s.failed(nil)
+		return s.failed(ctx, method, request.GetUrl(), nil)
 	}
 	target, err := s.gate.Check(request.GetUrl(), method)
 	if err != nil {
@@ -44,18 +45,19 @@ func (s *Service) send(ctx context.Context, method string, request *api.HttpRequ
 		if egress.Refusal(err) != nil {
 			return hops.describe(s.blocked(ctx, method, request.GetUrl(), err))
 		}
-		return s.failed(err)
+		return s.failed(ctx, method, request.GetUrl(), err)
 	}
 	defer func() { _ = incoming.Body.Close() }()
-	return s.receive(ctx, incoming, hops.stopped)
+	return s.receive(ctx, incoming, request.GetUrl(), hops.stopped)
 }
 
-// failed makes the response for an exchange without an answer. Close breaks exchanges
+// failed logs an exchange without an answer and makes the response for it. Close breaks exchanges
 // off in several ways, which read all the same.
-func (s *Service) failed(err error) *api.HttpResponse {
+func (s *Service) failed(ctx context.Context, method, rawURL string, err error) *api.HttpResponse {
 	if s.running.Err() != nil {
 		return &api.HttpResponse{Error: "the HTTP service of the plugin is closed"}
 	}
+	s.gate.Failed(ctx, "request of plugin failed", rawURL, err, slog.String("method", method))
 	return &api.HttpResponse{Error: err.Error()}
 }
 
@@ -91,9 +93,9 @@ func (s *Service) newRequest(ctx context.Context, method string, target *url.URL
 	return outgoing, nil
 }
 
-// receive reads a response. fault is what the plugin must know about it besides, or
-// nil.
-func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, fault error) *api.HttpResponse {
+// receive reads a response to a request for rawURL. fault is what the plugin must know about it
+// besides, or nil.
+func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, rawURL string, fault error) *api.HttpResponse {
 	response := &api.HttpResponse{Status: int32(incoming.StatusCode)}
 	if incoming.StatusCode == nethttp.StatusSwitchingProtocols {
 		// Its body is the bare connection.
@@ -114,7 +116,7 @@ func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, fault
 	case errors.As(err, &tooLarge):
 		fault = err
 	case err != nil:
-		return s.failed(err)
+		return s.failed(ctx, incoming.Request.Method, rawURL, err)
 	}
 	response.Body = body
 	if fault != nil {

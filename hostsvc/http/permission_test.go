@@ -209,3 +209,52 @@ func TestAPluginCannotFloodTheLog(t *testing.T) {
 		t.Fatalf("%d lines for 1000 refusals", lines)
 	}
 }
+
+func TestAFailedRequestIsLoggedWithItsCauseAndWithoutSecrets(t *testing.T) {
+	broken := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		if r.URL.Path == "/cut" {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "half")
+			_ = nethttp.NewResponseController(w).Flush()
+		}
+		panic(nethttp.ErrAbortHandler)
+	})
+	nobody, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nobody.Close()
+	var log bytes.Buffer
+	service := newService(t, http.Config{
+		PluginID: "my-plugin", AllowLocalNetwork: true, AllowedURLs: map[string][]string{"http://*": {"*"}},
+		Resolver: names{}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for name, test := range map[string]struct{ url, cause string }{
+		"nobody listens":            {"http://" + nobody.Addr().String() + "/path?api_key=s3cret", "connection refused"},
+		"the connection is closed":  {broken.URL + "/path?api_key=s3cret", "EOF"},
+		"the answer is cut off":     {broken.URL + "/cut?api_key=s3cret", "unexpected EOF"},
+		"the name means no address": {"http://nowhere.example/path?api_key=s3cret", "nowhere.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log.Reset()
+			if got := get(t, service, test.url); got.Error == "" {
+				t.Fatalf("the request succeeds: %v", got)
+			}
+			for _, want := range []string{"level=WARN", `msg="request of plugin failed"`, "plugin=my-plugin", "method=GET", test.cause} {
+				if !strings.Contains(log.String(), want) {
+					t.Errorf("%q is missing in %s", want, log.String())
+				}
+			}
+			if strings.Contains(log.String(), "s3cret") {
+				t.Errorf("the secret is in %s", log.String())
+			}
+		})
+	}
+	log.Reset()
+	for range 200 {
+		get(t, service, "http://"+nobody.Addr().String()+"/")
+	}
+	if lines := strings.Count(log.String(), "\n"); lines > 50 {
+		t.Errorf("%d lines for 200 failures", lines)
+	}
+}

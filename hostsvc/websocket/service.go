@@ -157,6 +157,7 @@ func (s *Service) connect(ctx context.Context, request *api.ConnectRequest) *api
 	case egress.Refusal(err) != nil:
 		return s.blocked(ctx, request.GetUrl(), err)
 	case err != nil:
+		s.gate.Failed(ctx, "connection of plugin failed", request.GetUrl(), err)
 		return failedConnect(err)
 	}
 	return &api.ConnectResponse{ConnectionId: opening.ID}

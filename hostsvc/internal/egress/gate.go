@@ -45,6 +45,8 @@ type Gate struct {
 	config   Config
 	patterns *netguard.Patterns
 	warnings *rate.Limiter
+	// failures are warned of apart: they may be many, and must not keep refusals out of the log.
+	failures *rate.Limiter
 }
 
 // New makes a gate. It fails for URL patterns that cannot be used
@@ -81,6 +83,7 @@ func New(config Config) (*Gate, error) {
 		config:   config,
 		patterns: patterns,
 		warnings: rate.NewLimiter(warningsPerSecond, warningsAtOnce),
+		failures: rate.NewLimiter(warningsPerSecond, warningsAtOnce),
 	}, nil
 }
 

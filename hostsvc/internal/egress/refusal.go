@@ -18,13 +18,16 @@ const (
 // maxLoggedURL is how much of a URL goes into a log line, in bytes.
 const maxLoggedURL = 200
 
+// maxLoggedError is how much of an error, which may repeat what a server sent, goes into a log
+// line, in bytes.
+const maxLoggedError = 500
+
 // Warn logs that a request was refused with err, unless too many were of late.
 func (g *Gate) Warn(ctx context.Context, message, rawURL string, err error, attrs ...slog.Attr) {
 	if !g.warnings.Allow() {
 		return
 	}
-	line := append([]slog.Attr{slog.String("plugin", g.config.PluginID)}, attrs...)
-	line = append(line, slog.String("url", loggedURL(rawURL)))
+	line := g.line(rawURL, attrs)
 	if refusal := Refusal(err); refusal != nil {
 		line = append(line, slog.String("reason", refusal.Kind.Error()))
 		if refusal.Addr.IsValid() {
@@ -35,6 +38,28 @@ func (g *Gate) Warn(ctx context.Context, message, rawURL string, err error, attr
 		}
 	}
 	g.config.Logger.LogAttrs(ctx, slog.LevelWarn, message, line...)
+}
+
+// Failed logs that a request which was let through got no answer, unless too many were of late. What
+// net/http writes around the cause repeats the URL with its secrets, and is left out.
+func (g *Gate) Failed(ctx context.Context, message, rawURL string, err error, attrs ...slog.Attr) {
+	if !g.failures.Allow() {
+		return
+	}
+	var around *url.Error
+	for errors.As(err, &around) {
+		err = around.Err
+	}
+	text := err.Error()
+	if len(text) > maxLoggedError {
+		text = text[:maxLoggedError] + "…"
+	}
+	g.config.Logger.LogAttrs(ctx, slog.LevelWarn, message, append(g.line(rawURL, attrs), slog.String("error", text))...)
+}
+
+func (g *Gate) line(rawURL string, attrs []slog.Attr) []slog.Attr {
+	line := append([]slog.Attr{slog.String("plugin", g.config.PluginID)}, attrs...)
+	return append(line, slog.String("url", loggedURL(rawURL)))
 }
 
 // Refusal returns the refusal that err is or wraps, and nil where it is another error.
