@@ -71,12 +71,13 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 		return nil, fmt.Errorf("%w: %s needs a history of %d, no direct gets, message TTLs, and no markers for them: remove it (nats kv del %s), and it is made anew, empty",
 			ErrForeign, want, history, want)
 	}
-	return b.openBucket(ctx, want)
+	// It is there, which not every server knows yet where another replica has just made it.
+	return b.openBucket(ctx, want, jetstream.ErrBucketNotFound)
 }
 
-// openBucket opens a KV bucket that is there.
-func (b *Bus) openBucket(ctx context.Context, of bucket) (jetstream.KeyValue, error) {
-	kv, err := prepare(ctx, b, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, string(of)) })
+// openBucket opens a KV bucket that is there. It tries again after transient, as prepare does.
+func (b *Bus) openBucket(ctx context.Context, of bucket, transient ...error) (jetstream.KeyValue, error) {
+	kv, err := prepare(ctx, b, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, string(of)) }, transient...)
 	if err != nil {
 		return nil, fmt.Errorf("kv bucket %s: %w", of, err)
 	}

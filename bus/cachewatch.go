@@ -46,6 +46,7 @@ type cacheWatch struct {
 	cache    *Cache
 	asked    chan struct{} // has a token when somebody wants the index confirmed
 	warnings *rate.Limiter
+	failing  transient // the watch
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 
@@ -85,7 +86,7 @@ func (w *cacheWatch) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.warn("the cache's watch begins anew", err)
+		w.failing.failed(ctx, w.cache.bus.config.Logger, time.Now(), "the cache's watch begins anew", "error", err)
 		select {
 		case <-ctx.Done():
 			return
@@ -129,6 +130,7 @@ func (w *cacheWatch) watch(ctx context.Context) error {
 		if err := w.confirm(ctx); err != nil {
 			return err
 		}
+		w.failing.works()
 	}
 }
 

@@ -101,8 +101,11 @@ func (f *follower) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		level := slog.LevelWarn
-		if errors.Is(err, errDoubt) {
+		level := slog.LevelInfo // it ends now and then, as when a server restarts
+		switch {
+		case errors.Is(err, errOlder):
+			level = slog.LevelWarn
+		case errors.Is(err, errDoubt):
 			level = slog.LevelDebug
 		}
 		f.bus.config.Logger.Log(ctx, level, "records are read anew", "bucket", string(f.want), "reason", err)

@@ -14,8 +14,9 @@ const codeNoPeers jetstream.ErrorCode = 10005
 
 // prepare makes or opens a stream, a bucket or a consumer, or writes the first record. It tries again while the
 // cluster elects who does it, or waits for a server that is to have a copy, for as long
-// as a replica that starts is patient: the servers may be starting as well.
-func prepare[T any](ctx context.Context, b *Bus, operation func(context.Context) (T, error)) (made T, err error) {
+// as a replica that starts is patient: the servers may be starting as well. more are errors after
+// which it tries again, too.
+func prepare[T any](ctx context.Context, b *Bus, operation func(context.Context) (T, error), more ...error) (made T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.config.Patience)
 	defer cancel()
 	waiting := false
@@ -29,7 +30,7 @@ func prepare[T any](ctx context.Context, b *Bus, operation func(context.Context)
 		defer cancel()
 		made, err = operation(attempt)
 		return err
-	}, context.DeadlineExceeded, nats.ErrTimeout, &jetstream.APIError{ErrorCode: codeNoPeers})
+	}, append([]error{context.DeadlineExceeded, nats.ErrTimeout, &jetstream.APIError{ErrorCode: codeNoPeers}}, more...)...)
 	return made, err
 }
 
@@ -41,7 +42,7 @@ func (b *Bus) ensureStream(ctx context.Context, config jetstream.StreamConfig) (
 			stream, err = b.js.Stream(ctx, config.Name)
 		}
 		return stream, err
-	})
+	}, jetstream.ErrStreamNotFound) // that another replica is making, which not every server knows yet
 }
 
 // openStream opens a stream that is there.

@@ -93,10 +93,13 @@ func (r *Runner) SetSlots(n int) { r.slots.resize(n) }
 
 // pull asks for fires as long as there are slots.
 func (r *Runner) pull() {
+	var failing transient
 	for {
 		consumer, err := r.schedules.bus.fires(r.pulling, r.config.ID)
 		for err == nil {
-			err = r.pullOnce(consumer)
+			if err = r.pullOnce(consumer); err == nil {
+				failing.works()
+			}
 		}
 		if r.pulling.Err() != nil {
 			return
@@ -104,7 +107,7 @@ func (r *Runner) pull() {
 		if errors.Is(err, jetstream.ErrConsumerDeleted) {
 			continue // to have fires handed out anew
 		}
-		r.schedules.bus.config.Logger.Warn("no fires can be had", "plugin", r.config.ID, "error", err)
+		failing.failed(r.pulling, r.schedules.bus.config.Logger, time.Now(), "no fires can be had", "plugin", r.config.ID, "error", err)
 		if pause(r.pulling, Lease/6) != nil {
 			return
 		}
