@@ -17,10 +17,18 @@ import (
 // ErrNoReplica says that no replica answers.
 var ErrNoReplica = errors.New("no replica answers: is pluginhost serve running on this NATS server?")
 
+// ErrNoAnswer says that replicas are there, and none has answered a control request for some seconds.
+var ErrNoAnswer = errors.New("no answer: replicas run on this NATS server, and are too busy to answer, or may not answer this user")
+
+// busyPatience is how long the first answer is waited for after the usual time, where somebody
+// has the request: a NATS server tells at once if nobody does.
+const busyPatience = 4 * time.Second
+
 // errNobody is in a failure whose reason was asked for already.
 var errNobody = errors.New("no replica serves the plugin")
 
-// Status asks every replica for what it knows of itself. None is ErrNoReplica.
+// Status asks every replica for what it knows of itself. None is ErrNoReplica, none that answers
+// in time ErrNoAnswer.
 func (c *Client) Status(ctx context.Context) ([]subjects.Status, error) {
 	return gather(ctx, c, subjects.ControlStatus, gathering[subjects.Status]{header: func(s subjects.Status) subjects.Header { return s.Header }})
 }
@@ -130,6 +138,23 @@ type gathering[T any] struct {
 	goOn func(answers []T) bool
 }
 
+// patience returns how much longer answers are waited for each time that the time for them is
+// over, which is pause at first; 0 is no longer. Of an answer that was refused nil is none.
+func (g gathering[T]) patience(pause time.Duration) func(answers []T, refused error) time.Duration {
+	patient := false
+	return func(answers []T, refused error) time.Duration {
+		switch {
+		case len(answers) == 0 && refused == nil && !patient:
+			patient = true
+			return busyPatience
+		case g.goOn != nil && g.goOn(answers):
+			return pause
+		default:
+			return 0
+		}
+	}
+}
+
 // gather collects the answers of all replicas to a control request, in the order
 // of their identities.
 func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T]) ([]T, error) {
@@ -148,17 +173,19 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 	var answers []T
 	var refused error // that of a replica which has too many to answer, or none
 	over := time.Now().Add(c.gather)
+	goesOn := g.patience(c.gather)
 	for len(answers) < maxAnswers {
 		msg, err := nextMsg(ctx, subscription, over)
 		if errors.Is(err, nats.ErrNoResponders) || err == nil && isNoResponders(msg) {
 			return nil, ErrNoReplica
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			if ctx.Err() == nil && g.goOn != nil && g.goOn(answers) {
-				over = time.Now().Add(c.gather)
-				continue
+			more := goesOn(answers, refused)
+			if ctx.Err() != nil || more == 0 {
+				break // whoever has not answered by now does not
 			}
-			break // whoever has not answered by now does not
+			over = time.Now().Add(more)
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", subject, err)
@@ -176,14 +203,22 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 			break
 		}
 	}
-	if len(answers) == 0 && refused != nil {
-		return nil, fmt.Errorf("%s: %w", subject, refused)
-	}
 	if len(answers) == 0 {
-		return nil, ErrNoReplica
+		return nil, c.noAnswer(subject, refused)
 	}
 	slices.SortFunc(answers, func(a, b T) int { return strings.Compare(g.header(a).Replica, g.header(b).Replica) })
 	return answers, nil
+}
+
+// noAnswer says why nobody has answered; refused is what a replica has refused it with, or nil.
+func (c *Client) noAnswer(subject string, refused error) error {
+	if refused != nil {
+		return fmt.Errorf("%s: %w", subject, refused)
+	}
+	if said := c.conn.LastError(); errors.Is(said, nats.ErrPermissionViolation) {
+		return fmt.Errorf("%w; the server has refused something: %w", ErrNoAnswer, said)
+	}
+	return ErrNoAnswer
 }
 
 func nextMsg(ctx context.Context, subscription *nats.Subscription, over time.Time) (*nats.Msg, error) {

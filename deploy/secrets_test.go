@@ -85,14 +85,31 @@ func TestSecretsAreRandomAndStay(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("others can read it: %v, %v", info, err)
 	}
-	if script(t, "make-secrets.sh", file) == nil {
-		t.Error("a file with secrets was written anew")
+	if err := script(t, "make-secrets.sh", file); err != nil {
+		t.Errorf("run again, it fails: %v", err)
 	}
 	if again := variables(t, file); again["NATS_HOST_PASSWORD"] != first["NATS_HOST_PASSWORD"] {
 		t.Error("the secrets have changed")
 	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestFileThatLacksASecretIsNotTakenForOneThatHasAll(t *testing.T) {
+	for name, content := range map[string]string{"one is missing": "NATS_HOST_PASSWORD=p1\n", "something else": "mine\n"} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "secrets.env")
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := script(t, "make-secrets.sh", file); err == nil {
+				t.Error("nobody is told")
+			}
+			if left, err := os.ReadFile(file); err != nil || string(left) != content {
+				t.Errorf("the file is %q now: %v", left, err)
+			}
+		})
 	}
 }
 

@@ -145,11 +145,11 @@ func (e Entry) Read() (wasm []byte, digest string, err error) {
 func listNames(dir string) (names []string, is fs.FileInfo, err error) {
 	folder, err := openFolder(dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w; check the plugins folder setting", err)
+		return nil, nil, folderError(err)
 	}
 	defer func() { _ = folder.Close() }() // nothing was written
 	if is, err = folder.Stat(); err != nil {
-		return nil, nil, fmt.Errorf("%w; check the plugins folder setting", err)
+		return nil, nil, folderError(err)
 	}
 	for len(names) <= maxFolderEntries {
 		more, err := folder.Readdirnames(maxFolderEntries + 1 - len(names))
@@ -159,10 +159,18 @@ func listNames(dir string) (names []string, is fs.FileInfo, err error) {
 			return names, is, nil
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w; check the plugins folder setting", err)
+			return nil, nil, folderError(err)
 		}
 	}
 	return nil, nil, fmt.Errorf("it has more than %d entries; give the plugins a folder of their own", maxFolderEntries)
+}
+
+// folderError says what to do about a folder that cannot be read.
+func folderError(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; the user as whom this runs may not read it: look at its owner and mode", err)
+	}
+	return fmt.Errorf("%w; check the plugins folder setting", err)
 }
 
 // openFolder opens a folder and nothing else: to open a named pipe would take for ever.

@@ -89,6 +89,13 @@ func trimCache(dir string, limit int64, loaded map[string]bool) (kept int64, err
 	return kept, nil
 }
 
+// isDiskFault says whether an error is of the disk or of the rights on it, and not of what is
+// in a file.
+func isDiskFault(err error) bool {
+	var fault *fs.PathError
+	return errors.As(err, &fault) && !errors.Is(err, fs.ErrNotExist)
+}
+
 // emptyCache removes all files below dir; the folders are wazero's.
 func emptyCache(dir string) error {
 	root, err := os.OpenRoot(dir)

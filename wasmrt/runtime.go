@@ -291,6 +291,9 @@ func (r *Runtime) compileHere(ctx context.Context, engine wazero.Runtime, wasm [
 	defer cancel()
 	ctx = experimental.WithCompilationWorkers(ctx, compileGoroutines)
 	compiled, err := compileModule(ctx, engine, wasm)
+	if isDiskFault(err) { // emptying the cache would not help
+		return nil, r.cacheError(err)
+	}
 	if err != nil && r.config.CacheDir != "" && ctx.Err() == nil && valid(ctx, wasm, limits) {
 		r.config.Logger.Warn("compile cache is damaged: it is emptied", "dir", r.config.CacheDir, "error", err)
 		if compiled, err = r.compileAnew(ctx, engine, wasm); err != nil && ctx.Err() == nil {

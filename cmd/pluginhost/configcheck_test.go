@@ -19,7 +19,7 @@ func TestConfigCheckTellsAllFaultsAndWarnings(t *testing.T) {
 		warnings []string
 	}{
 		"nothing is wrong":               {content: "[PluginConfig.ECHO]\nkey = 1\n"},
-		"several faults":                 {content: "Nmae = 1\n[Runtime]\nPoolSize = 0\nTimeout = \"x\"\n", code: exitFailure, faults: []string{"Nmae", "[Runtime] Timeout", "[Runtime] PoolSize"}},
+		"several faults":                 {content: "Named = 1\n[Runtime]\nPoolSize = 0\nTimeout = \"x\"\n", code: exitFailure, faults: []string{"Named", "[Runtime] Timeout", "[Runtime] PoolSize"}},
 		"no TOML":                        {content: "[Runtime\n", code: exitFailure, faults: []string{"line 1"}},
 		"an empty file":                  {content: " \n", warnings: []string{"it is empty"}},
 		"a mistyped plugin":              {content: "[PluginConfig.ecco]\nkey = 1\n", warnings: []string{`[PluginConfig.ecco]: there is no such plugin in ` + folder + `, unless it is installed for the cluster; did you mean "echo"?`}},

@@ -61,7 +61,10 @@ func pluginInfo(cmd *cobra.Command, args []string) error {
 		return packageInfo(cmd, config, args[0])
 	}
 	document := infoDocument{V: subjects.Version, ID: args[0], Replicas: []subjects.PluginInfo{}}
-	entry := plugin.Load(config.PluginsFolder, args[0])
+	entry := plugin.Entry{Err: fmt.Errorf("%w: %w", plugin.ErrNotFound, errNoFolder)}
+	if config.PluginsFolder != "" {
+		entry = plugin.Load(config.PluginsFolder, args[0])
+	}
 	if entry.Err == nil || !errors.Is(entry.Err, plugin.ErrNotFound) && !errors.Is(entry.Err, plugin.ErrBadID) {
 		document.Local = describeEntry(cmd, entry, filepath.Join(config.PluginsFolder, args[0]))
 	}

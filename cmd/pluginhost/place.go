@@ -31,6 +31,9 @@ type place interface {
 	close()
 }
 
+// errNoFolder says that nothing tells where plugins are on this machine.
+var errNoFolder = usageError{errors.New("there is no plugins folder: neither XDG_DATA_HOME nor HOME is set to an absolute path, below which it would be; give --plugins or PLUGINHOST_PLUGINS")}
+
 func addClusterFlag(cmd *cobra.Command) {
 	cmd.Flags().Bool("cluster", false, "for all replicas of the cluster, instead of in the plugins folder of this machine")
 }
@@ -61,6 +64,9 @@ type folder string
 // exists refuses a folder that somebody has named and that is not there, as it is most likely
 // mistyped. One that nobody has named is made.
 func (f folder) exists(config clientConfig) error {
+	if f == "" {
+		return errNoFolder
+	}
 	named, by := config.namedFolder()
 	if by == "" {
 		return nil

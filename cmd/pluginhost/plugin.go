@@ -78,6 +78,9 @@ func pluginList(cmd *cobra.Command, _ []string) error {
 		if cmd.Context().Err() != nil {
 			return err
 		}
+		if config.PluginsFolder == "" {
+			return errors.Join(err, errNoFolder)
+		}
 		document.Unreachable = err.Error()
 		if err := document.addFolder(config.PluginsFolder); err != nil {
 			return err
