@@ -277,7 +277,9 @@ func CheckNewID(id string) error {
 	switch {
 	case len(id) > maxNewIDSize:
 		return fmt.Errorf("%w: %s has more than %d bytes", ErrBadID, quote(id), maxNewIDSize)
-	case !utf8.ValidString(id) || strings.ContainsFunc(id, isHidden) || strings.TrimSpace(id) != id:
+	case strings.TrimSpace(id) != id:
+		return fmt.Errorf("%w: %s begins or ends with a space", ErrBadID, quote(id))
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, isHidden):
 		return fmt.Errorf("%w: %s has characters that cannot be seen", ErrBadID, quote(id))
 	}
 	return nil

@@ -28,6 +28,9 @@ const (
 	MaxPackageEntry = 64 << 20
 	// MaxPackageTotal is how many bytes all files of a package may have, and the package itself.
 	MaxPackageTotal = 128 << 20
+	// ReadmeName is the file that tells people about a plugin, MaxReadme how many bytes of it are read.
+	ReadmeName = "README.md"
+	MaxReadme  = 64 << 10
 	// MaxPackageRatio is how many bytes one byte of a package may become.
 	MaxPackageRatio = 200
 )
@@ -43,6 +46,8 @@ type Package struct {
 	Warnings []Problem
 	// Wasm is the content of plugin.wasm, which is not looked into.
 	Wasm []byte
+	// Readme is the beginning of README.md, if there is one, up to MaxReadme bytes.
+	Readme []byte
 	// Content is the package itself.
 	Content []byte
 	// Digest is the SHA-256 of the package in hex.
@@ -145,7 +150,7 @@ func (p *Package) readAll(ctx context.Context) error {
 	for _, file := range p.files {
 		into := io.Discard
 		var content bytes.Buffer
-		if file.name == WasmName || file.name == ManifestName {
+		if file.name == WasmName || file.name == ManifestName || file.name == ReadmeName {
 			into = &content
 		}
 		n, err := file.copyTo(ctx, into, MaxPackageTotal-p.Unpacked)
@@ -158,6 +163,8 @@ func (p *Package) readAll(ctx context.Context) error {
 			p.Wasm = content.Bytes()
 		case ManifestName:
 			manifest = content.Bytes()
+		case ReadmeName:
+			p.Readme = bytes.Clone(content.Bytes()[:min(content.Len(), MaxReadme)])
 		}
 	}
 	for _, required := range []string{ManifestName, WasmName} {

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/pluginhost/pluginhost/bus"
@@ -22,7 +23,7 @@ func (r *Replica) controls() map[string]bus.ControlHandler {
 			if err != nil {
 				return nil
 			}
-			return subjects.PluginInfo{Header: r.header(), ID: id, Plugin: r.pluginStatus(id)}
+			return subjects.PluginInfo{Header: r.header(), ID: id, Plugin: r.pluginStatus(id), MayUse: r.mayUse(id)}
 		}},
 		subjects.ControlRefreshes: {Waits: true, Answer: func(token string) any {
 			id, err := subjects.ParseToken(token)
@@ -131,6 +132,30 @@ func (r *Replica) pluginStatus(id string) *subjects.PluginStatus {
 	}
 	status := h.status()
 	return &status
+}
+
+// maxMayUse is how many lines are told of what a plugin may use.
+const maxMayUse = 100
+
+// mayUse is what a plugin may use of the host: that of the version which serves or, if none
+// does, of the newest.
+func (r *Replica) mayUse(id string) []string {
+	h := r.find(id)
+	if h == nil || h.isGone() {
+		return nil
+	}
+	manifest := h.manifest()
+	if manifest == nil {
+		return nil
+	}
+	lines := manifest.Permissions.Beyond(plugin.Permissions{})
+	if more := len(lines) - maxMayUse; more > 0 {
+		lines = append(lines[:maxMayUse], fmt.Sprintf("and %d more", more))
+	}
+	for i, line := range lines {
+		lines[i] = cut(line, maxText)
+	}
+	return lines
 }
 
 // Version is the version of the program, as its build knows it.

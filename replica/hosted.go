@@ -267,6 +267,14 @@ func (h *hosted) describe() bus.Description {
 	}
 }
 
+// manifest is that of the version which serves or, if none does, of the newest; nil is none.
+func (h *hosted) manifest() *plugin.Manifest {
+	if current := h.current.Load(); current != nil && h.endpoint.Load() != nil {
+		return current.entry.Manifest
+	}
+	return h.shown().entry.Manifest
+}
+
 // status tells what clients and operators see of the plugin.
 func (h *hosted) status() subjects.PluginStatus {
 	shown := h.shown()

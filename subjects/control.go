@@ -156,6 +156,9 @@ type PluginInfo struct {
 	ID string `json:"id"`
 	// Plugin is nil where the replica has no such plugin.
 	Plugin *PluginStatus `json:"plugin"`
+	// MayUse is what its manifest grants it of the host, a line each: permissions with their
+	// reasons, addresses with their methods. Only the first lines of a long list are told.
+	MayUse []string `json:"may_use,omitempty"`
 }
 
 // Refreshed answers ControlRefresh and ControlForget.

@@ -30,7 +30,7 @@ failed call prints its code, name and text, and exits with 1.
 
 A callback can be tried without waiting for its schedule. It runs like any call; how it
 failed is the "error" of the reply.`,
-		Example: `  pluginhost call wikipedia get_artist_biography '{"name":"Nina Simone"}'
+		Example: `  pluginhost call Wikipedia get_artist_biography '{"name":"Nina Simone"}'
   pluginhost call webhook is_authorized '{"userId":"1","username":"joe"}'
   pluginhost call ticker on_scheduler_callback '{"scheduleId":"reconnect"}'`,
 		Args:              usageArgs(cobra.RangeArgs(2, 3)),
@@ -58,6 +58,9 @@ func call(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer conn.Close()
+	if most := config.Runtime.For(id).MaxTimeout; config.Timeout > most {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "--timeout %v is more than [Runtime] MaxTimeout, %v in the configuration here: replicas with that end the call then\n", config.Timeout, most)
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), config.Timeout+callGrace)
 	defer cancel()
 	reply, err := caller.CallJSON(ctx, id, method, request, config.Timeout)

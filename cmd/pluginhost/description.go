@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pluginhost/pluginhost/internal/inspect"
+	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -29,6 +31,8 @@ type description struct {
 	Permissions  plugin.Permissions `json:"permissions"`
 	// keys are those of the permissions, where no more is known of them.
 	keys []string
+	// mayUse is what a replica tells of them.
+	mayUse []string
 	// Granted are the host functions of the permissions, Imported those that the module
 	// uses.
 	Granted  []string `json:"granted,omitempty"`
@@ -37,6 +41,8 @@ type description struct {
 	Isolation       string `json:"isolation,omitempty"`
 	IsolationReason string `json:"isolation_reason,omitempty"`
 	// Faults keep it from loading.
+	// Readme are the first lines of its README.
+	Readme   []string `json:"readme,omitempty"`
 	Faults   []string `json:"faults,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	// Package is set for a package, Files for a plugin of the plugins folder.
@@ -79,7 +85,7 @@ func describe(manifest *plugin.Manifest, problems []plugin.Problem, report inspe
 // describePackage describes a package.
 func describePackage(p *ndp) *description {
 	d := describe(p.Manifest, p.Warnings, p.report)
-	d.ID = p.id
+	d.ID, d.Readme = p.id, readmeLines(p.Readme)
 	d.Package = &packageFacts{File: p.Path, Size: p.Size, Digest: p.Digest, Modified: p.Modified}
 	return d
 }
@@ -98,6 +104,9 @@ func describeEntry(cmd *cobra.Command, entry plugin.Entry, path string) *descrip
 		d = describe(entry.Manifest, entry.Warnings, inspect.Plugin(cmd.Context(), entry.Manifest, wasm, checkOf(cmd)))
 	}
 	d.ID = entry.ID
+	if content, err := regular.Read(filepath.Join(entry.Dir, plugin.ReadmeName), plugin.MaxReadme); entry.Dir != "" && err == nil {
+		d.Readme = readmeLines(content)
+	}
 	if entry.Dir != "" {
 		d.Files = &fileFacts{Directory: entry.Dir, Mode: modeOf(entry.Dir), Manifest: modeOf(entry.ManifestPath), Wasm: modeOf(entry.WasmPath)}
 		if entry.Symlink {
@@ -107,6 +116,23 @@ func describeEntry(cmd *cobra.Command, entry plugin.Entry, path string) *descrip
 		}
 	}
 	return d
+}
+
+// maxReadmeLines is how many lines of a README are shown.
+const maxReadmeLines = 20
+
+// readmeLines are the first lines of a README that are not empty.
+func readmeLines(content []byte) (lines []string) {
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD")); line == "" {
+			continue
+		}
+		if len(lines) == maxReadmeLines {
+			return append(lines, "…")
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // describeStatus describes a plugin whose files are elsewhere.
@@ -146,6 +172,7 @@ func (d *description) print(out io.Writer) error {
 		p.fact("  Granted:  ", strings.Join(d.Granted, ", "))
 		p.fact("  Imported: ", strings.Join(d.Imported, ", "))
 	}
+	p.list("From its README:", d.Readme)
 	p.list("Warnings:", d.Warnings)
 	p.list("It does not load:", d.Faults)
 	if f := d.Package; f != nil {
@@ -171,8 +198,14 @@ func (d *description) print(out io.Writer) error {
 
 func (d *description) permissions(p *printer) {
 	p.line("Required Permissions:")
-	if len(d.Permissions.Granted()) == 0 {
+	switch {
+	case len(d.Permissions.Granted()) > 0:
+	case len(d.mayUse) == 0:
 		p.fact("  ", strings.Join(d.keys, ", "))
+	default:
+		for _, line := range d.mayUse {
+			p.fact("  ", line)
+		}
 	}
 	for _, key := range d.Permissions.Granted() {
 		p.line("  " + key + ":")

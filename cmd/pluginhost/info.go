@@ -27,7 +27,7 @@ func newPluginInfoCommand() *cobra.Command {
 		Short: "Show a plugin or a package",
 		Long: `Show a plugin: what the plugins folder of this machine has, and how it is on all replicas;
 or a package that is not installed.`,
-		Example: `  pluginhost plugin info wikipedia
+		Example: `  pluginhost plugin info Wikipedia
   pluginhost plugin info wikipedia.ndp`,
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: completePluginOrPackage,
@@ -119,7 +119,7 @@ func describeInstalled(ctx context.Context, cmd *cobra.Command, caller *client.C
 		return nil
 	}
 	d := describe(p.Manifest, p.Warnings, inspect.Plugin(cmd.Context(), p.Manifest, p.Wasm, checkOf(cmd)))
-	d.ID = id
+	d.ID, d.Readme = id, readmeLines(p.Readme)
 	d.Package = &packageFacts{File: "installed for the cluster", Size: p.Size, Digest: p.Digest, Modified: record.Time}
 	return d
 }
@@ -128,6 +128,12 @@ func (d *infoDocument) print(out io.Writer, best subjects.PluginStatus, known bo
 	is := cmp.Or(d.Local, d.Cluster)
 	if is == nil {
 		is = describeStatus(best)
+		for _, info := range d.Replicas {
+			if info.Plugin != nil && info.Plugin.Generation == best.Generation && len(info.MayUse) > 0 {
+				is.mayUse = info.MayUse
+				break
+			}
+		}
 	}
 	if err := is.print(out); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -125,6 +126,11 @@ func (d installedDocument) print(cmd *cobra.Command, text string) error {
 	out := cmd.OutOrStdout()
 	if _, err := fmt.Fprintln(out, printable(text)); err != nil {
 		return err
+	}
+	if token := subjects.Token(d.ID); token != d.ID {
+		if _, err := fmt.Fprintf(out, "Its id is %s: on NATS it is called at plugins.%s.<method>, and its settings are %s\n", quoteValue(d.ID), token, replica.ConfigSection("PluginConfig", d.ID)); err != nil {
+			return err
+		}
 	}
 	if d.Before != "" {
 		if _, err := fmt.Fprintf(out, "Replaced v%s\n", printable(d.Before)); err != nil {

@@ -26,7 +26,7 @@ func newPluginRefreshCommand() *cobra.Command {
 
 A plugin that cannot be loaded goes on as it was, and one whose folder is gone is
 unloaded. Exits with 1 if a replica could not load a plugin, or did not say so.`,
-		Example: `  pluginhost plugin refresh wikipedia
+		Example: `  pluginhost plugin refresh Wikipedia
   pluginhost plugin refresh --all`,
 		Args:              usageArgs(cobra.ArbitraryArgs),
 		ValidArgsFunction: completePlugins,

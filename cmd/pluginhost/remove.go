@@ -27,9 +27,9 @@ comes back; --purge drops cache and schedules at once, for all replicas.
 
 A plugin that was the last in its folder, and was deleted by other means, goes on, as
 if a volume were not mounted: --purge ends it, too.`,
-		Example: `  pluginhost plugin remove wikipedia
-  pluginhost plugin remove wikipedia --purge
-  pluginhost plugin remove wikipedia --cluster`,
+		Example: `  pluginhost plugin remove Wikipedia
+  pluginhost plugin remove Wikipedia --purge
+  pluginhost plugin remove Wikipedia --cluster`,
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: completePlugin(nil),
 		RunE:              pluginRemove,

@@ -18,7 +18,8 @@ import (
 // Report is what a plugin can do, and what is wrong with it.
 type Report struct {
 	// Granted are the host functions that the permissions grant, Imported those that the
-	// module imports, both sorted.
+	// module imports, both sorted. Of those of HTTP only methods count that an address allows; a
+	// module may import the others, and each request is refused.
 	Granted, Imported []string
 	// Isolation is that of its calls by default, IsolationReason why it is no better.
 	Isolation, IsolationReason string
@@ -34,12 +35,14 @@ type Check func(ctx context.Context, wasm []byte, services []wasmrt.Service, fun
 func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check Check) Report {
 	var r Report
 	granted := manifest.Permissions.Granted()
+	var may []string // import
 	for _, service := range schema.HostServices() {
 		if slices.Contains(granted, service.Permission) {
-			r.Granted = append(r.Granted, service.Functions...)
+			may = append(may, service.Functions...)
 		}
 	}
-	slices.Sort(r.Granted)
+	slices.Sort(may)
+	r.Granted = slices.DeleteFunc(slices.Clone(may), func(function string) bool { return isRefused(manifest.Permissions.HTTP, function) })
 	module, err := wasmrt.Inspect(wasm, wasmrt.Limits{})
 	if err != nil {
 		r.Faults = append(r.Faults, err.Error())
@@ -47,17 +50,33 @@ func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check C
 	}
 	r.Imported = slices.Sorted(slices.Values(module.Imports))
 	r.Isolation, r.IsolationReason = string(module.Isolation), module.Reason
-	r.imports(granted, manifest.Capabilities, module.Foreign)
+	r.imports(may, granted, manifest.Capabilities, module.Foreign)
 	r.exports(manifest.Capabilities, module.Exports)
 	r.permissions(manifest.Permissions)
 	if len(r.Faults) == 0 {
-		r.module(ctx, manifest.Capabilities, wasm, check)
+		r.module(ctx, manifest.Capabilities, may, wasm, check)
 	}
 	return r
 }
 
+// isRefused says whether a function makes requests of a method that no address allows.
+func isRefused(http *plugin.HTTPPermission, function string) bool {
+	isHTTP := slices.ContainsFunc(schema.HostServices(), func(service schema.HostService) bool {
+		return service.Permission == "http" && slices.Contains(service.Functions, function)
+	})
+	if !isHTTP || http == nil {
+		return false
+	}
+	for _, methods := range http.AllowedURLs {
+		if slices.Contains(methods, "*") || slices.Contains(methods, strings.ToUpper(function)) {
+			return false
+		}
+	}
+	return true
+}
+
 // module has the module validated, which what it imports and exports does not tell.
-func (r *Report) module(ctx context.Context, capabilities []string, wasm []byte, check Check) {
+func (r *Report) module(ctx context.Context, capabilities, may []string, wasm []byte, check Check) {
 	var services []wasmrt.Service
 	for _, name := range capabilities {
 		if capability, known := schema.Lookup(name); known {
@@ -67,16 +86,16 @@ func (r *Report) module(ctx context.Context, capabilities []string, wasm []byte,
 	if check == nil {
 		check = wasmrt.Check
 	}
-	if err := check(ctx, wasm, services, r.Granted); err != nil {
+	if err := check(ctx, wasm, services, may); err != nil {
 		r.Faults = append(r.Faults, err.Error())
 	}
 }
 
-// imports compares what the module imports with what it is granted, and with what it can
-// be called back for.
-func (r *Report) imports(granted, capabilities, foreign []string) {
+// imports compares what the module imports with what it may import and is granted, and with what
+// it can be called back for.
+func (r *Report) imports(may, granted, capabilities, foreign []string) {
 	for _, function := range r.Imported {
-		if !slices.Contains(r.Granted, function) {
+		if !slices.Contains(may, function) {
 			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(function)))
 		}
 	}
