@@ -1,7 +1,9 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,24 +25,39 @@ type NATSCluster struct {
 // clusterServer is one of them; its name is n0, n1 or n2.
 type clusterServer struct {
 	name, url, config string
+	store             string // the folder of its data
+	monitoring        string // host:port
+	log               Log
 	process           *exec.Cmd
 }
 
 // StartNATSCluster returns when JetStream takes work.
 func StartNATSCluster(t testing.TB) *NATSCluster {
 	t.Helper()
-	c := &NATSCluster{t: t, binary: build(t, "natsserver", "./testenv/natsserver")}
-	ports := freePorts(t, 6)
+	return StartNATSClusterIn(t, func(string) string { return t.TempDir() })
+}
+
+// StartNATSClusterIn is StartNATSCluster whose servers have their data below folders of their
+// own: those that folder returns for their names.
+func StartNATSClusterIn(t testing.TB, folder func(name string) string) *NATSCluster {
+	t.Helper()
+	ports := freePorts(t, 9)
 	dir := t.TempDir()
+	c := &NATSCluster{t: t, binary: filepath.Join(dir, "natsserver")}
+	// It may be built anew meanwhile, of another source.
+	if err := errors.Join(copyFile(build(t, "natsserver", "./testenv/natsserver"), c.binary), os.Chmod(c.binary, 0o700)); err != nil {
+		t.Fatal(err)
+	}
 	var routes []string
 	for _, port := range ports[:3] {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 	}
 	for i := range 3 {
 		s := &clusterServer{name: fmt.Sprintf("n%d", i), url: fmt.Sprintf("nats://127.0.0.1:%d", ports[3+i])}
-		s.config = filepath.Join(dir, s.name+".conf")
-		config := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\ncluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }\n",
-			s.name, ports[3+i], filepath.Join(dir, s.name), ports[i], strings.Join(routes, ", "))
+		s.config, s.store = filepath.Join(dir, s.name+".conf"), filepath.Join(folder(s.name), "store")
+		s.monitoring = fmt.Sprintf("127.0.0.1:%d", ports[6+i])
+		config := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\nhttp: %q\njetstream { store_dir: %q }\ncluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }\n",
+			s.name, ports[3+i], s.monitoring, s.store, ports[i], strings.Join(routes, ", "))
 		if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +114,7 @@ func (c *NATSCluster) URL() string {
 func (c *NATSCluster) stores() []string {
 	stores := make([]string, len(c.servers))
 	for i, s := range c.servers {
-		stores[i] = strings.TrimSuffix(s.config, ".conf")
+		stores[i] = s.store
 	}
 	return stores
 }
@@ -114,6 +131,7 @@ func (c *NATSCluster) Start(name string) {
 	c.t.Helper()
 	s := c.server(name)
 	s.process = exec.Command(c.binary, s.config)
+	s.process.Stderr = &s.log
 	if err := s.process.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -127,4 +145,21 @@ func (c *NATSCluster) server(name string) *clusterServer {
 	}
 	c.t.Fatalf("no server %s", name)
 	return nil
+}
+
+// Log is what a server has written since it was first started.
+func (c *NATSCluster) Log(name string) string {
+	c.t.Helper()
+	return c.server(name).log.String()
+}
+
+// Health asks a server for its health with a query, and returns the status of the answer.
+func (c *NATSCluster) Health(name, query string) (status int) {
+	c.t.Helper()
+	answer, err := http.Get("http://" + c.server(name).monitoring + "/healthz?" + query) //nolint:noctx // it is a test's own process
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
 }

@@ -24,7 +24,7 @@ type SmallDisk struct {
 func NewSmallDisk(t testing.TB, bytes int) *SmallDisk {
 	t.Helper()
 	d := &SmallDisk{Folder: t.TempDir(), t: t}
-	err := unix.Mount("tmpfs", d.Folder, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))
+	err := mountSmall(d.Folder, bytes)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		t.Skipf("a small file system cannot be mounted by this user: %v", err)
 	}
@@ -37,6 +37,23 @@ func NewSmallDisk(t testing.TB, bytes int) *SmallDisk {
 		}
 	})
 	return d
+}
+
+func mountSmall(folder string, bytes int) error {
+	return unix.Mount("tmpfs", folder, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))
+}
+
+// CanMountSmallDisk mounts one and takes it away again: its error is that of NewSmallDisk.
+func CanMountSmallDisk() error {
+	folder, err := os.MkdirTemp("", "smalldisk")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(folder) }()
+	if err := mountSmall(folder, 1<<20); err != nil {
+		return err
+	}
+	return unix.Unmount(folder, unix.MNT_DETACH)
 }
 
 func (d *SmallDisk) filler() string { return filepath.Join(d.Folder, "filler") }

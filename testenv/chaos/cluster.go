@@ -26,6 +26,7 @@ const pluginID = "p"
 // cluster is three NATS servers and three replicas.
 type cluster struct {
 	*testenv.NATSCluster
+	disks   disks // of the NATS servers; nil is that none can be filled
 	env     *standalone.Environment
 	ctx     context.Context
 	command string // the binary of the replicas
@@ -40,9 +41,15 @@ type seat struct {
 	process            *testenv.Process
 }
 
-func startCluster(ctx context.Context, env *standalone.Environment, journalURL, without string) *cluster {
-	c := &cluster{NATSCluster: testenv.StartNATSCluster(env), env: env, ctx: ctx}
-	c.build(without)
+func startCluster(ctx context.Context, env *standalone.Environment, journalURL string, o options) *cluster {
+	c := &cluster{env: env, ctx: ctx}
+	if o.fillsDisks() {
+		c.disks = make(disks)
+		c.NATSCluster = testenv.StartNATSClusterIn(env, func(name string) string { return c.disks.mount(env, name) })
+	} else {
+		c.NATSCluster = testenv.StartNATSCluster(env)
+	}
+	c.build(o.without)
 	folder := env.TempDir()
 	testenv.AddPlugin(env, folder, pluginID, journal.Manifest(), guests.Wasm(env, guests.Stateful))
 	config := testenv.SharedCache + fmt.Sprintf("Folder = %q\n[PluginConfig.%s]\njournal = %q\n[HTTP]\nListen = \"\"\n[WebSocket]\nMaxConnections = 1000\n", folder, pluginID, journalURL)

@@ -41,8 +41,11 @@ var leaderKinds = []string{"kill the leader", "pause the leader"}
 // kinds are what else goes wrong, in turn.
 var kinds = []string{
 	"kill a replica", "pause a replica", "kill an owner of connections", "cut a replica off", "kill a NATS server",
-	"a stream older than its consumer",
+	"a stream older than its consumer", fullDisk,
 }
+
+// fullDisk is the kind of fault for which small file systems must be mounted.
+const fullDisk = "the disk of a NATS server is full"
 
 // untilHandedOut is how long hosts take at most to find out that NATS would never deliver a
 // fire, and to have it handed out anew.
@@ -142,6 +145,17 @@ func (b *breaker) breakOne(ctx context.Context, kind string) (f fault, err error
 		}
 		f.Vain = !b.isOlder(ctx)
 		await(ctx, b.pause())
+		f.Recovery = b.probe.longest()
+	case fullDisk:
+		f.Server, f.Replica = true, ""
+		name := b.storing(ctx)
+		b.probe.reset()
+		f.Start = time.Now()
+		f.Vain = !b.fill(ctx, name)
+		b.empty(name)
+		b.Kill(name) // it does not write any more
+		b.Start(name)
+		await(ctx, b.pause()) // it catches up
 		f.Recovery = b.probe.longest()
 	}
 	f.End = time.Now()

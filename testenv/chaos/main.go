@@ -2,8 +2,8 @@
 
 // Command chaos shows that what plugins own survives: on three NATS servers and
 // three replicas, each a process of its own, it kills, pauses and cuts off replicas,
-// the leader first of all, and kills NATS servers, while a plugin has hundreds of
-// one-time schedules, recurring ones every second, and WebSockets. Then it counts
+// the leader first of all, kills NATS servers and fills the disk of one, while a plugin has
+// hundreds of one-time schedules, recurring ones every second, and WebSockets. Then it counts
 // what was lost and what ran twice, and prints a report.
 //
 // It exits with 1 where something is not good, and with 130 where it was
@@ -74,7 +74,7 @@ type options struct {
 func (o *options) define(flags *flag.FlagSet) {
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides who is killed when")
 	flags.IntVar(&o.leaders, "leaders", 500, "how often the leader is killed or paused")
-	flags.IntVar(&o.others, "others", 50, "how often something else goes wrong: another replica, its connection, a NATS server")
+	flags.IntVar(&o.others, "others", 50, "how often something else goes wrong: another replica, its connection, a NATS server, its disk")
 	o.kinds = kinds
 	flags.Func("kinds", "what else goes wrong, in turn, separated by commas; each must happen (default all: "+strings.Join(kinds, ", ")+")", o.setKinds)
 	flags.IntVar(&o.controls, "controls", 20, "how often the leader is killed or paused in each of two more runs, whose replicas lack a check that should be missed, and at most five times as often until it is; 0 is none")
@@ -111,8 +111,16 @@ func (o *options) check() error {
 	case min(o.leaders, o.others, o.controls) < 0 || min(o.schedules, o.recurring, o.sockets) < 1 || o.pauseLeast <= 0 || o.pauseMost < o.pauseLeast:
 		return errors.New("every size must be above 0")
 	}
+	if o.fillsDisks() {
+		if err := canFill(); err != nil {
+			return fmt.Errorf("%s: no file system can be mounted that could be filled: %w: run it as root, or as `unshare --map-root-user --mount make chaos`, or name the other kinds with -kinds", fullDisk, err)
+		}
+	}
 	return nil
 }
+
+// fillsDisks says whether NATS servers need disks that can be filled.
+func (o *options) fillsDisks() bool { return o.others > 0 && slices.Contains(o.kinds, fullDisk) }
 
 // write writes the report.
 func (r report) write(out io.Writer, asJSON bool) error {

@@ -342,7 +342,7 @@ func (r report) Text() string {
 	}
 	for _, kind := range slices.Concat(leaderKinds, kinds) {
 		if r.Happened[kind] > 0 {
-			line("  %-32s %6d", kind, r.Happened[kind])
+			line("  %-34s %6d", kind, r.Happened[kind])
 		}
 	}
 	line("")

@@ -36,7 +36,7 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 	heard := newDiary()
 	env.Cleanup(heard.close)
 	told := journal.Start(env, heard.hear)
-	c := startCluster(context.WithoutCancel(ctx), env, told.URL(), o.without)
+	c := startCluster(context.WithoutCancel(ctx), env, told.URL(), o)
 	conn, err := nats.Connect(c.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(bus.Lease/30))
 	if err != nil {
 		return r, err

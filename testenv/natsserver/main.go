@@ -25,6 +25,7 @@ func run(file string) error {
 	if err != nil {
 		return err
 	}
+	s.ConfigureLogger()
 	if err := server.Run(s); err != nil {
 		return err
 	}
