@@ -251,6 +251,11 @@ func (b *Bus) causeOf(err error) string {
 	case b.embedded != nil:
 		return b.embedded.cause(err)
 	}
-	return fmt.Sprintf("JetStream does not answer them (%v): the disk of nats-server is full or read-only, or was (`no space left on device` in its log), or its servers have no majority: "+
+	cause := fmt.Sprintf("JetStream does not answer them (%v): the disk of nats-server is full or read-only, or was (`no space left on device` in its log), or its servers have no majority: "+
 		"make room, and restart nats-server, which does not write to a stream any more after a write has failed", err)
+	if b.core.ConnectedClusterName() != "" {
+		// It leads on while it hangs in a write, and hears no request to step down.
+		cause += ". Of several servers restart at once, also without room, the one that answers 503 at /healthz?js-enabled-only=true: it can hang and keep the lead of a stream until it ends"
+	}
+	return cause
 }

@@ -129,6 +129,10 @@ func TestKubernetesStartsAClusterOfNATSServers(t *testing.T) {
 		if want := net.JoinHostPort(options.HTTPHost, strconv.Itoa(options.HTTPPort)); err != nil || asked.Host != want || asked.Path != "/healthz" {
 			t.Errorf("%s asks %v", probe, command)
 		}
+		// What a server answers that hangs since its disk was full.
+		if probe == "livenessProbe" && asked.RawQuery != "js-enabled-only=true" {
+			t.Errorf("a server whose JetStream has ended is not restarted: it asks %v", command)
+		}
 	}
 	if at(container, "volumeMounts", 1, "mountPath") != options.StoreDir {
 		t.Errorf("%s does not last", options.StoreDir)
