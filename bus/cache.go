@@ -236,8 +236,10 @@ func (p *PluginCache) newest(ctx context.Context, hash cacheKey) (msg *jetstream
 		// Without a leader a question gets no answer at all, so it is asked again.
 		ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 		defer cancel()
+		begun := time.Now()
 		asked = p.cache.index.now()
 		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(hash))
+		p.cache.bus.writes.noteRead(cacheBucket.stream(), begun, err)
 		return err
 	}, context.DeadlineExceeded)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -159,7 +159,7 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	begun := time.Now()
 	ack, err := h.bus.js.PublishMsg(ctx, stateBucket.message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0))
 	if err != nil {
-		h.bus.writes.failed(stateBucket.stream(), begun, err)
+		h.bus.writes.failed(access{stream: stateBucket.stream()}, begun, err)
 		return err
 	}
 	h.bus.writes.carriedOut(stateBucket.stream())

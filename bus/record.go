@@ -69,7 +69,9 @@ func (r records) attempt(ctx context.Context, operation func(context.Context) er
 func (r records) get(ctx context.Context, key string, into any) (revision uint64, err error) {
 	err = r.attempt(ctx, func(ctx context.Context) error {
 		revision = 0
+		begun := time.Now()
 		msg, err := r.stream.GetLastMsgForSubject(ctx, r.of.subject(key))
+		r.bus.writes.noteRead(r.of.stream(), begun, err)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return errNoRecord

@@ -31,7 +31,8 @@ const (
 	unanswered = Lease / 10
 )
 
-// WriteFault says that JetStream takes no writes to a stream, for two leases or longer.
+// WriteFault says that JetStream takes no writes to a stream, or does not answer what is asked
+// before one, for two leases or longer.
 type WriteFault struct {
 	// Stream is the name of the stream.
 	Stream string
@@ -41,24 +42,31 @@ type WriteFault struct {
 	Cause string
 }
 
-// writes are the writes of this replica to the streams of JetStream: those which fail.
+// writes are the writes of this replica to the streams of JetStream: those which fail. A read
+// that precedes a write counts as well, as the write is not tried then.
 type writes struct {
 	mu      sync.Mutex
-	failing map[string]*failingWrites // by stream
+	failing map[access]*failingWrites
 	told    string                    // the stream of the fault that the log has told last; empty is none
 	refused bool                      // a write was, by a limit of JetStream, since that was last asked
 	// restarted is when JetStream of the embedded server was last started again.
 	restarted time.Time // of the goroutine that watches
 }
 
-// failingWrites are writes to one stream since the last that was carried out.
+// access is what is done to a stream.
+type access struct {
+	stream string
+	reads  bool
+}
+
+// failingWrites are writes to one stream, or reads of it, since the last that was carried out.
 type failingWrites struct {
 	since, last time.Time // when the first was begun, and the last has failed
 	count       int
 	err         error // of the last
 }
 
-func newWrites() *writes { return &writes{failing: make(map[string]*failingWrites)} }
+func newWrites() *writes { return &writes{failing: make(map[access]*failingWrites)} }
 
 // note notes what became of a write that was begun at a time. A refusal that goes by what
 // the stream holds tells nothing.
@@ -74,11 +82,31 @@ func (w *writes) note(stream string, begun time.Time, err error) {
 			w.setRefused()
 		}
 		if refused.Code >= http.StatusInternalServerError && !isFull {
-			w.failed(stream, begun, err)
+			w.failed(access{stream: stream}, begun, err)
 		}
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders), time.Since(begun) >= unanswered:
-		w.failed(stream, begun, err)
+	case isUnanswered(begun, err):
+		w.failed(access{stream: stream}, begun, err)
 	}
+}
+
+// noteRead notes what became of a read by the stream's leader that was begun at a time. Any
+// answer will do.
+func (w *writes) noteRead(stream string, begun time.Time, err error) {
+	read := access{stream: stream, reads: true}
+	var refused *jetstream.APIError
+	switch {
+	case err == nil, errors.Is(err, jetstream.ErrMsgNotFound), errors.As(err, &refused):
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.failing, read)
+	case isUnanswered(begun, err):
+		w.failed(read, begun, err)
+	}
+}
+
+// isUnanswered tells that nobody has answered what was begun at a time.
+func isUnanswered(begun time.Time, err error) bool {
+	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) || time.Since(begun) >= unanswered
 }
 
 func (w *writes) setRefused() {
@@ -99,19 +127,20 @@ func (w *writes) takeRefused() bool {
 func (w *writes) carriedOut(stream string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.failing, stream)
+	delete(w.failing, access{stream: stream})
+	delete(w.failing, access{stream: stream, reads: true})
 }
 
-func (w *writes) failed(stream string, begun time.Time, err error) {
+func (w *writes) failed(of access, begun time.Time, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f := w.failing[stream]
+	f := w.failing[of]
 	if f == nil {
 		f = &failingWrites{since: begun}
-		w.failing[stream] = f
+		w.failing[of] = f
 	}
 	f.last, f.err = time.Now(), err
 	f.count++
@@ -122,25 +151,31 @@ func (w *writes) failed(stream string, begun time.Time, err error) {
 func (w *writes) fault(now time.Time) (fault WriteFault, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, stream := range slices.SortedFunc(maps.Keys(w.failing), stateFirst) {
-		f := w.failing[stream]
-		isState := stream == stateBucket.stream()
+	for _, of := range slices.SortedFunc(maps.Keys(w.failing), stateFirst) {
+		f := w.failing[of]
+		isHeartbeat := of == access{stream: stateBucket.stream()}
 		switch {
-		case !isState && now.Sub(f.last) > faultFor:
-			delete(w.failing, stream)
-		case f.count >= faultCount && now.Sub(f.since) >= faultAfter && (isState || f.last.Sub(f.since) >= faultAfter):
-			return WriteFault{Stream: stream, Since: f.since}, f.err
+		case !isHeartbeat && now.Sub(f.last) > faultFor:
+			delete(w.failing, of)
+		case f.count >= faultCount && now.Sub(f.since) >= faultAfter && (isHeartbeat || f.last.Sub(f.since) >= faultAfter):
+			return WriteFault{Stream: of.stream, Since: f.since}, f.err
 		}
 	}
 	return WriteFault{}, nil
 }
 
-// stateFirst orders the names of streams.
-func stateFirst(a, b string) int {
-	switch state := stateBucket.stream(); {
+// stateFirst orders by streams, and writes before reads.
+func stateFirst(a, b access) int {
+	state := stateBucket.stream()
+	switch {
 	case a == b:
 		return 0
-	case a == state, b != state && a < b:
+	case a.stream == b.stream:
+		if b.reads {
+			return -1
+		}
+		return 1
+	case a.stream == state, b.stream != state && a.stream < b.stream:
 		return -1
 	default:
 		return 1

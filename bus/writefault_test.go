@@ -50,3 +50,51 @@ func TestWritesThatFailForLongAreAFaultOfTheirStream(t *testing.T) {
 		})
 	}
 }
+
+func TestReadsWithoutAnAnswerForLongAreAFaultOfTheirStream(t *testing.T) {
+	long := time.Now().Add(-faultAfter - time.Second)
+	for name, test := range map[string]struct {
+		begun time.Time
+		err   error
+		want  bool
+	}{
+		"no answer for long":     {long, context.DeadlineExceeded, true},
+		"no answer for a moment": {time.Now().Add(-Lease), context.DeadlineExceeded, false},
+		"nothing is there":       {long, jetstream.ErrMsgNotFound, false},
+		"a refusal":              {long, &jetstream.APIError{Code: 503}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, stream := range []string{stateBucket.stream(), scheduleBucket.stream(), cacheBucket.stream()} {
+				for over, answered := range map[string]func(*writes){
+					"a read":  func(w *writes) { w.noteRead(stream, time.Now(), jetstream.ErrMsgNotFound) },
+					"a write": func(w *writes) { w.note(stream, time.Now(), nil) },
+				} {
+					w := newWrites()
+					for range faultCount {
+						w.noteRead(stream, test.begun, test.err)
+					}
+					fault, err := w.fault(time.Now())
+					if (err != nil) != test.want || test.want && fault.Stream != stream {
+						t.Errorf("%s: %+v, %v", stream, fault, err)
+					}
+					answered(w)
+					if fault, err := w.fault(time.Now()); err != nil {
+						t.Errorf("after %s that was answered: %+v, %v", over, fault, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A read that is answered does not tell that writes are taken.
+func TestAReadThatIsAnsweredEndsNoFaultOfWrites(t *testing.T) {
+	w, long := newWrites(), time.Now().Add(-faultAfter-time.Second)
+	for range faultCount {
+		w.note(scheduleBucket.stream(), long, context.DeadlineExceeded)
+		w.noteRead(scheduleBucket.stream(), time.Now(), nil)
+	}
+	if _, err := w.fault(time.Now()); err == nil {
+		t.Error("there is no fault")
+	}
+}
