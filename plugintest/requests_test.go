@@ -234,10 +234,10 @@ func askedFunctions() []asked {
 		}, &apiconfig.GetPluginConfigRequest{}, "value", "value", nil},
 		asked{"call", func(t testing.TB, h *Host, r bare) string {
 			return answers(t, h, r, func(r *apisubsonicapi.CallResponse) string { return r.Json + r.Error })
-		}, &apisubsonicapi.CallRequest{Url: "/rest/ping?u=joe"}, "{}", "invalid URL format: request of 9217 bytes is over the limit of 9216 bytes", []field{
-			{"the URL", longestURL, func(size int) Message {
+		}, &apisubsonicapi.CallRequest{Url: "/rest/ping?u=joe"}, "{}", "invalid URL format: request of 1049601 bytes is over the limit of 1049600 bytes", []field{
+			{"the URL", 1 << 20, func(size int) Message {
 				return &apisubsonicapi.CallRequest{Url: ("/rest/ping?u=joe&x=" + longest(size))[:size]}
-			}, "{}", "invalid URL format: the URL has 8193 bytes, the limit is 8192"},
+			}, "{}", "invalid URL format: the URL has 1048577 bytes, the limit is 1048576"},
 			{"the user", 255, func(size int) Message { return &apisubsonicapi.CallRequest{Url: "/rest/ping?u=" + longest(size)} }, "{}", "parameter 'u' (username) has 256 bytes, the limit is 255"},
 		}},
 	)

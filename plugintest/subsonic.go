@@ -47,9 +47,14 @@ func (h *Host) newSubsonic(server navidrome.Subsonic) *subsonicapi.Service {
 // currentSubsonic calls the Navidrome of the moment.
 type currentSubsonic struct{ host *Host }
 
-// Call implements subsonicapi.SubsonicAPIService.
+// Call implements subsonicapi.Caller.
 func (c currentSubsonic) Call(ctx context.Context, request *apisubsonicapi.CallRequest) (*apisubsonicapi.CallResponse, error) {
 	return c.host.subsonic.Load().Call(ctx, request)
+}
+
+// Refuse implements subsonicapi.Caller.
+func (c currentSubsonic) Refuse(ctx context.Context, err error) *apisubsonicapi.CallResponse {
+	return c.host.subsonic.Load().Refuse(ctx, err)
 }
 
 // maxAnswer is the largest answer of Navidrome, in bytes.

@@ -33,7 +33,7 @@ func (s *Server) CoverArt(ctx context.Context, user, id string, size int) (Image
 	if size > 0 {
 		query.Set("size", strconv.Itoa(size))
 	}
-	got, err := s.get(ctx, SubsonicRequest{User: user, Endpoint: "getCoverArt", Query: query})
+	got, err := s.ask(ctx, SubsonicRequest{User: user, Endpoint: "getCoverArt", Query: query})
 	if err != nil {
 		return Image{}, err
 	}

@@ -5,7 +5,7 @@ import (
 	"net/url"
 )
 
-// SubsonicRequest is one GET of the Subsonic API.
+// SubsonicRequest is one request of the Subsonic API.
 type SubsonicRequest struct {
 	// Plugin is the id of the plugin that asks.
 	Plugin string

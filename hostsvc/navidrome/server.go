@@ -19,8 +19,13 @@ import (
 const (
 	// maxHeaderBytes is how large the headers of an answer may be.
 	maxHeaderBytes = 256 << 10
-	// maxQueryBytes is how long the query of a request may be.
-	maxQueryBytes = 256 << 10
+	// maxQueryBytes is how long the query of a request may be: Navidrome takes forms of
+	// 10 MB.
+	maxQueryBytes = 4 << 20
+	// maxGetQueryBytes is how long a query may be to go in the address of a GET; a longer
+	// one goes as the form of a POST. Proxies bound the first line of a request, nginx and
+	// Apache at 8 KiB, older ones and their HTTP/2 at 4 KiB.
+	maxGetQueryBytes = 4<<10 - 512 // room for the path
 	// maxUserBytes is how long a user name may be.
 	maxUserBytes = 1 << 10
 	// maxEndpointBytes is how long an endpoint may be.
@@ -95,15 +100,15 @@ type answer struct {
 	body   []byte
 }
 
-// get makes one exchange. Its errors are ErrRequest and ErrUnavailable.
-func (s *Server) get(ctx context.Context, request SubsonicRequest) (answer, error) {
+// ask makes one exchange. Its errors are ErrRequest and ErrUnavailable.
+func (s *Server) ask(ctx context.Context, request SubsonicRequest) (answer, error) {
 	target, err := s.target(request)
 	if err != nil {
 		return answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
-	outgoing, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	outgoing, err := newRequest(ctx, target)
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
@@ -130,6 +135,21 @@ func (s *Server) get(ctx context.Context, request SubsonicRequest) (answer, erro
 		return answer{}, err
 	}
 	return answer{incoming.Status, incoming.StatusCode, incoming.Header, body}, nil
+}
+
+// newRequest makes a GET, or a POST of what is too long for one.
+func newRequest(ctx context.Context, target *url.URL) (*http.Request, error) {
+	if len(target.RawQuery) <= maxGetQueryBytes {
+		return http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	}
+	address := *target
+	address.RawQuery = ""
+	outgoing, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), strings.NewReader(target.RawQuery))
+	if err != nil {
+		return nil, err
+	}
+	outgoing.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return outgoing, nil
 }
 
 // target is the URL of a request, without user information.

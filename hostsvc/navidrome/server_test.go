@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
@@ -70,6 +71,34 @@ func TestARequestArrivesAsItWasMade(t *testing.T) {
 		got := f.Requests()[0]
 		if got.Path != test.path || got.Method != http.MethodGet || got.User != "joe" || got.Query.Encode() != request.Query.Encode() {
 			t.Errorf("%s: got %s %s of %q with %v", test.endpoint, got.Method, got.Path, got.User, got.Query)
+		}
+	}
+}
+
+// A proxy that takes 8 KiB of headers, as nginx and Apache do, answers a longer request
+// itself.
+func TestALongRequestGoesThroughAProxyAsAForm(t *testing.T) {
+	f := fake.Start(t)
+	behind, err := url.Parse(f.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(behind))
+	proxy.Config.MaxHeaderBytes = 4 << 10 // and 4 KiB that net/http adds
+	proxy.Start()
+	t.Cleanup(proxy.Close)
+	s := newServer(t, proxy.URL)
+	for size, method := range map[int]string{1: http.MethodGet, navidrome.MaxGetQuery: http.MethodGet, navidrome.MaxGetQuery + 1: http.MethodPost, 11_000: http.MethodPost, 3 << 20: http.MethodPost} {
+		request := ping()
+		request.Query.Set("x", strings.Repeat("x", max(size-len(request.Query.Encode())-len("&x="), 1)))
+		body, err := s.Subsonic(t.Context(), request)
+		if err != nil || !strings.Contains(string(body), `"status":"ok"`) {
+			t.Errorf("a query of %d bytes: got %.200q, error %v", size, body, err)
+			continue
+		}
+		got := f.Requests()[len(f.Requests())-1]
+		if got.Method != method || got.Path != "/rest/ping" || got.User != "joe" || got.Query.Encode() != request.Query.Encode() {
+			t.Errorf("a query of %d bytes: got %s %s of %q, want %s", size, got.Method, got.Path, got.User, method)
 		}
 	}
 }
@@ -141,7 +170,7 @@ func TestWhatMustNotBeSentIsNotSent(t *testing.T) {
 		{"a blank before the user", func(r *navidrome.SubsonicRequest) { r.User = " joe" }, "user name"},
 		{"a tab after the user", func(r *navidrome.SubsonicRequest) { r.User = "joe\t" }, "user name"},
 		{"a long user", func(r *navidrome.SubsonicRequest) { r.User = strings.Repeat("j", 1025) }, "limit of 1024"},
-		{"a long query", func(r *navidrome.SubsonicRequest) { r.Query.Set("x", strings.Repeat("x", 300<<10)) }, "limit of 262144"},
+		{"a long query", func(r *navidrome.SubsonicRequest) { r.Query.Set("x", strings.Repeat("x", 4<<20)) }, "limit of 4194304"},
 	} {
 		request := ping()
 		test.change(&request)

@@ -5,6 +5,6 @@ import "context"
 // Subsonic returns the body of the answer, whatever its status and type (spec 5.7).
 // The errors are ErrRequest and ErrUnavailable.
 func (s *Server) Subsonic(ctx context.Context, request SubsonicRequest) ([]byte, error) {
-	got, err := s.get(ctx, request)
+	got, err := s.ask(ctx, request)
 	return got.body, err
 }

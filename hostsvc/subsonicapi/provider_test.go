@@ -2,10 +2,12 @@ package subsonicapi_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,7 +163,9 @@ func TestRulesOfTheSubsonicAPI(t *testing.T) {
 		{name: "a long user", url: "/rest/ping?u=" + strings.Repeat("x", 256), err: "parameter 'u' (username) has 256 bytes, the limit is 255"},
 		{name: "a user with a space around", url: "/rest/ping?u=+alice", err: "parameter 'u' (username) begins or ends with a space"},
 		{name: "a user with a space around where admins are allowed", config: config{AllowAdmins: true}, url: "/rest/ping?u=alice%09", err: "parameter 'u' (username) has control characters"},
-		{name: "a long URL", url: "/rest/ping?u=joe&x=" + strings.Repeat("x", subsonicapi.MaxURL), err: "invalid URL format: the URL has 8211 bytes, the limit is 8192"},
+		{name: "a long URL", url: "/rest/ping?u=joe&x=" + strings.Repeat("x", subsonicapi.MaxURL), err: "invalid URL format: the URL has 1048595 bytes, the limit is 1048576"},
+		{name: "many parameters", url: "/rest/ping?u=joe" + strings.Repeat("&x=", 9_996), json: `"status":"ok"`},
+		{name: "too many parameters", url: "/rest/ping?u=joe" + strings.Repeat("&x=", 9_997), err: "invalid URL format: the query has 9998 parameters, the limit is 9997"},
 	}
 	withEachProvider(t, func(t *testing.T, provider navidrome.Subsonic, _ *fake.Fake) {
 		for _, row := range rows {
@@ -196,6 +200,28 @@ func TestNavidromeSeesTheUserAndNoCredentials(t *testing.T) {
 		}
 		if got.Header.Get("Authorization") != "" {
 			t.Error("the URL's login was sent")
+		}
+	})
+}
+
+// A playlist of fifty Japanese titles has 11 KB, more than a proxy takes in an address.
+func TestLongRequestsArriveWhole(t *testing.T) {
+	query := url.Values{"u": {"joe"}, "name": {"夜に聴く"}}
+	for i := range 50 {
+		query.Add("songName", fmt.Sprintf("銀河鉄道の夜に聴きたい静かな子守唄と星の記憶 第%d番", i))
+	}
+	if size := len(query.Encode()); size < 11_000 {
+		t.Fatalf("the query has %d bytes only", size)
+	}
+	withEachProvider(t, func(t *testing.T, provider navidrome.Subsonic, server *fake.Fake) {
+		got := call(t, newService(subsonicapi.Config{Navidrome: provider, AllowAdmins: true}), "/rest/ping?"+query.Encode())
+		if got.Error != "" || !strings.Contains(got.Json, `"status":"ok"`) {
+			t.Errorf("answer %q, error %q", got.Json, got.Error)
+		}
+		for _, request := range server.Requests() {
+			if !slices.Equal(request.Query["songName"], query["songName"]) || request.User != "joe" {
+				t.Errorf("Navidrome saw %d titles of %q", len(request.Query["songName"]), request.User)
+			}
 		}
 	})
 }

@@ -15,23 +15,43 @@ const (
 	warningsAtOnce    = 10
 )
 
-// refuse makes the error of a call that may not be made, and logs it. The hint, if
-// any, is for the operator alone.
-func (s *Service) refuse(ctx context.Context, user, hint, format string, arguments ...any) error {
-	reason := fmt.Sprintf(format, arguments...)
-	if s.warnings.Allow() {
-		attrs := []slog.Attr{slog.String("plugin", s.config.PluginID), slog.String("user", user), slog.String("reason", reason)}
-		if hint != "" {
-			attrs = append(attrs, slog.String("hint", hint))
-		}
-		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin blocked", attrs...)
-	}
-	return errors.New(reason)
+// refusalError is the error of a call that may not be made, or is none. Its text is for the
+// plugin.
+type refusalError struct {
+	error
+	user string // "" where it is not known
+	hint string // for the operator alone; may be ""
 }
 
-// report logs why Navidrome did not answer.
-func (s *Service) report(ctx context.Context, err error) {
-	if errors.Is(err, navidrome.ErrUnavailable) && s.warnings.Allow() {
-		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin failed", slog.String("plugin", s.config.PluginID), slog.Any("error", err))
-	}
+// Unwrap implements the interface of package errors.
+func (r *refusalError) Unwrap() error { return r.error }
+
+func refused(user string, err error) error { return &refusalError{error: err, user: user} }
+
+func refuse(user, format string, arguments ...any) error {
+	return refused(user, fmt.Errorf(format, arguments...))
 }
+
+// report logs why a call has no answer.
+func (s *Service) report(ctx context.Context, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) || !s.warnings.Allow() {
+		return // nobody waits for it any more: that is nobody's fault
+	}
+	var blocked *refusalError
+	if !errors.As(err, &blocked) {
+		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin failed", slog.String("plugin", s.config.PluginID), slog.String("error", bounded(err.Error())))
+		return
+	}
+	attrs := []slog.Attr{slog.String("plugin", s.config.PluginID), slog.String("reason", errorText(err))}
+	if blocked.user != "" {
+		attrs = append(attrs, slog.String("user", blocked.user))
+	}
+	if blocked.hint != "" {
+		attrs = append(attrs, slog.String("hint", blocked.hint))
+	}
+	s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin blocked", attrs...)
+}
+
+// errorText is what the plugin sees of an error. Where Navidrome is, is told to
+// the operator alone.
+func errorText(err error) string { return bounded(navidrome.Brief(err)) }

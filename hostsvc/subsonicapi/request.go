@@ -1,6 +1,7 @@
 package subsonicapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -8,14 +9,24 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
 // Limits of a request, in bytes.
 const (
-	maxURL      = 8 << 10
+	// maxURL has room for playlists of 10,000 songs, each with a long id.
+	maxURL      = 1 << 20
 	maxUser     = 255
 	maxEndpoint = 100
 )
+
+// maxParameters is how many parameters a query may have. Go, with which Navidrome is built,
+// reads 10,000 of a form, and the host adds c, f and v.
+const maxParameters = 9_997
+
+// parameterBytes is more than a parameter takes besides its text once it is read, in bytes.
+const parameterBytes = 128
 
 // apiVersion is the version of the Subsonic API that is asked for.
 const apiVersion = "1.16.1"
@@ -44,6 +55,20 @@ func parseURL(rawURL string) (*url.URL, error) {
 		fault.URL = shown
 	}
 	return nil, fmt.Errorf("invalid URL format: %w", err)
+}
+
+// queryIn reads the parameters of a call.
+func queryIn(ctx context.Context, target *url.URL) (url.Values, error) {
+	count := strings.Count(target.RawQuery, "&") + 1
+	if count > maxParameters {
+		return nil, fmt.Errorf("invalid URL format: the query has %d parameters, the limit is %d", count, maxParameters)
+	}
+	// Read, a parameter is as long as it was at most; encoded, three times that, in a text
+	// that is doubled as it grows.
+	if err := hold.Bytes(ctx, 7*len(target.RawQuery)+parameterBytes*count); err != nil {
+		return nil, fmt.Errorf("the query of %d bytes: %w", len(target.RawQuery), err)
+	}
+	return target.Query(), nil
 }
 
 // userIn returns the user as whom a call is made.

@@ -44,7 +44,10 @@ func (s *Service) checkRole(ctx context.Context, via []string, user string) erro
 		}
 		admin, err = roleIn(answer, user)
 		if errors.Is(err, errNoUser) {
-			return s.refuse(ctx, user, "if the user exists, Navidrome does not trust the user header of this host", "username %s not found", user)
+			return &refusalError{
+				error: fmt.Errorf("username %s not found", user), user: user,
+				hint: "if the user exists, Navidrome does not trust the user header of this host",
+			}
 		}
 		if err != nil {
 			return err
@@ -52,7 +55,7 @@ func (s *Service) checkRole(ctx context.Context, via []string, user string) erro
 		s.roles.put(user, admin)
 	}
 	if admin {
-		return s.refuse(ctx, user, "", "calling SubsonicAPI as admin user is not allowed")
+		return refuse(user, "calling SubsonicAPI as admin user is not allowed")
 	}
 	return nil
 }

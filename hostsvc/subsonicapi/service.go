@@ -52,7 +52,8 @@ type Config struct {
 	// such requests, none would ever end. With one to spare, the call that leads back
 	// finds an instance, is refused its turn, and those who wait go on.
 	MaxCalls int
-	// Logger gets a warning for each refused call. Defaults to slog.Default().
+	// Logger gets a warning for each call without an answer, at most one a second after
+	// the first ten. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -104,28 +105,36 @@ var errNoNavidrome = errors.New("SubsonicAPI router not available")
 func (s *Service) Call(ctx context.Context, request *api.CallRequest) (*api.CallResponse, error) {
 	body, err := s.call(ctx, request.GetUrl())
 	if err != nil {
-		s.report(ctx, err)
-		return &api.CallResponse{Error: errorText(err)}, nil
+		return s.answer(ctx, err), nil
 	}
 	return &api.CallResponse{Json: string(body)}, nil
+}
+
+// answer logs an error and tells the plugin.
+func (s *Service) answer(ctx context.Context, err error) *api.CallResponse {
+	s.report(ctx, err)
+	return &api.CallResponse{Error: errorText(err)}
 }
 
 // call is Call in the order of the spec.
 func (s *Service) call(ctx context.Context, rawURL string) ([]byte, error) {
 	if s.config.Navidrome == nil {
-		return nil, errNoNavidrome
+		return nil, refused("", errNoNavidrome)
 	}
 	target, err := parseURL(rawURL)
 	if err != nil {
-		return nil, err
+		return nil, refused("", err)
 	}
-	query := target.Query()
+	query, err := queryIn(ctx, target)
+	if err != nil {
+		return nil, refused("", err)
+	}
 	user, err := userIn(query)
 	if err != nil {
-		return nil, err
+		return nil, refused("", err)
 	}
 	if len(s.allowed) > 0 && !s.allowed[foldName(user)] {
-		return nil, s.refuse(ctx, user, "", "username %s is not allowed", user)
+		return nil, refuse(user, "username %s is not allowed", user)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
@@ -144,7 +153,7 @@ func (s *Service) call(ctx context.Context, rawURL string) ([]byte, error) {
 	}
 	endpoint, err := endpointIn(target)
 	if err != nil {
-		return nil, err
+		return nil, refused(user, err)
 	}
 	return s.ask(ctx, navidrome.SubsonicRequest{Via: via, User: user, Endpoint: endpoint, Query: query}, s.config.MaxResponse)
 }
@@ -172,10 +181,8 @@ func (s *Service) ask(ctx context.Context, request navidrome.SubsonicRequest, li
 	}
 }
 
-// errorText is what the plugin sees of an error. Where Navidrome is, is told to
-// the operator alone.
-func errorText(err error) string {
-	text := navidrome.Brief(err)
+// bounded is a text that fits an error or a log.
+func bounded(text string) string {
 	if len(text) > maxError {
 		text = text[:maxError] + "…"
 	}

@@ -18,6 +18,7 @@ import (
 	api "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
+	"github.com/pluginhost/pluginhost/internal/hold"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -354,6 +355,66 @@ func TestRefusalsAreLoggedButDoNotFillTheLog(t *testing.T) {
 			t.Error("a password is in the log")
 		}
 	})
+}
+
+// What the operator must know of a call that was not made: whose, and why.
+func TestEveryRefusalIsLogged(t *testing.T) {
+	nowhere := func(context.Context, navidrome.SubsonicRequest) ([]byte, error) { return nil, navidrome.ErrRequest }
+	for name, c := range map[string]struct {
+		navidrome navidrome.Subsonic
+		url       string
+		want      string
+	}{
+		"no Navidrome":           {nil, "/ping?u=joe", "SubsonicAPI router not available"},
+		"a URL that is no URL":   {answering(""), "://s3cret", "invalid URL format: "},
+		"a long URL":             {answering(""), "/ping?u=joe&p=s3cret&x=" + strings.Repeat("x", subsonicapi.MaxURL), "the limit is 1048576"},
+		"many parameters":        {answering(""), "/ping?p=s3cret" + strings.Repeat("&", 10_000), "the limit is 9997"},
+		"no user":                {answering(""), "/ping?p=s3cret", "missing required parameter"},
+		"no endpoint":            {answering(""), "?u=joe&p=s3cret", "names no endpoint"},
+		"what cannot be sent":    {provider(nowhere), "/ping?u=joe&p=s3cret", "request cannot be sent to navidrome"},
+		"an answer that is long": {answering(strings.Repeat("x", 11<<20)), "/ping?u=joe&p=s3cret", "the limit is 10485760"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			service := newService(subsonicapi.Config{AllowAdmins: true, Navidrome: c.navidrome, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if got := call(t, service, c.url); !strings.Contains(got.Error, c.want) {
+				t.Errorf("error %.200q, want %q in it", got.Error, c.want)
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "plugin=test-plugin") ||
+				!strings.Contains(text, c.want) || len(text) > 4<<10 {
+				t.Errorf("logged %.400q, want one record with %q", text, c.want)
+			}
+			if name != "a URL that is no URL" && strings.Contains(log.String(), "s3cret") {
+				t.Error("a password is in the log")
+			}
+		})
+	}
+}
+
+// noMemory has nothing left for a plugin.
+type noMemory struct{}
+
+func (noMemory) Hold(int) error { return hold.ErrRefused }
+
+func TestWhatIsMadeOfAQueryIsCharged(t *testing.T) {
+	service := newService(subsonicapi.Config{AllowAdmins: true, Navidrome: answering("")})
+	got, err := service.Call(context.WithValue(t.Context(), hold.Key{}, noMemory{}), &api.CallRequest{Url: "/ping?u=joe"})
+	if err != nil || !strings.Contains(got.Error, "the query of 5 bytes: it was refused more memory") {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// A request over the limit of its function is refused before the service sees it.
+func TestARequestOverTheLimitIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	service := newService(subsonicapi.Config{Navidrome: answering(""), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	response, err := subsonicapi.Functions(service)[0].Refuse(t.Context(), 2<<20, nil)
+	if err != nil || !strings.Contains(string(response), "invalid URL format: request of 2097152 bytes is over the limit") {
+		t.Errorf("got %q, %v", response, err)
+	}
+	if text := log.String(); !strings.Contains(text, "plugin=test-plugin") || !strings.Contains(text, "request of 2097152 bytes") {
+		t.Errorf("logged %q", text)
+	}
 }
 
 // Whatever the URL, Navidrome gets a request of the plugin's own, for the user that

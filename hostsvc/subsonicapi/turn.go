@@ -2,7 +2,6 @@ package subsonicapi
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -15,10 +14,10 @@ const maxVia = 8
 func (s *Service) via(ctx context.Context, user string) ([]string, error) {
 	waiting := s.config.Via(ctx)
 	if slices.Contains(waiting, s.config.PluginID) {
-		return nil, s.refuse(ctx, user, "", "the call leads back into plugin %s, which is waiting for it", s.config.PluginID)
+		return nil, refuse(user, "the call leads back into plugin %s, which is waiting for it", s.config.PluginID)
 	}
 	if len(waiting) >= maxVia {
-		return nil, s.refuse(ctx, user, "", "%d plugins wait for each other already, no more may", len(waiting))
+		return nil, refuse(user, "%d plugins wait for each other already, no more may", len(waiting))
 	}
 	return append(slices.Clone(waiting), s.config.PluginID), nil
 }
@@ -37,9 +36,9 @@ func (s *Service) begin(ctx context.Context, user string) error {
 	case s.turns <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("no turn for the call in time: %d calls of the plugin are running", cap(s.turns))
+		return refuse(user, "no turn for the call in time: %d calls of the plugin are running", cap(s.turns))
 	case <-patience.C:
-		return s.refuse(ctx, user, "", "%d Subsonic calls of the plugin are running, and none ended within %v: "+
+		return refuse(user, "%d Subsonic calls of the plugin are running, and none ended within %v: "+
 			"do they lead back into the plugin? Otherwise try again later, or raise [Runtime] MaxConcurrent", cap(s.turns), s.wait)
 	}
 }
