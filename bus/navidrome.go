@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -48,7 +49,7 @@ func (b *Bus) RequestArtwork(ctx context.Context, request subjects.ArtworkReques
 	}
 	var reply subjects.ArtworkReply
 	if err := json.Unmarshal(body, &reply); err != nil {
-		return "", fmt.Errorf("the answer to %s is no JSON: %w", subjects.NavidromeArtwork, err)
+		return "", fmt.Errorf("the answer to %s is no JSON: %w: %q", subjects.NavidromeArtwork, err, excerpt.Of(body))
 	}
 	if err := checkArtworkURL(reply.URL); err != nil {
 		return "", fmt.Errorf("the answer to %s: %w", subjects.NavidromeArtwork, err)

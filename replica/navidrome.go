@@ -2,11 +2,16 @@ package replica
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/url"
+
+	"golang.org/x/time/rate"
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -41,13 +46,24 @@ func (s busSubsonic) Subsonic(ctx context.Context, r navidrome.SubsonicRequest) 
 
 // busArtwork has Navidrome make the addresses of images for one plugin.
 type busArtwork struct {
-	bus    *bus.Bus
-	plugin string
+	bus      *bus.Bus
+	plugin   string
+	log      *slog.Logger
+	warnings *rate.Limiter
 }
 
-var _ artwork.Addresses = busArtwork{}
+var _ artwork.Addresses = (*busArtwork)(nil)
+
+func newBusArtwork(b *bus.Bus, plugin string, log *slog.Logger) *busArtwork {
+	return &busArtwork{bus: b, plugin: plugin, log: log, warnings: rate.NewLimiter(1, 10)} // a second, at once
+}
 
 // URL implements artwork.Addresses.
-func (a busArtwork) URL(ctx context.Context, kind artwork.Kind, id string, size int) (string, error) {
-	return a.bus.RequestArtwork(ctx, subjects.ArtworkRequest{Plugin: a.plugin, Kind: subjects.ArtworkKind(kind), ID: id, Size: size})
+func (a *busArtwork) URL(ctx context.Context, kind artwork.Kind, id string, size int) (string, error) {
+	address, err := a.bus.RequestArtwork(ctx, subjects.ArtworkRequest{Plugin: a.plugin, Kind: subjects.ArtworkKind(kind), ID: id, Size: size})
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) && a.warnings.Allow() {
+		a.log.LogAttrs(ctx, slog.LevelWarn, "Navidrome gave a plugin no address of artwork",
+			slog.String("plugin", a.plugin), slog.String("kind", string(kind)), slog.String("id", excerpt.Of([]byte(id))), slog.Any("error", err))
+	}
+	return address, err
 }

@@ -134,7 +134,7 @@ func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
 
 func (g *granting) artwork() ([]host.Function, io.Closer, error) {
 	if g.replica.artwork == nil {
-		return artwork.New(busArtwork{g.replica.bus, g.entry.ID}).Functions(), nil, nil
+		return artwork.New(newBusArtwork(g.replica.bus, g.entry.ID, g.replica.log)).Functions(), nil, nil
 	}
 	var share *url.URL
 	if g.config.Navidrome.ShareURL != "" {

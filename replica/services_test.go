@@ -58,6 +58,12 @@ type result struct {
 // the Subsonic API.
 func startServices(t *testing.T, natsURL, id string, subsonic map[string]any, prepare func(*replica.Config)) serviced {
 	t.Helper()
+	return startLoggedServices(t, nil, natsURL, id, subsonic, prepare)
+}
+
+// startLoggedServices is startServices with the replica's log.
+func startLoggedServices(t *testing.T, log io.Writer, natsURL, id string, subsonic map[string]any, prepare func(*replica.Config)) serviced {
+	t.Helper()
 	permissions := map[string]any{"cache": map[string]any{"reason": "test"}, "artwork": map[string]any{"reason": "test"}}
 	if subsonic != nil {
 		subsonic["reason"] = "test"
@@ -70,7 +76,7 @@ func startServices(t *testing.T, natsURL, id string, subsonic map[string]any, pr
 	config := testenv.Config(t, natsURL, folder)
 	config.Plugins.Watch = false
 	prepare(&config)
-	s := serviced{testenv.Start(t, config, nil), t, natsURL, id}
+	s := serviced{testenv.Start(t, config, log), t, natsURL, id}
 	return s
 }
 
@@ -322,6 +328,60 @@ func TestNavidromeOnTheBusAnswersBothServices(t *testing.T) {
 	}
 	if r := s.do(command{Do: "album", ID: "al1"}); r.Value != "https://music.example.com/album/al1" {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// A Navidrome that takes requests and answers none: the plugin is told before its own time
+// is over, and the operator as well.
+func TestAHungNavidromeIsAnErrorOfThePluginsCall(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	overHTTP := func(t *testing.T, _ string) func(*replica.Config) {
+		fake := navidrome.Start(t, navidrome.WithHandler(func(http.Handler) http.Handler { return http.HandlerFunc(hang) }))
+		return func(c *replica.Config) { c.Navidrome.URL = fake.URL }
+	}
+	onTheBus := func(t *testing.T, natsURL string) func(*replica.Config) {
+		// Not a NavidromeService, which would itself answer in time.
+		conn := testenv.Connect(t, natsURL)
+		for _, subject := range []string{subjects.NavidromeSubsonic, subjects.NavidromeArtwork} {
+			if _, err := conn.QueueSubscribe(subject, subjects.NavidromeGroup, func(*nats.Msg) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return func(c *replica.Config) {
+			c.Navidrome.Subsonic, c.Navidrome.Artwork = replica.SubsonicBus, replica.ArtworkBus
+		}
+	}
+	for name, c := range map[string]struct {
+		start  func(t *testing.T, natsURL string) func(*replica.Config)
+		do     command
+		told   string // what the plugin, or its caller, is told
+		logged string
+	}{
+		"over HTTP":  {overHTTP, command{Do: "call", URL: "/rest/ping?u=joe"}, "no answer of Navidrome to getUser in time", `msg="Subsonic call of plugin failed" plugin=p error="no answer of Navidrome`},
+		"on the bus": {onTheBus, command{Do: "call", URL: "/rest/ping?u=joe"}, "no answer of Navidrome to getUser in time", `msg="Subsonic call of plugin failed" plugin=p error="no answer of Navidrome`},
+		"artwork":    {onTheBus, command{Do: "album", ID: "al1"}, "no answer to navidrome.artwork in time", `msg="Navidrome gave a plugin no address of artwork" plugin=p kind=album id=al1 error=`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			natsURL, log := testenv.NATS(t), new(testenv.Log)
+			startLoggedServices(t, log, natsURL, "p", nil, c.start(t, natsURL))
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			r, err := ask(ctx, client.New(testenv.Connect(t, natsURL)), "p", c.do)
+			told := r.Error
+			if err != nil {
+				told = err.Error()
+			}
+			if !strings.Contains(told, c.told) || errors.Is(err, subjects.ErrDeadlineExceeded) {
+				t.Errorf("the plugin was told %q, want %q", told, c.told)
+			}
+			if !strings.Contains(log.String(), c.logged) {
+				t.Errorf("want %s in the log:\n%s", c.logged, log)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -16,7 +17,9 @@ type HostFunction struct {
 	Name string
 	// Call takes the bytes of the request, which are valid until it returns,
 	// and returns those of the response. Its context is that of the guest's
-	// call. An error ends the guest's call with a HostError.
+	// call, and over a little before the call's deadline: what is waited for in
+	// vain is an error of the function, and the guest has time to answer with it.
+	// An error ends the guest's call with a HostError.
 	Call func(ctx context.Context, request []byte) ([]byte, error)
 	// MaxRequest is the longest request that Call gets, in bytes; 0 is no bound.
 	MaxRequest int
@@ -30,6 +33,10 @@ type HostFunction struct {
 // freeBytes is how long a request may be that is not charged: room for it is part of what
 // every instance is charged.
 const freeBytes = instanceBytes / 2
+
+// maxNotice is how long before the guest's deadline the context of a function is over, at
+// most; it is never more than a tenth of what is left.
+const maxNotice = 500 * time.Millisecond
 
 const envModule = "env"
 
@@ -95,7 +102,11 @@ func (f HostFunction) answer(inst *instance, request []byte) (response []byte, e
 		}
 	}
 	if !refused {
-		inst.away(func(ctx context.Context) { response, err = f.Call(ctx, request) })
+		inst.away(func(ctx context.Context) {
+			ctx, cancel := inst.early(ctx)
+			defer cancel()
+			response, err = f.Call(ctx, request)
+		})
 		return response, err
 	}
 	if f.Refuse == nil {
@@ -103,6 +114,14 @@ func (f HostFunction) answer(inst *instance, request []byte) (response []byte, e
 	}
 	inst.away(func(ctx context.Context) { response, err = f.Refuse(ctx, size, err) })
 	return response, err
+}
+
+// early ends a context a little before the call's deadline.
+func (i *instance) early(ctx context.Context) (context.Context, context.CancelFunc) {
+	if i.deadline.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, i.deadline.Add(-min(time.Until(i.deadline)/10, maxNotice)))
 }
 
 // Hold implements hold.Holder, for the functions of the host that the instance calls.

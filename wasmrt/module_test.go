@@ -216,6 +216,22 @@ func TestHostFunctionAnswersTheGuest(t *testing.T) {
 	}
 }
 
+// What the host waits for in vain, the guest hears of before it is stopped.
+func TestHostFunctionsEndBeforeTheCallDoes(t *testing.T) {
+	m := load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes(), wasmrt.Options{
+		Functions: []wasmrt.HostFunction{{Name: "get", Call: func(ctx context.Context, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return []byte(ctx.Err().Error()), nil
+		}}},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	response, err := m.Call(ctx, biography, nil)
+	if err != nil || string(response) != "context deadline exceeded" {
+		t.Errorf("got %q, %v", response, err)
+	}
+}
+
 func TestHostFunctionErrorFailsTheCallOnly(t *testing.T) {
 	down := errors.New("the service is down")
 	m := load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes(), wasmrt.Options{

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
 // A stranger who asks again and again must not fill the log.
@@ -182,7 +183,7 @@ func (p *Proxy) image(ctx context.Context, token string, artwork Artwork) ([]byt
 	}
 	contentType, _, _ := mime.ParseMediaType(image.ContentType)
 	if !slices.Contains([]string{"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"}, contentType) {
-		return nil, "", fmt.Errorf("%w that can be passed on but %.100q: check [Navidrome] URL", errNoImage, image.ContentType)
+		return nil, "", fmt.Errorf("%w that can be passed on but %.100q, beginning with %q: check [Navidrome] URL", errNoImage, image.ContentType, excerpt.Of(image.Body))
 	}
 	return image.Body, contentType, nil
 }

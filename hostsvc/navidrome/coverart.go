@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
 // codeNotFound is the error of the Subsonic API for what is not there, codeLogin the
@@ -41,9 +43,9 @@ func (s *Server) CoverArt(ctx context.Context, user, id string, size int) (Image
 	kind, _, _ := mime.ParseMediaType(contentType)
 	switch {
 	case got.code == http.StatusNotFound: // what Navidrome lacks, it says in JSON
-		return Image{}, s.unavailable(nil, "answered %q: is its base path in [Navidrome] URL?", shortened(got.status))
+		return Image{}, s.unavailable(nil, "answered %q: is its base path in [Navidrome] URL? It sent %q", shortened(got.status), excerpt.Of(got.body))
 	case got.code != http.StatusOK:
-		return Image{}, s.unavailable(nil, "answered %q instead of an image", shortened(got.status))
+		return Image{}, s.unavailable(nil, "answered %q instead of an image: %q", shortened(got.status), excerpt.Of(got.body))
 	case kind == "application/json":
 		return Image{}, s.refused(id, got.body)
 	default:
@@ -62,7 +64,7 @@ func (s *Server) refused(id string, body []byte) error {
 		} `json:"subsonic-response"`
 	}
 	if err := json.Unmarshal(body, &reply); err != nil {
-		return s.unavailable(err, "answered with JSON that cannot be read instead of an image")
+		return s.unavailable(err, "answered with JSON that cannot be read instead of an image: %q", excerpt.Of(body))
 	}
 	failure := reply.Response.Error
 	switch failure.Code {
@@ -71,6 +73,8 @@ func (s *Server) refused(id string, body []byte) error {
 	case codeLogin:
 		return s.unavailable(nil, "does not let the user in (error %d, %q): check [Navidrome] User and UserHeader here, and there the trusted addresses and the user header of external authentication",
 			failure.Code, shortened(failure.Message))
+	case 0:
+		return s.unavailable(nil, "answered with JSON that is not a Subsonic API's instead of an image: %q", excerpt.Of(body))
 	default:
 		return s.unavailable(nil, "refused the image with error %d, %q", failure.Code, shortened(failure.Message))
 	}

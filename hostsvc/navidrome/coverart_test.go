@@ -47,11 +47,13 @@ func TestWhyThereIsNoCoverArt(t *testing.T) {
 		text                    string
 	}{
 		{"an unknown image", f.URL, "joe", "al-none_0", navidrome.ErrNoArtwork, `"al-none_0"`},
-		{"status 404", answering(404, "text/plain", "no"), "joe", "al-al1_0", navidrome.ErrUnavailable, "base path in [Navidrome] URL"},
+		{"status 404", answering(404, "text/plain", "no"), "joe", "al-al1_0", navidrome.ErrUnavailable, `base path in [Navidrome] URL? It sent "no"`},
 		{"an unknown user", f.URL, "eve", "al-al1_0", navidrome.ErrUnavailable, "check [Navidrome] User"},
 		{"an address that is not trusted", suspicious.URL, "joe", "al-al1_0", navidrome.ErrUnavailable, "check [Navidrome] User"},
 		{"another error", answering(200, "application/json", `{"subsonic-response":{"error":{"code":50,"message":"no \n"}}}`), "joe", "al-al1_0", navidrome.ErrUnavailable, `error 50, "no \n"`},
-		{"JSON of another kind", answering(200, "application/json; charset=utf-8", `[]`), "joe", "al-al1_0", navidrome.ErrUnavailable, "cannot be read"},
+		{"JSON of another kind", answering(200, "application/json; charset=utf-8", `[]`), "joe", "al-al1_0", navidrome.ErrUnavailable, `cannot be read instead of an image: "[]"`},
+		{"JSON of somebody else", answering(200, "application/json", `{"error":"unauthorized"}`), "joe", "al-al1_0", navidrome.ErrUnavailable, `not a Subsonic API's instead of an image: "{\"error\":\"unauthorized\"}"`},
+		{"a page of a proxy", answering(502, "text/html", "<html>\n<h1>Bad Gateway</h1>"+strings.Repeat("x", 1000)), "joe", "al-al1_0", navidrome.ErrUnavailable, `"502 Bad Gateway" instead of an image: "<html> <h1>Bad Gateway</h1>`},
 		{"status 500", answering(500, "image/png", "x"), "joe", "al-al1_0", navidrome.ErrUnavailable, `"500 Internal Server Error"`},
 		{"a user that cannot be sent", f.URL, "", "al-al1_0", navidrome.ErrRequest, "user name"},
 	} {

@@ -39,7 +39,12 @@ func (s *Service) report(ctx context.Context, err error) {
 	}
 	var blocked *refusalError
 	if !errors.As(err, &blocked) {
-		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin failed", slog.String("plugin", s.config.PluginID), slog.String("error", bounded(err.Error())))
+		attrs := []slog.Attr{slog.String("plugin", s.config.PluginID), slog.String("error", bounded(err.Error()))}
+		var late *lateError
+		if errors.As(err, &late) && late.cause != nil {
+			attrs = append(attrs, slog.String("cause", bounded(late.cause.Error())))
+		}
+		s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "Subsonic call of plugin failed", attrs...)
 		return
 	}
 	attrs := []slog.Attr{slog.String("plugin", s.config.PluginID), slog.String("reason", errorText(err))}

@@ -173,9 +173,10 @@ func (s *Service) ask(ctx context.Context, request navidrome.SubsonicRequest, li
 	case err == nil && int64(len(body)) > limit:
 		return nil, fmt.Errorf("the answer to %s has %d bytes, the limit is %d", request.Endpoint, len(body), limit)
 	case err == nil:
+		s.look(ctx, request.Endpoint, body)
 		return body, hold.Bytes(ctx, len(body)) // for the text that is made of it
 	case errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:
-		return nil, fmt.Errorf("no answer of Navidrome to %s in time: a call may take %v, or what is left to the plugin", request.Endpoint, s.config.Timeout)
+		return nil, &lateError{fmt.Sprintf("no answer of Navidrome to %s in time: a call may take %v, or what is left to the plugin", request.Endpoint, s.config.Timeout), err}
 	default:
 		return nil, err
 	}

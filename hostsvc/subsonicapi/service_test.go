@@ -324,9 +324,13 @@ func TestACallEndsWithItsTimeout(t *testing.T) {
 		})
 		for timeout, want := range map[time.Duration]time.Duration{0: 10 * time.Second, 3 * time.Second: 3 * time.Second} {
 			start := time.Now()
-			got := call(t, newService(subsonicapi.Config{Navidrome: hanging, Timeout: timeout}), "/ping?u=joe")
+			var log bytes.Buffer
+			got := call(t, newService(subsonicapi.Config{Navidrome: hanging, Timeout: timeout, Logger: slog.New(slog.NewTextHandler(&log, nil))}), "/ping?u=joe")
 			if took := time.Since(start); took != want || !strings.Contains(got.Error, "a call may take "+want.String()) {
 				t.Errorf("after %v on the bubble's clock: %q, want %v", took, got.Error, want)
+			}
+			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), got.Error) || !strings.Contains(log.String(), `cause="context deadline exceeded"`) {
+				t.Errorf("logged %s", &log)
 			}
 		}
 	})
@@ -386,6 +390,40 @@ func TestEveryRefusalIsLogged(t *testing.T) {
 			}
 			if name != "a URL that is no URL" && strings.Contains(log.String(), "s3cret") {
 				t.Error("a password is in the log")
+			}
+		})
+	}
+}
+
+// Not what Navidrome says: somebody in between answers, or there is no Navidrome.
+func TestAnswersThatAreNoSubsonicAreLogged(t *testing.T) {
+	for name, c := range map[string]struct{ body, logged string }{
+		"a page of a proxy":      {"<html>\r\n<head><title>502 Bad Gateway</title></head>", `bytes=51 answer="<html> <head><title>502 Bad Gateway</title></head>"`},
+		"a long page":            {"<!DOCTYPE html>" + strings.Repeat("x", 1<<20), "bytes=1048591 answer=\"<!DOCTYPE html>" + strings.Repeat("x", 185) + `…"`},
+		"plain text":             {"404 page not found\n", `answer="404 page not found"`},
+		"other JSON":             {`{"error":"unauthorized"}`, "unauthorized"},
+		"a list":                 {"[]", "answer=[]"},
+		"broken JSON":            {`{"subsonic-resp`, "subsonic-resp"},
+		"XML":                    {`<?xml version="1.0"?><subsonic-response status="ok"/>`, "<subsonic-response"},
+		"nothing":                {"", `bytes=0 answer=""`},
+		"an answer":              {` {"subsonic-response":{"status":"ok"}}`, ""},
+		"a failure":              {`{"subsonic-response":{"status":"failed","error":{"code":70}}}`, ""},
+		"an image":               {"\x89PNG\r\n\x1a\n", ""},
+		"a song":                 {"ID3\x04\x00", ""},
+		"bytes of an odd format": {"\x00\x01\x02", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			service := newService(subsonicapi.Config{AllowAdmins: true, Navidrome: answering(c.body), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if got := call(t, service, "/stream?u=joe"); got.Json != c.body || got.Error != "" {
+				t.Errorf("got %.100q, error %q", got.Json, got.Error)
+			}
+			text := log.String()
+			if c.logged == "" && text != "" || !strings.Contains(text, c.logged) {
+				t.Errorf("logged %s, want %s", text, c.logged)
+			}
+			if c.logged != "" && !strings.Contains(text, "plugin=test-plugin endpoint=stream") {
+				t.Errorf("logged %s", text)
 			}
 		})
 	}
