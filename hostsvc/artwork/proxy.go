@@ -38,9 +38,10 @@ const (
 
 // Values of the header Cache-Control.
 const (
-	cacheImage   = "public, max-age=86400"
-	cacheMissing = "public, max-age=60"
-	cacheNothing = "no-store"
+	cacheImage    = "public, max-age=86400"
+	cacheDoubtful = "public, max-age=300"
+	cacheMissing  = "public, max-age=60"
+	cacheNothing  = "no-store"
 )
 
 var (
@@ -133,8 +134,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, http.StatusBadRequest, cacheNothing, "this is not an address of an image")
 		return
 	}
-	image, contentType, err := p.image(r.Context(), token, artwork)
-	size := int64(len(image))
+	image, err := p.image(r.Context(), token, artwork)
+	size := int64(len(image.Body))
 	if r.Method == http.MethodHead {
 		size = 0
 	}
@@ -144,7 +145,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		defer p.sending.Release(size)
-		serve(w, r, image, contentType)
+		serve(w, r, image)
 	case errors.Is(err, navidrome.ErrNoArtwork):
 		fail(w, r, http.StatusNotFound, cacheMissing, "there is no such image")
 	case errors.Is(err, errBusy):
@@ -169,23 +170,24 @@ func tokenIn(path string) (string, bool) {
 	return segments[n-1], true
 }
 
-// image fetches an image, of which it returns the bytes and the type to send.
-func (p *Proxy) image(ctx context.Context, token string, artwork Artwork) ([]byte, string, error) {
+// image fetches an image, with the type to send.
+func (p *Proxy) image(ctx context.Context, token string, artwork Artwork) (navidrome.Image, error) {
 	id := artwork.CoverID()
 	if id == "" {
-		return nil, "", navidrome.ErrNoArtwork
+		return navidrome.Image{}, navidrome.ErrNoArtwork
 	}
 	image, err := p.flights.do(ctx, token, func(ctx context.Context) (navidrome.Image, error) {
 		return p.fetch(ctx, id, artwork.Size)
 	})
 	if err != nil {
-		return nil, "", err
+		return navidrome.Image{}, err
 	}
 	contentType, _, _ := mime.ParseMediaType(image.ContentType)
 	if !slices.Contains([]string{"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"}, contentType) {
-		return nil, "", fmt.Errorf("%w that can be passed on but %.100q, beginning with %q: check [Navidrome] URL", errNoImage, image.ContentType, excerpt.Of(image.Body))
+		return navidrome.Image{}, fmt.Errorf("%w that can be passed on but %.100q, beginning with %q: check [Navidrome] URL", errNoImage, image.ContentType, excerpt.Of(image.Body))
 	}
-	return image.Body, contentType, nil
+	image.ContentType = contentType
+	return image, nil
 }
 
 // fetch waits for a fetch to become free, and makes it.
@@ -206,12 +208,15 @@ func (p *Proxy) fetch(ctx context.Context, id string, size int) (navidrome.Image
 }
 
 // serve answers with an image, a part of it, or that the client has it already.
-func serve(w http.ResponseWriter, r *http.Request, image []byte, contentType string) {
-	hash := sha256.Sum256(image)
-	w.Header().Set("Content-Type", contentType)
+func serve(w http.ResponseWriter, r *http.Request, image navidrome.Image) {
+	hash := sha256.Sum256(image.Body)
+	w.Header().Set("Content-Type", image.ContentType)
 	w.Header().Set("Cache-Control", cacheImage)
+	if image.Doubtful {
+		w.Header().Set("Cache-Control", cacheDoubtful)
+	}
 	w.Header().Set("ETag", `"`+hex.EncodeToString(hash[:16])+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(image))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(image.Body))
 }
 
 // fail answers with a text of our own alone.

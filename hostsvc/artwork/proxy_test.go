@@ -3,6 +3,8 @@ package artwork_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"image/png"
 	"io"
@@ -27,13 +29,13 @@ func (f sourceFunc) CoverArt(ctx context.Context, id string, size int) (navidrom
 }
 
 // source takes the images from Navidrome at an address, as a user.
-func source(t *testing.T, address, user string) artwork.Source {
+func source(t *testing.T, address, user string, placeholders ...string) artwork.Source {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := navidrome.New(navidrome.Config{URL: u, MaxBody: 100 << 10})
+	server := navidrome.New(navidrome.Config{URL: u, MaxBody: 100 << 10, Placeholders: placeholders})
 	t.Cleanup(server.Close)
 	return sourceFunc(func(ctx context.Context, id string, size int) (navidrome.Image, error) {
 		return server.CoverArt(ctx, user, id, size)
@@ -222,6 +224,45 @@ func TestHeadRangesAndWhatTheClientHas(t *testing.T) {
 	}
 	if got := p.get(t, path, "Range", "bytes=9999999-"); got.StatusCode != http.StatusRequestedRangeNotSatisfiable {
 		t.Errorf("a range beyond the end: got %d", got.StatusCode)
+	}
+}
+
+// webp is the beginning of an image of that type, as far as it matters here.
+func webp(rest string) string { return "RIFF\x10\x00\x00\x00WEBPVP8 " + rest }
+
+// Navidrome gives the same picture, with status 200, for every album without one.
+func TestAPlaceholderIsNoImage(t *testing.T) {
+	placeholder := webp("placeholder")
+	sum := sha256.Sum256([]byte(placeholder))
+	served := make(chan string, 1)
+	navidrome := fake.Start(t, fake.WithHandler(func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, <-served) })
+	}))
+	p := serve(t, source(t, navidrome.URL, "joe", hex.EncodeToString(sum[:])))
+	const day, minutes, minute = "public, max-age=86400", "public, max-age=300", "public, max-age=60"
+	for name, c := range map[string]struct {
+		body    string
+		method  string
+		headers []string
+		status  int
+		cache   string
+	}{
+		"the placeholder":                       {placeholder, http.MethodGet, nil, 404, minute},
+		"its HEAD":                              {placeholder, http.MethodHead, nil, 404, minute},
+		"a part of it":                          {placeholder, http.MethodGet, []string{"Range", "bytes=0-3"}, 404, minute},
+		"one that the client has":               {placeholder, http.MethodGet, []string{"If-None-Match", `"` + hex.EncodeToString(sum[:16]) + `"`}, 404, minute},
+		"an image that begins as it":            {placeholder + "x", http.MethodGet, nil, 200, minutes},
+		"an image of its length":                {webp("placeh0lder"), http.MethodGet, nil, 200, minutes},
+		"the HEAD of one of its type":           {webp("x"), http.MethodHead, nil, 200, minutes},
+		"a part of one of its type":             {webp("x"), http.MethodGet, []string{"Range", "bytes=0-3"}, 206, minutes},
+		"an image of another type":              {"\x89PNG\r\n\x1a\n", http.MethodGet, nil, 200, day},
+		"an image of another type, in its HEAD": {"\xff\xd8\xff", http.MethodHead, nil, 200, day},
+	} {
+		served <- c.body
+		got, err := p.ask(t.Context(), c.method, "/artwork/"+p.token("al1", 300), c.headers...)
+		if err != nil || got.StatusCode != c.status || got.Header.Get("Cache-Control") != c.cache {
+			t.Errorf("%s: got %d, Cache-Control %q, error %v; want %d, %q", name, got.StatusCode, got.Header.Get("Cache-Control"), err, c.status, c.cache)
+		}
 	}
 }
 

@@ -25,11 +25,13 @@ type Image struct {
 	ContentType string
 	// Body has the bytes, at most Config.MaxBody of them.
 	Body []byte
+	// Doubtful says that this may be a placeholder for an image that there is not.
+	Doubtful bool
 }
 
 // CoverArt fetches the image with an artwork id, such as al-<id>_0, as a user. The
-// size is in pixels; 0 and less is the original's. The errors are ErrNoArtwork,
-// ErrRequest and ErrUnavailable.
+// size is in pixels; 0 and less is the original's. The errors are ErrNoArtwork, also for a
+// placeholder, ErrRequest and ErrUnavailable.
 func (s *Server) CoverArt(ctx context.Context, user, id string, size int) (Image, error) {
 	query := url.Values{"id": {id}, "u": {user}, "v": {"1.16.1"}, "c": {"pluginhost"}, "f": {"json"}}
 	if size > 0 {
@@ -48,8 +50,10 @@ func (s *Server) CoverArt(ctx context.Context, user, id string, size int) (Image
 		return Image{}, s.unavailable(nil, "answered %q instead of an image: %q", shortened(got.status), excerpt.Of(got.body))
 	case kind == "application/json":
 		return Image{}, s.refused(id, got.body)
+	case s.isPlaceholder(got.body):
+		return Image{}, fmt.Errorf("%w: %q has a placeholder", ErrNoArtwork, shortened(id))
 	default:
-		return Image{ContentType: contentType, Body: got.body}, nil
+		return Image{ContentType: contentType, Body: got.body, Doubtful: isDoubtful(kind, got.body)}, nil
 	}
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	// FormatVia makes the value of the header Pluginhost-Via from SubsonicRequest.Via.
 	// Nil is not to send the header.
 	FormatVia func(via []string) string
+	// Placeholders are the SHA-256, in lower-case hexadecimal digits, of images that stand
+	// for none. Defaults to those of Navidrome.
+	Placeholders []string
 }
 
 // Server is a Navidrome that is reached over HTTP. It follows no redirects and uses
@@ -56,6 +59,8 @@ type Server struct {
 	config    Config
 	name      string // the address without secrets, for errors
 	transport *http.Transport
+
+	placeholders map[string]bool // SHA-256
 }
 
 var _ Subsonic = (*Server)(nil)
@@ -73,7 +78,13 @@ func New(config Config) *Server {
 	if config.Timeout <= 0 {
 		config.Timeout = 10 * time.Second
 	}
-	s := &Server{config: config}
+	if config.Placeholders == nil {
+		config.Placeholders = knownPlaceholders()
+	}
+	s := &Server{config: config, placeholders: make(map[string]bool, len(config.Placeholders))}
+	for _, sum := range config.Placeholders {
+		s.placeholders[sum] = true
+	}
 	if u := config.URL; u != nil {
 		s.name = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 	}
