@@ -26,7 +26,7 @@ const (
 // RequestSubsonic asks a Navidrome on the bus for one GET of its Subsonic API and
 // returns the body of its answer. via are the ids of the plugins that wait for it,
 // the one that asks the last. A failure is a *subjects.Error: what Navidrome
-// answered, ErrUnavailable when nobody does, ErrDeadlineExceeded, ErrTooLarge for a
+// answered, ErrUnavailable when nobody does or the connection is lost, ErrDeadlineExceeded, ErrTooLarge for a
 // request over the server's max_payload, ErrBadRequest for more than
 // subjects.MaxVia ids. Anything else, such as a closed connection, is another error.
 func (b *Bus) RequestSubsonic(ctx context.Context, request subjects.SubsonicRequest, via []string) ([]byte, error) {
@@ -101,6 +101,10 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 	msg.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
 	if len(request.via) > 0 {
 		msg.Header.Set(subjects.HeaderVia, subjects.FormatVia(request.via))
+	}
+	if b.calls.IsReconnecting() {
+		// nats.go would keep it, and a scrobble be sent after the plugin was told that it is not.
+		return nil, subjects.Errorf(subjects.ErrUnavailable, "the request to %s was not sent: the connection to NATS is lost, and tried again", request.subject)
 	}
 	reply, err := b.calls.RequestMsgWithContext(ctx, msg)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,6 +112,34 @@ func TestArtworkAddressesComeOverTheBus(t *testing.T) {
 				t.Errorf("got %q, %v, want %q, %q", got, err, c.want, c.err)
 			}
 		})
+	}
+}
+
+// A scrobble must not arrive after the plugin was told that it did not.
+func TestNothingIsKeptForANavidromeWhileTheConnectionIsLost(t *testing.T) {
+	restartable := testenv.Restartable(t)
+	b := open(t, restartable.URL())
+	restartable.Stop()
+	for !slices.Contains(b.Away(), "calls") {
+		if t.Context().Err() != nil {
+			t.Fatal("the connection is still there")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for what, ask := range map[string]func() error{
+		"Subsonic": func() error {
+			_, err := b.RequestSubsonic(ctx, subjects.SubsonicRequest{Plugin: "p", User: "joe", Endpoint: "scrobble"}, nil)
+			return err
+		},
+		"artwork": func() error {
+			_, err := b.RequestArtwork(ctx, subjects.ArtworkRequest{Kind: subjects.ArtworkAlbum, ID: "1"})
+			return err
+		},
+	} {
+		if err := ask(); !errors.Is(err, subjects.ErrUnavailable) || !strings.Contains(err.Error(), "was not sent") {
+			t.Errorf("%s: got %v", what, err)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (c *Client) PurgeCache(ctx context.Context, id string) error {
 }
 
 func (c *Client) purgeCache(ctx context.Context, id string) error {
-	js, err := jetstream.New(c.conn)
+	js, err := c.jetStream()
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,14 @@ func (c *Client) purgeCache(ctx context.Context, id string) error {
 	// The marker first, so that what is written after it stays.
 	marker := nats.NewMsg(subjects.CacheSubject + subjects.CachePurged(id))
 	marker.Header.Set(subjects.KVOperation, subjects.KVPurge)
+	if err := c.connected(); err != nil {
+		return err
+	}
 	ack, err := js.PublishMsg(ctx, marker, jetstream.WithMsgTTL(subjects.CacheMarkerTTL))
 	if err != nil {
+		return err
+	}
+	if err := c.connected(); err != nil {
 		return err
 	}
 	return stream.Purge(ctx, jetstream.WithPurgeSubject(subjects.CacheSubject+subjects.CacheKeys(id)), jetstream.WithPurgeSequence(ack.Sequence))

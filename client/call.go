@@ -63,7 +63,7 @@ func (c *Client) send(ctx context.Context, id string, request call) ([]byte, err
 	for attempt := 0; ; attempt++ {
 		response, err := c.once(ctx, id, request)
 		var failure *subjects.Error
-		if err == nil || !errors.As(err, &failure) || !failure.NothingRan() || attempt >= c.resends || errors.Is(err, errNobody) {
+		if err == nil || !errors.As(err, &failure) || !failure.NothingRan() || attempt >= c.resends || errors.Is(err, errAtOnce) {
 			return response, err
 		}
 		pause := time.NewTimer(max(failure.RetryAfter, minResend))
@@ -78,6 +78,9 @@ func (c *Client) send(ctx context.Context, id string, request call) ([]byte, err
 
 // once sends the request once.
 func (c *Client) once(ctx context.Context, id string, request call) ([]byte, error) {
+	if err := c.connected(); err != nil {
+		return nil, err
+	}
 	msg := nats.NewMsg(request.subject)
 	msg.Data = request.body
 	timeout := request.timeout
@@ -98,6 +101,8 @@ func (c *Client) once(ctx context.Context, id string, request call) ([]byte, err
 		return reply.Data, failureOf(reply)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request has %d bytes, the server's max_payload is %d", len(request.body), c.conn.MaxPayload())
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // lost since, and nats.go keeps nothing
+		return nil, lost(nats.ErrConnectionReconnecting)
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, c.whyNobody(ctx, id)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):

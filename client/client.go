@@ -2,7 +2,7 @@
 // other Go program, imports: it needs neither a WebAssembly runtime nor the
 // host.
 //
-//	nc, err := nats.Connect("nats://127.0.0.1:4222")
+//	nc, err := nats.Connect("nats://127.0.0.1:4222", nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
 //	agent := client.New(nc).MetadataAgent("wikipedia")
 //	answer, err := agent.GetArtistBiography(ctx, &api.ArtistBiographyRequest{Name: "Nina Simone"})
 //
@@ -10,6 +10,19 @@
 // one it is DefaultTimeout. A failed call is a *subjects.Error, which errors.Is
 // matches with the errors of package subjects and, where the plugin said so,
 // with api.ErrNotFound and api.ErrNotImplemented.
+//
+// # The connection
+//
+// While nats.go knows that its connection is lost, nothing is sent: every method fails
+// at once with subjects.ErrUnavailable, which says that nothing ran. What was sent
+// before may have run, and ends with subjects.ErrDeadlineExceeded where no reply comes.
+// Two options of the connection matter:
+//
+//   - nats.MaxReconnects(-1): otherwise nats.go gives up after some two minutes and
+//     closes the connection for good.
+//   - nats.ReconnectBufSize(-1): otherwise nats.go keeps what is sent in the moment in
+//     which the connection breaks, and sends it when it is back. Such a call ends with
+//     subjects.ErrDeadlineExceeded, and may run later.
 package client
 
 import (
@@ -47,7 +60,7 @@ type Option func(*Client)
 // WithResends sets how often a call is sent again, within its deadline, after a
 // replica has refused it without running anything: subjects.ErrOverloaded, and
 // subjects.ErrUnavailable of one that unloads the plugin, but not where nobody
-// serves it. Defaults to 2; 0 turns it off.
+// serves it or the connection is lost. Defaults to 2; 0 turns it off.
 func WithResends(n int) Option { return func(c *Client) { c.resends = n } }
 
 // New returns a Client on a connection, which stays the caller's to close.

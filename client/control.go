@@ -24,9 +24,6 @@ var ErrNoAnswer = errors.New("no answer: replicas run on this NATS server, and a
 // has the request: a NATS server tells at once if nobody does.
 const busyPatience = 4 * time.Second
 
-// errNobody is in a failure whose reason was asked for already.
-var errNobody = errors.New("no replica serves the plugin")
-
 // Status asks every replica for what it knows of itself. None is ErrNoReplica, none that answers
 // in time ErrNoAnswer.
 func (c *Client) Status(ctx context.Context) ([]subjects.Status, error) {
@@ -161,15 +158,11 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 	if g.enough == nil {
 		g.enough = func(answers []T) bool { return len(answers) >= g.header(answers[len(answers)-1]).Replicas }
 	}
-	inbox := c.conn.NewInbox()
-	subscription, err := c.conn.SubscribeSync(inbox)
+	subscription, err := c.askAll(subject)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", subject, err)
+		return nil, err
 	}
 	defer func() { _ = subscription.Unsubscribe() }()
-	if err := c.conn.PublishRequest(subject, inbox, nil); err != nil {
-		return nil, fmt.Errorf("%s: %w", subject, err)
-	}
 	var answers []T
 	var refused error // that of a replica which has too many to answer, or none
 	over := time.Now().Add(c.gather)
@@ -221,6 +214,27 @@ func (c *Client) noAnswer(subject string, refused error) error {
 	return ErrNoAnswer
 }
 
+// askAll sends a control request; the caller unsubscribes from the answers.
+func (c *Client) askAll(subject string) (*nats.Subscription, error) {
+	if err := c.connected(); err != nil {
+		return nil, err
+	}
+	inbox := c.conn.NewInbox()
+	subscription, err := c.conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", subject, err)
+	}
+	err = c.conn.PublishRequest(subject, inbox, nil)
+	if err == nil {
+		return subscription, nil
+	}
+	_ = subscription.Unsubscribe()
+	if errors.Is(err, nats.ErrReconnectBufExceeded) { // lost since, and nats.go keeps nothing
+		return nil, lost(nats.ErrConnectionReconnecting)
+	}
+	return nil, fmt.Errorf("%s: %w", subject, err)
+}
+
 func nextMsg(ctx context.Context, subscription *nats.Subscription, over time.Time) (*nats.Msg, error) {
 	ctx, cancel := context.WithDeadline(ctx, over)
 	defer cancel()
@@ -260,4 +274,4 @@ type nobodyError struct{ failure *subjects.Error }
 
 func (e *nobodyError) Error() string { return e.failure.Error() }
 
-func (e *nobodyError) Unwrap() []error { return []error{e.failure, errNobody} }
+func (e *nobodyError) Unwrap() []error { return []error{e.failure, errAtOnce} }

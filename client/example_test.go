@@ -16,7 +16,8 @@ import (
 // A scrobble carries the user's id and name; its errors say whether sending it
 // again is safe.
 func ExampleScrobbler() {
-	conn, err := nats.Connect(nats.DefaultURL)
+	// A scrobble that cannot be sent now must not be sent when its caller has given it up.
+	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -359,6 +359,7 @@ func (s *NavidromeService) reply(msg *nats.Msg, body []byte, err error) {
 			reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
 		}
 	}
+	// While the connection is lost nats.go may keep it: the host may still be waiting.
 	if err := s.conn.PublishMsg(reply); err != nil {
 		s.config.Logger.Warn("the request of a plugin could not be answered", "subject", msg.Subject, "error", err)
 	}

@@ -63,7 +63,7 @@ func (c *Client) openPackages(ctx context.Context) (*packageRecords, error) {
 
 // openRecords opens the records alone.
 func (c *Client) openRecords(ctx context.Context) (*packageRecords, error) {
-	js, err := jetstream.New(c.conn)
+	js, err := c.jetStream()
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,8 @@ func again(ctx context.Context, operation func(context.Context) error) error {
 
 func nobodyAnswered(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
 // get returns the record of a plugin. One that cannot be read has nothing but its
@@ -169,6 +170,9 @@ func (o *packageRecords) put(ctx context.Context, record subjects.PackageRecord,
 		msg := nats.NewMsg(stateSubject + key)
 		msg.Data = body
 		msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject) // as the replicas write to the bucket
+		if o.js.Conn().IsReconnecting() {
+			return nats.ErrConnectionReconnecting // it would be kept, and written whenever that is over
+		}
 		_, err := o.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision))
 		return err
 	})

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/pluginhost/pluginhost/internal/packagestore"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -150,7 +148,7 @@ func (c *Client) Packages(ctx context.Context) ([]subjects.PackageRecord, error)
 func (c *Client) PackageContent(ctx context.Context, record subjects.PackageRecord) ([]byte, error) {
 	ctx, cancel := bounded(ctx, packageTimeout)
 	defer cancel()
-	js, err := jetstream.New(c.conn)
+	js, err := c.jetStream()
 	if err != nil {
 		return nil, err
 	}

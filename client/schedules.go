@@ -90,7 +90,7 @@ func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool,
 	key := subjects.ScheduleKey(id, schedule)
 	_, err = kv.Get(ctx, key)
 	if err == nil {
-		err = kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL))
+		err = c.purge(ctx, kv, key)
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
@@ -117,7 +117,7 @@ func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int,
 	}
 	for _, key := range keys {
 		ctx, cancel := bounded(ctx, DefaultTimeout)
-		err := kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL))
+		err := c.purge(ctx, kv, key)
 		cancel()
 		if err != nil {
 			return cancelled, fmt.Errorf("cancel a schedule of %s: %w", id, err)
@@ -127,9 +127,16 @@ func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int,
 	return cancelled, nil
 }
 
+func (c *Client) purge(ctx context.Context, kv jetstream.KeyValue, key string) error {
+	if err := c.connected(); err != nil {
+		return err
+	}
+	return kv.Purge(ctx, key, jetstream.PurgeTTL(cancelTTL))
+}
+
 // schedules is the bucket; nil where there is none yet.
 func (c *Client) schedules(ctx context.Context) (jetstream.KeyValue, error) {
-	js, err := jetstream.New(c.conn)
+	js, err := c.jetStream()
 	if err != nil {
 		return nil, err
 	}

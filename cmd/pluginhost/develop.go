@@ -33,7 +33,7 @@ func develop(cmd *cobra.Command, id, source, folder string) error {
 	}
 	var late atomic.Bool // there was no host at first
 	// The host may start later, and restart.
-	caller, conn, _, err := connect(cmd, nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.RetryOnFailedConnect(true),
+	caller, conn, _, err := connect(cmd, nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true),
 		nats.ConnectHandler(func(c *nats.Conn) {
 			if late.Load() {
 				note(c)

@@ -77,7 +77,8 @@ func attempt(ctx context.Context, operation func(context.Context) error) error {
 		case err == nil || ctx.Err() != nil:
 			return err
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout),
-			errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+			errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
+			errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrReconnectBufExceeded):
 		default:
 			return err
 		}
@@ -92,6 +93,9 @@ func attempt(ctx context.Context, operation func(context.Context) error) error {
 // publish stores one message.
 func (s *Store) publish(ctx context.Context, msg *nats.Msg) error {
 	return attempt(ctx, func(ctx context.Context) error {
+		if s.js.Conn().IsReconnecting() {
+			return nats.ErrConnectionReconnecting // it would be kept, and stored whenever that is over
+		}
 		_, err := s.js.PublishMsg(ctx, msg)
 		return err
 	})
