@@ -90,7 +90,7 @@ type fakeNavidrome struct{ site *site }
 
 // Subsonic implements navidrome.Subsonic.
 func (n fakeNavidrome) Subsonic(ctx context.Context, r navidrome.SubsonicRequest) ([]byte, error) {
-	address := url.URL{Scheme: "http", Host: "navidrome", Path: "/rest/" + r.Endpoint, RawPath: "/rest/" + url.PathEscape(r.Endpoint), RawQuery: r.Query.Encode()}
+	address := url.URL{Scheme: "http", Host: "navidrome", Path: "/rest/" + r.Endpoint, RawPath: "/rest/" + url.PathEscape(r.Endpoint), RawQuery: navidrome.EncodeQuery(r.Query)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ var _ navidrome.Subsonic = busSubsonic{}
 
 // Subsonic implements navidrome.Subsonic.
 func (s busSubsonic) Subsonic(ctx context.Context, r navidrome.SubsonicRequest) ([]byte, error) {
-	request := subjects.SubsonicRequest{Plugin: r.Plugin, User: r.User, Endpoint: r.Endpoint, Query: r.Query.Encode()}
+	request := subjects.SubsonicRequest{Plugin: r.Plugin, User: r.User, Endpoint: r.Endpoint, Query: navidrome.EncodeQuery(r.Query)}
 	return s.bus.RequestSubsonic(ctx, request, r.Via)
 }
 

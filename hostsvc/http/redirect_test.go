@@ -41,6 +41,24 @@ func TestFiveRedirectsAreFollowed(t *testing.T) {
 	}
 }
 
+// A server takes what stands behind a raw space for the version of HTTP.
+func TestSpacesInAQueryArrive(t *testing.T) {
+	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		if r.URL.Path == "/redirect" {
+			w.Header().Set("Location", "/end?query=Nina Simone")
+			w.WriteHeader(nethttp.StatusFound)
+			return
+		}
+		_, _ = io.WriteString(w, r.RequestURI+" "+r.URL.Query().Get("query"))
+	})
+	service := newService(t, anywhere())
+	for _, address := range []string{"/end?query=Nina Simone", "/end?query=Nina%20Simone", "/redirect"} {
+		if got := get(t, service, server.URL+address); string(got.Body) != "/end?query=Nina%20Simone Nina Simone" {
+			t.Errorf("%s: got %d %q, error %q", address, got.Status, got.Body, got.Error)
+		}
+	}
+}
+
 func TestTheSixthRedirectIsReturned(t *testing.T) {
 	server, hits := chain(t)
 	got := get(t, newService(t, anywhere()), server.URL+"/6")

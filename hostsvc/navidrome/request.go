@@ -3,6 +3,7 @@ package navidrome
 import (
 	"context"
 	"net/url"
+	"strings"
 )
 
 // SubsonicRequest is one request of the Subsonic API.
@@ -18,6 +19,12 @@ type SubsonicRequest struct {
 	Endpoint string
 	// Query has all parameters, u, c, f and v among them.
 	Query url.Values
+}
+
+// EncodeQuery encodes parameters in the order of their names. A space is %20, which is one in
+// every part of a URL and to every server.
+func EncodeQuery(query url.Values) string {
+	return strings.ReplaceAll(query.Encode(), "+", "%20") // a plus sign of a parameter is %2B
 }
 
 // Subsonic answers requests of the Subsonic API. It is safe for concurrent use.

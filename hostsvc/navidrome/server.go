@@ -180,7 +180,7 @@ func (s *Server) target(request SubsonicRequest) (*url.URL, error) {
 	case !isHeaderValue(request.User):
 		return nil, fmt.Errorf("%w: the user name %q is empty or has characters that no HTTP header can carry", ErrRequest, shortened(request.User))
 	}
-	query := request.Query.Encode()
+	query := EncodeQuery(request.Query)
 	if len(query) > maxQueryBytes {
 		return nil, fmt.Errorf("%w: parameters of %d bytes are over the limit of %d", ErrRequest, len(query), maxQueryBytes)
 	}

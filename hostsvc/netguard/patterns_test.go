@@ -182,6 +182,11 @@ func TestTheURLSentIsTheOneThatWasChecked(t *testing.T) {
 		{"*", "https://a.com/x/%2E%2e/y", "https://a.com/y"},
 		{"*", "https://a.com/AC%2fDC/%C3%BC?x", "https://a.com/AC%2fDC/%C3%BC?x"},
 		{"*", "https://a.com/a b/ü", "https://a.com/a%20b/%C3%BC"},
+		{"*", "https://a.com/search3?query=Nina Simone&x=a+b", "https://a.com/search3?query=Nina%20Simone&x=a+b"},
+		{"*", "wss://a.com/?q=ü \xff", "wss://a.com/?q=%C3%BC%20%FF"},
+		{"*", `https://a.com/?q="<>\^{|}` + "`", "https://a.com/?q=%22%3C%3E%5C%5E%7B%7C%7D%60"},
+		{"*", "https://a.com/?a[]=%zz%&b=!$'()*,;:@/?-._~%20", "https://a.com/?a[]=%zz%&b=!$'()*,;:@/?-._~%20"},
+		{"*", "https://a.com/? ", "https://a.com/?%20"},
 		// A doubled slash stays where both readings are allowed …
 		{"https://a.com", "https://a.com/go/https://b.com", "https://a.com/go/https://b.com"},
 		{"https://a.com/go/*", "https://a.com/go//x", "https://a.com/go//x"},

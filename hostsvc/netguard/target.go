@@ -14,7 +14,7 @@ type target struct {
 	host     hostName
 	port     uint16
 	path     string // escaped, no dot segments
-	rawQuery string
+	rawQuery string // escaped
 }
 
 func defaultPort(scheme string) uint16 {
@@ -43,7 +43,7 @@ func parseTarget(rawURL string) (target, error) {
 	case u.Host == "":
 		return target{}, errors.New("no host")
 	}
-	t := target{scheme: u.Scheme, rawQuery: u.RawQuery}
+	t := target{scheme: u.Scheme, rawQuery: escapedQuery(u.RawQuery)}
 	if t.host, err = parseHost(u.Hostname(), strings.HasPrefix(u.Host, "[")); err != nil {
 		return target{}, err
 	}

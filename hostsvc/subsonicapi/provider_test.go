@@ -27,7 +27,7 @@ type overBus struct{ bus *bus.Bus }
 
 func (o overBus) Subsonic(ctx context.Context, request navidrome.SubsonicRequest) ([]byte, error) {
 	return o.bus.RequestSubsonic(ctx, subjects.SubsonicRequest{
-		Plugin: request.Plugin, User: request.User, Endpoint: request.Endpoint, Query: request.Query.Encode(),
+		Plugin: request.Plugin, User: request.User, Endpoint: request.Endpoint, Query: navidrome.EncodeQuery(request.Query),
 	}, request.Via)
 }
 
@@ -202,6 +202,29 @@ func TestNavidromeSeesTheUserAndNoCredentials(t *testing.T) {
 			t.Error("the URL's login was sent")
 		}
 	})
+}
+
+func TestASpaceInAQueryIsSentAsOne(t *testing.T) {
+	seen := make(chan string, 1)
+	looking := fake.WithHandler(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			seen <- r.URL.RawQuery
+			next.ServeHTTP(w, r)
+		})
+	})
+	withEachProvider(t, func(t *testing.T, provider navidrome.Subsonic, server *fake.Fake) {
+		service := newService(subsonicapi.Config{Navidrome: provider, AllowAdmins: true})
+		for asked, sent := range map[string]string{"query=Nina Simone": "Nina Simone", "query=Nina+Simone": "Nina Simone", "query=Nina%20Simone": "Nina Simone", "query=1%2B1": "1+1"} {
+			got := call(t, service, "/rest/ping?"+asked+"&u=joe")
+			encoded := strings.NewReplacer(" ", "%20", "+", "%2B").Replace(sent)
+			if raw := <-seen; got.Error != "" || !strings.Contains(raw, "&query="+encoded+"&") {
+				t.Errorf("%s: sent %s, error %q", asked, raw, got.Error)
+			}
+			if requests := server.Requests(); requests[len(requests)-1].Query.Get("query") != sent {
+				t.Errorf("%s: Navidrome saw %q", asked, requests[len(requests)-1].Query.Get("query"))
+			}
+		}
+	}, looking)
 }
 
 // A playlist of fifty Japanese titles has 11 KB, more than a proxy takes in an address.
