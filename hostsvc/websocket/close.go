@@ -85,8 +85,14 @@ func (c *Connection) writeClose(code int, reason string, until time.Time) bool {
 	return err == nil || errors.Is(err, websocket.ErrCloseSent)
 }
 
+// errHalfCode is a close frame that breaks the rules (RFC 6455, 5.5.1).
+var errHalfCode = errors.New("the server sent a close frame with half a code")
+
 // closed is called by the reader for a close frame of the server, and answers it.
 func (c *Connection) closed(code int, reason string) error {
+	if c.firstClose.isHalf() {
+		return errHalfCode
+	}
 	answer, text := code, ""
 	if !c.settle(End{Code: code, Reason: reason}) {
 		if end := c.settled(); end.Own {

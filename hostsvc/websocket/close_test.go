@@ -74,13 +74,14 @@ func TestACloseFrameOfTheServerEndsTheConnection(t *testing.T) {
 		{payload(1015, ""), websocket.End{Err: errors.ErrUnsupported}, 1002},
 		{payload(2999, ""), websocket.End{Err: errors.ErrUnsupported}, 1002},
 		{payload(5000, ""), websocket.End{Err: errors.ErrUnsupported}, 1002},
+		{[]byte{3}, websocket.End{Err: errors.ErrUnsupported}, 1002},
 		{payload(1000, "\xff"), websocket.End{Err: errors.ErrUnsupported}, 1002},
 	} {
 		t.Run(fmt.Sprintf("%x", test.payload), func(t *testing.T) {
 			answered := make(chan int, 1)
 			url := serveRaw(t, func(p *peer) {
 				p.accept()
-				p.say(frame(final|text, []byte("last")), frame(final|closeFrame, test.payload), frame(final|text, []byte("too late")))
+				p.say(frame(final|text, []byte("last")), frame(final|closeFrame, test.payload), frame(final|text, []byte("too late")), frame(final|closeFrame, []byte{3}))
 				code, _ := p.listen()
 				answered <- code
 			})
@@ -116,8 +117,9 @@ func TestTheEndByCloseIsTheHostsOwn(t *testing.T) {
 			for p.say(frame(final|binaryData, make([]byte, 1000))) {
 			}
 		},
-		"answered with garbage": func(p *peer) { p.listen(); p.say([]byte("\xff\xff\xff")) },
-		"not even read":         func(p *peer) { <-p.ended },
+		"answered with half a code": func(p *peer) { p.listen(); p.say(frame(final|closeFrame, []byte{3})) },
+		"answered with garbage":     func(p *peer) { p.listen(); p.say([]byte("\xff\xff\xff")) },
+		"not even read":             func(p *peer) { <-p.ended },
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := serveRaw(t, func(p *peer) {

@@ -18,7 +18,8 @@ var ErrClosed = errors.New("connection is closed")
 // Abort. All other methods are safe for concurrent use and can be called at any time.
 type Connection struct {
 	ws           *websocket.Conn
-	raw          net.Conn // below ws and TLS: to close it never waits
+	raw          net.Conn    // below ws and TLS: to close it never waits
+	firstClose   *firstClose // of the reader
 	maxMessage   int64
 	hold         func(bytes int64) (release func(), err error) // nil charges nobody
 	writeTimeout time.Duration
@@ -34,10 +35,11 @@ type Connection struct {
 	finished bool        // raw is closed
 }
 
-func newConnection(ws *websocket.Conn, raw net.Conn, config Config) *Connection {
+func newConnection(ws *websocket.Conn, raw net.Conn, first *firstClose, config Config) *Connection {
 	c := &Connection{
 		ws:           ws,
 		raw:          raw,
+		firstClose:   first,
 		maxMessage:   config.MaxMessage,
 		hold:         config.Hold,
 		writeTimeout: config.WriteTimeout,

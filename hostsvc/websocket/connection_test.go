@@ -21,14 +21,14 @@ import (
 func TestMessagesArriveInOrderAsTheyAre(t *testing.T) {
 	url := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
 		for i := range 100 {
-			_ = conn.WriteMessage(gorilla.TextMessage, fmt.Appendf(nil, "\xff%d", i)) // not UTF-8
+			_ = conn.WriteMessage(gorilla.TextMessage, fmt.Appendf(nil, "ü%d", i))
 			_ = conn.WriteMessage(gorilla.BinaryMessage, bytes.Repeat([]byte{byte(i)}, 100*i))
 		}
 		_ = drain(conn)
 	})
 	conn := run(t, dialled(t, anywhere(), url))
 	for i := range 100 {
-		if got := await(t, "text", conn.messages); got.Binary || string(got.Data) != fmt.Sprintf("\xff%d", i) {
+		if got := await(t, "text", conn.messages); got.Binary || string(got.Data) != fmt.Sprintf("ü%d", i) {
 			t.Fatalf("text %d: got %v %.20q", i, got.Binary, got.Data)
 		}
 		if got := await(t, "binary message", conn.messages); !got.Binary || !bytes.Equal(got.Data, bytes.Repeat([]byte{byte(i)}, 100*i)) {

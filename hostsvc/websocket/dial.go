@@ -5,21 +5,27 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
 // errExtension is an answer to a handshake that nobody gave cause to. Compression by
 // it would have messages arrive that no limit was applied to.
 var errExtension = errors.New("the server uses an extension that it was not asked for")
+
+// protocolHeader has the subprotocols that a client offers, and the one that a server chose.
+const protocolHeader = "Sec-Websocket-Protocol"
 
 // writeBuffer is the largest frame that is sent, in bytes; longer messages are sent in
 // several.
@@ -67,14 +73,50 @@ func (s *Service) dial(ctx context.Context, target *url.URL, header http.Header)
 	if !release() && err == nil {
 		err = context.Cause(ctx)
 	}
-	if err == nil && strings.Join(response.Header.Values("Sec-Websocket-Extensions"), "") != "" {
-		err = errExtension
+	if err == nil {
+		err = checkAnswer(header, response.Header)
 	}
 	if err != nil {
 		line.abort()
 		return nil, dialError(ctx, response, err)
 	}
-	return newConnection(ws, line.ready(), s.config), nil
+	raw, first := line.ready()
+	return newConnection(ws, raw, first, s.config), nil
+}
+
+// checkAnswer fails for what the library lets a server choose that nobody asked for.
+func checkAnswer(asked, answered http.Header) error {
+	if strings.Join(answered.Values("Sec-Websocket-Extensions"), "") != "" {
+		return errExtension
+	}
+	chosen := strings.Join(answered.Values(protocolHeader), ", ")
+	if chosen == "" {
+		return nil
+	}
+	var offered []string
+	for _, value := range asked.Values(protocolHeader) {
+		for name := range strings.SplitSeq(value, ",") {
+			offered = append(offered, strings.TrimSpace(name))
+		}
+	}
+	switch {
+	case slices.Contains(offered, chosen): // case counts (RFC 6455, 4.1)
+		return nil
+	case len(offered) == 0:
+		return fmt.Errorf("the server chose the subprotocol %q, and none was asked for: send it in the header %s if you speak it", excerpt.Of([]byte(chosen)), protocolHeader)
+	default:
+		return fmt.Errorf("the server chose the subprotocol %q, which was not asked for: %s has %q", excerpt.Of([]byte(chosen)), protocolHeader, excerpt.Of([]byte(strings.Join(offered, ", "))))
+	}
+}
+
+// reasonIn is how the body of a refusal begins, of which the library has kept 1 KiB; "" is that
+// there is none.
+func reasonIn(response *http.Response) string {
+	body, _ := io.ReadAll(response.Body)
+	if shown := excerpt.Of(body); shown != "" {
+		return fmt.Sprintf(": %q", shown)
+	}
+	return ""
 }
 
 func dialError(ctx context.Context, response *http.Response, err error) error {
@@ -82,7 +124,7 @@ func dialError(ctx context.Context, response *http.Response, err error) error {
 	case egress.Refusal(err) != nil:
 		return err
 	case errors.Is(err, websocket.ErrBadHandshake) && response != nil: // also when the time was over within the body
-		return fmt.Errorf("%w: the server answered %d %s", err, response.StatusCode, http.StatusText(response.StatusCode))
+		return fmt.Errorf("%w: the server answered %d %s%s", err, response.StatusCode, http.StatusText(response.StatusCode), reasonIn(response))
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded): // noticed before ctx did

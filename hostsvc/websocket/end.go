@@ -104,6 +104,10 @@ func (c *Connection) readError(err error) error {
 	case errors.Is(err, websocket.ErrReadLimit):
 		err = fmt.Errorf("a message of the server is over the limit of %d bytes: %w", c.maxMessage, err)
 		c.writeClose(websocket.CloseMessageTooBig, "", time.Now().Add(closeWait))
+	case errors.Is(err, errNotUTF8):
+		c.writeClose(websocket.CloseInvalidFramePayloadData, "", time.Now().Add(closeWait))
+	case errors.Is(err, errHalfCode):
+		c.writeClose(websocket.CloseProtocolError, "", time.Now().Add(closeWait))
 	case errors.Is(err, hold.ErrRefused):
 		err = fmt.Errorf("a message of the server: %w", err)
 		c.writeClose(websocket.CloseTryAgainLater, "", time.Now().Add(closeWait))

@@ -69,21 +69,30 @@ func (h *handshake) abort() {
 	}
 }
 
-// ready lifts the limit on what is read and returns the connection below TLS.
-func (h *handshake) ready() net.Conn {
+// ready lifts the limit on what is read. It returns the connection below TLS, and what is
+// known of the server's close frame.
+func (h *handshake) ready() (net.Conn, *firstClose) {
 	h.limited.limited = false
-	return h.raw
+	return h.raw, &h.limited.closing
 }
 
-// limitedConn is a network connection of which only so much can be read at first.
+// limitedConn is a network connection of which only so much can be read at first, and that
+// looks at what is read.
 type limitedConn struct {
 	net.Conn
 	left    int // bytes, while limited
 	limited bool
+	closing firstClose
 }
 
 // Read fails at the limit.
 func (c *limitedConn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	c.closing.see(p[:n])
+	return n, err
+}
+
+func (c *limitedConn) read(p []byte) (int, error) {
 	if !c.limited {
 		return c.Conn.Read(p)
 	}

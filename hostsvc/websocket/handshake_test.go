@@ -46,8 +46,9 @@ func TestAHandshakeThatGoesWrongIsReported(t *testing.T) {
 		{"one long header", endless(strings.Repeat("x", 4096)), "the answer of the server is over the limit of 262144 bytes"},
 		{"many headers", endless("\r\nX-A: y"), "the answer of the server is over the limit of 262144 bytes"},
 		{"a redirect", answer("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"), "websocket: bad handshake: the server answered 302 Found"},
-		{"a refusal", answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nbody"), "websocket: bad handshake: the server answered 401 Unauthorized"},
-		{"a web page", answer("HTTP/1.1 200 OK\r\n\r\n<html>"), "websocket: bad handshake: the server answered 200 OK"},
+		{"a refusal", answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nbody"), "websocket: bad handshake: the server answered 401 Unauthorized: \"body\""},
+		{"a refusal with a long page", answer("HTTP/1.1 403 x\r\n\r\n<html>\r\n\x1b[31m\xff" + strings.Repeat("ü", 1000)), "answered 403 Forbidden: \"<html> [31m\uFFFD" + strings.Repeat("ü", 93) + "…\""},
+		{"a web page", answer("HTTP/1.1 200 OK\r\n\r\n<html>"), "websocket: bad handshake: the server answered 200 OK: \"<html>\""},
 		{"a wrong key", answer("HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"), "websocket: bad handshake"},
 		{
 			"compression nobody asked for",
@@ -57,6 +58,8 @@ func TestAHandshakeThatGoesWrongIsReported(t *testing.T) {
 			"extension that it was not asked for",
 		},
 		{"a bad kind of compression", func(p *peer) { p.accept("Sec-WebSocket-Extensions: permessage-deflate") }, "compression"},
+		{"a subprotocol nobody asked for", func(p *peer) { p.accept("Sec-WebSocket-Protocol: chat") }, `the server chose the subprotocol "chat", and none was asked for`},
+		{"two subprotocols", func(p *peer) { p.accept("Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: mqtt") }, `the server chose the subprotocol "chat, mqtt"`},
 		{"any extension", func(p *peer) { p.accept("sec-websocket-extensions: x-y") }, "extension that it was not asked for"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -70,6 +73,39 @@ func TestAHandshakeThatGoesWrongIsReported(t *testing.T) {
 			}
 			if len(sockets.connections) != 0 {
 				t.Error("there is a connection")
+			}
+		})
+	}
+}
+
+func TestASubprotocolIsOneOfThoseThatWereAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked, chosen string
+		want          string // in the error
+	}{
+		"the only one":            {"mqtt", "mqtt", ""},
+		"one of several":          {"mqtt,  graphql-ws ,stomp", "graphql-ws", ""},
+		"none":                    {"mqtt", "", ""},
+		"another":                 {"mqtt, stomp", "chat", `the server chose the subprotocol "chat", which was not asked for: Sec-Websocket-Protocol has "mqtt, stomp"`},
+		"one in another spelling": {"mqtt", "MQTT", "was not asked for"},
+		"all of them":             {"mqtt, stomp", "mqtt, stomp", "was not asked for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := serveRaw(t, func(p *peer) {
+				if c.chosen == "" {
+					p.accept()
+				} else {
+					p.accept("Sec-WebSocket-Protocol: " + c.chosen)
+				}
+				p.listen()
+			})
+			service, sockets := newService(t, anywhere())
+			got := connect(t, service, &api.ConnectRequest{Url: url, ConnectionId: "c", Headers: map[string]string{"Sec-WebSocket-Protocol": c.asked}})
+			if (got.Error == "") != (c.want == "") || !strings.Contains(got.Error, c.want) || (len(sockets.connections) == 1) != (c.want == "") {
+				t.Errorf("got %v, %d connections, want %q", got, len(sockets.connections), c.want)
+			}
+			for _, open := range sockets.connections {
+				open.Abort()
 			}
 		})
 	}
@@ -171,7 +207,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	t.Cleanup(redirecting.Close)
 	service, _ := newService(t, anywhere())
 	got := connect(t, service, &api.ConnectRequest{Url: "ws" + strings.TrimPrefix(redirecting.URL, "http")})
-	if !strings.HasSuffix(got.Error, "the server answered 307 Temporary Redirect") || hits.Load() != 0 {
+	if !strings.Contains(got.Error, "the server answered 307 Temporary Redirect") || hits.Load() != 0 {
 		t.Errorf("got %q, and %d connections to where it leads", got.Error, hits.Load())
 	}
 }

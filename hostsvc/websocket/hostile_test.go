@@ -32,6 +32,12 @@ func TestAServerThatBreaksTheRulesIsLeft(t *testing.T) {
 		{"length without an end", []byte{final | text, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "over the limit of 1000 bytes", 1009},
 		{"negative length", []byte{final | text, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "over the limit of 1000 bytes", 1009},
 		{"lengths that overflow", append(frame(text, []byte("x")), continuation, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), "over the limit of 1000 bytes", 1009},
+		{"text that is not UTF-8", frame(final|text, []byte("a\xffb")), "is not UTF-8", 1007},
+		{"half a letter", frame(final|text, []byte("a\xc3")), "is not UTF-8", 1007},
+		{"fragments of text that are not UTF-8", append(frame(text, []byte("\xc3")), frame(final|continuation, []byte("x"))...), "is not UTF-8", 1007},
+		{"close frame with half a code", frame(final|closeFrame, []byte{3}), "close frame with half a code", 1002},
+		{"close frame with half a code behind pings", append(append(frame(final|ping, make([]byte, 125)), frame(final|pong, nil)...), frame(final|closeFrame, []byte{3})...), "close frame with half a code", 1002},
+		{"close frame with half a code, and another", append(frame(final|closeFrame, []byte{3}), frame(final|closeFrame, []byte{3, 0xe8})...), "close frame with half a code", 1002},
 		{"not a WebSocket", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), "", 1002},
 		{"half a header", []byte{final | text}, "left without a close frame", 0},
 		{"half a length", []byte{final | text, 126, 1}, "left without a close frame", 0},
@@ -67,6 +73,46 @@ func TestAServerThatBreaksTheRulesIsLeft(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The close frame is found behind frames of every length, and whatever they carry.
+func TestACloseFrameWithHalfACodeIsFoundBehindMessages(t *testing.T) {
+	answered := make(chan int, 1)
+	url := serveRaw(t, func(p *peer) {
+		p.accept()
+		for _, size := range []int{0, 125, 126, 0xffff, 0x10000} {
+			p.say(frame(final|binaryData, bytes.Repeat([]byte{final | closeFrame, 1, 3}, size)[:size]))
+		}
+		p.say(frame(binaryData, []byte("x")), frame(final|ping, []byte{final | closeFrame, 1}), frame(final|continuation, nil))
+		for _, b := range frame(final|closeFrame, []byte{3}) {
+			p.say([]byte{b})
+		}
+		code, _ := p.listen() // pongs come before
+		answered <- code
+	})
+	conn := run(t, dialled(t, anywhere(), url))
+	for range 6 {
+		await(t, "message", conn.messages)
+	}
+	if end := await(t, "end", conn.end); end.Err == nil || !strings.Contains(end.Err.Error(), "half a code") {
+		t.Errorf("got %+v", end)
+	}
+	if code := await(t, "answer", answered); code != 1002 {
+		t.Errorf("the server was answered %d", code)
+	}
+}
+
+// Letters may be cut anywhere between fragments.
+func TestTextOfManyBytesArrives(t *testing.T) {
+	const sent = "夜に聴く\x00\U0001F3B5"
+	url := serveRaw(t, func(p *peer) {
+		p.accept()
+		p.say(frame(text, []byte(sent[:1])), frame(continuation, []byte(sent[1:5])), frame(final|continuation, []byte(sent[5:])))
+		p.listen()
+	})
+	if got := await(t, "message", run(t, dialled(t, anywhere(), url)).messages); string(got.Data) != sent {
+		t.Errorf("got %q", got.Data)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Message is a message of either direction. The data of a text message is passed on
-// as it is, valid UTF-8 or not (spec 1.9).
+// Message is a message of either direction. A text message that comes is UTF-8; one that a
+// plugin sends goes out as it is, valid UTF-8 or not (spec 1.9).
 type Message struct {
 	// Binary tells a binary message from a text message.
 	Binary bool

@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -11,6 +13,9 @@ import (
 
 // messageCopies is how many copies of a message there are while it is handled.
 const messageCopies = 3
+
+// errNotUTF8 is a text message that breaks the rules (RFC 6455, 8.1).
+var errNotUTF8 = errors.New("a text message of the server is not UTF-8")
 
 // receive reads a message, which is charged until release is called.
 func (c *Connection) receive() (message Message, release func(), err error) {
@@ -25,6 +30,10 @@ func (c *Connection) receive() (message Message, release func(), err error) {
 	if err != nil {
 		memory.release()
 		return Message{}, nil, err
+	}
+	if kind == websocket.TextMessage && !utf8.Valid(data) {
+		memory.release()
+		return Message{}, nil, errNotUTF8
 	}
 	return Message{Binary: kind == websocket.BinaryMessage, Data: data}, memory.release, nil
 }
