@@ -21,7 +21,7 @@ func TestASubsonicCallReachesTheHandler(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = fmt.Fprint(w, r.Method, " ", r.URL, " of ", r.Header.Get("Remote-User"))
 	}))
-	if r := do(t, host, call); r.Error != "" || r.Value != "GET /rest/ping?c=services&f=json&u=joe&v=1.16.1&x=a+b of joe" {
+	if r := do(t, host, call); r.Error != "" || r.Value != "GET /rest/ping?c=services&f=json&u=joe&v=1.16.1&x=a%20b of joe" {
 		t.Errorf("got %+v", r)
 	}
 	host.Subsonic(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
