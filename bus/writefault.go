@@ -47,8 +47,8 @@ type WriteFault struct {
 type writes struct {
 	mu      sync.Mutex
 	failing map[access]*failingWrites
-	told    string                    // the stream of the fault that the log has told last; empty is none
-	refused bool                      // a write was, by a limit of JetStream, since that was last asked
+	told    string // the stream of the fault that the log has told last; empty is none
+	refused bool   // a write was, by a limit of JetStream, since that was last asked
 	// restarted is when JetStream of the embedded server was last started again.
 	restarted time.Time // of the goroutine that watches
 }
