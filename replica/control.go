@@ -30,25 +30,25 @@ func (r *Replica) controls() map[string]bus.ControlHandler {
 			if err != nil {
 				return nil
 			}
-			return r.refreshed(id)
+			return r.changedBy(r.Refresh, id, subjects.OutcomeLoaded)
 		}},
 		subjects.ControlForgets: {Waits: true, Answer: func(token string) any {
 			id, err := subjects.ParseToken(token)
 			if err != nil {
 				return nil
 			}
-			return r.forgotten(id)
+			return r.changedBy(r.Forget, id, subjects.OutcomeKept)
 		}},
 		subjects.ControlDrain:         {Waits: true, Answer: func(string) any { return r.ask() }},
 		subjects.ControlDrainOf(r.id): {Waits: true, Answer: func(string) any { return r.ask() }},
 	}
 }
 
-// refreshed refreshes a plugin and says what came of it.
-func (r *Replica) refreshed(id string) subjects.Refreshed {
+// changedBy has something done with a plugin, which ends by itself when the replica leaves, and
+// says what came of it; stays is the outcome if the plugin is there after it.
+func (r *Replica) changedBy(do func(ctx context.Context, id string) error, id string, stays subjects.Outcome) subjects.Refreshed {
 	known := r.pluginStatus(id) != nil
-	// A reload ends by itself when the replica leaves.
-	err := r.Refresh(context.Background(), id)
+	err := do(context.Background(), id)
 	answer := subjects.Refreshed{Header: r.header(), ID: id, Plugin: r.pluginStatus(id)}
 	switch {
 	case errors.Is(err, plugin.ErrNotFound):
@@ -56,25 +56,7 @@ func (r *Replica) refreshed(id string) subjects.Refreshed {
 	case err != nil:
 		answer.Outcome, answer.Error = subjects.OutcomeFailed, cut(err.Error(), maxErrorText)
 	case answer.Plugin != nil:
-		answer.Outcome = subjects.OutcomeLoaded
-	case known:
-		answer.Outcome = subjects.OutcomeUnloaded
-	default:
-		answer.Outcome = subjects.OutcomeUnknown
-	}
-	return answer
-}
-
-// forgotten forgets a plugin and says what came of it.
-func (r *Replica) forgotten(id string) subjects.Refreshed {
-	known := r.pluginStatus(id) != nil
-	err := r.Forget(context.Background(), id)
-	answer := subjects.Refreshed{Header: r.header(), ID: id, Plugin: r.pluginStatus(id)}
-	switch {
-	case err != nil:
-		answer.Outcome, answer.Error = subjects.OutcomeFailed, cut(err.Error(), maxErrorText)
-	case answer.Plugin != nil:
-		answer.Outcome = subjects.OutcomeKept
+		answer.Outcome = stays
 	case known:
 		answer.Outcome = subjects.OutcomeUnloaded
 	default:
