@@ -146,6 +146,9 @@ func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) er
 		case entries < limits.MaxEntries && bytes+record <= limits.MaxBytes:
 			return nil
 		case !swept:
+			if p.cache.index.isOlder(cacheCounting) {
+				p.cache.awaitNewer(ctx) // what was there may be gone
+			}
 			p.cache.index.sweep(p.token)
 		case entries >= limits.MaxEntries:
 			return fmt.Errorf("%w: the plugin has %d values, [Cache] MaxEntries is %d", ErrCacheLimit, entries, limits.MaxEntries)

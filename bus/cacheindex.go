@@ -187,7 +187,7 @@ func (x *cacheIndex) usage(token string, without cacheKey) (entries int, bytes i
 func (x *cacheIndex) sum(token string, of cacheKey) (stored, size int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if v := x.find(token, of); v != nil {
+	if v := x.find(token, of); v != nil && v.revision >= x.first {
 		size = v.size + messageOverhead
 	}
 	return x.stored + x.changed, size
@@ -396,6 +396,11 @@ func (x *cacheIndex) slept(now moment) moment {
 func (x *cacheIndex) confirm(at moment, first uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if first > x.first { // values can be gone before their time
+		for _, p := range x.plugins {
+			p.next = 0
+		}
+	}
 	x.first = first
 	x.asOf, x.wall = at, time.Now().Round(0)
 	select {

@@ -143,6 +143,16 @@ func TestUsageCountsWhatIsThere(t *testing.T) {
 	if len(x.plugins) != 0 {
 		t.Error("a plugin without values is still known")
 	}
+	// The stream can lose values before their time.
+	x.apply(cacheUpdate{revision: 6, token: "p", key: cacheKey{1}, size: 10, expires: x.now() + moment(time.Hour)})
+	x.apply(cacheUpdate{revision: 7, token: "p", key: cacheKey{2}, size: 20, expires: x.now() + moment(time.Hour)})
+	x.sweep("p")
+	x.confirm(x.now(), 7)
+	if _, size := x.sum("p", cacheKey{1}); size != 0 {
+		t.Errorf("a value that is gone has %d bytes", size)
+	}
+	x.sweep("p")
+	want(1, 20)
 }
 
 // What a plugin removes leaves nothing behind here, whether the watch tells of it

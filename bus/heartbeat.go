@@ -75,7 +75,13 @@ func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func()
 		return nil, err
 	}
 	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, started: time.Now(), seen: make(map[string]sighting), changed: make(chan struct{})}
-	if _, err := prepare(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.beat(ctx) }); err != nil {
+	first := func(ctx context.Context) (struct{}, error) { return struct{}{}, h.beat(ctx) }
+	_, err = prepare(ctx, b, first)
+	if isFullStore(err) {
+		b.keepOffer(ctx, true)
+		_, err = prepare(ctx, b, first)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -19,8 +19,10 @@ const (
 	scheduleShare = 4
 	// offerEvery is how often JetStream is asked how much it offers.
 	offerEvery = 10 * time.Second
-	// offerLearned is for how long a limit counts of which only a refused write has told.
-	offerLearned = 10 * time.Minute
+	// offerLearned is for how long a limit counts of which only refused writes have told.
+	offerLearned = 24 * time.Hour
+	// keptOfShare is how much of their share values take after some gave way.
+	keptOfShare = 7.0 / 8
 	// messageOverhead is about what a message takes in a stream beside its body, in bytes.
 	messageOverhead = 320
 )
@@ -32,11 +34,13 @@ type offer struct {
 	asked time.Time // when it answered last
 	// limit is what everything in the account may take; 0 is not known.
 	limit int64
-	// foreign is what is taken by all that no plugin keeps.
-	foreign int64
-	// learned is the limit that a refused write has told of, and when.
+	// used is what is taken, and foreign what of it no plugin keeps.
+	used, foreign int64
+	// learned is the limit that refused writes have told of, when, and on which connection:
+	// after that the server may have another.
 	learned   int64
 	learnedAt time.Time
+	connects  uint64
 }
 
 // most is how much one of so many shares is; ok is false if no limit is known.
@@ -44,11 +48,14 @@ func (o *offer) most(shares int64) (bytes int64, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	limit := o.limit
-	if time.Since(o.learnedAt) < offerLearned && (limit == 0 || o.learned < limit) {
+	if o.isLearned() && (limit == 0 || o.learned < limit) {
 		limit = o.learned
 	}
 	return max(limit-o.foreign, 0) / shares, limit > 0
 }
+
+// isLearned says whether the limit that was learned counts; mu is held.
+func (o *offer) isLearned() bool { return o.learned > 0 && time.Since(o.learnedAt) < offerLearned }
 
 func (o *offer) isOlder(age time.Duration) bool {
 	o.mu.Lock()
@@ -56,22 +63,26 @@ func (o *offer) isOlder(age time.Duration) bool {
 	return time.Since(o.asked) > age
 }
 
-// told notes an answer. isFull is that writes were refused, so that what is used is what
-// there is.
-func (o *offer) told(limit, used, plugins int64, isFull bool) {
+// told notes an answer, by the connection of so many connects. isFull is that writes are
+// refused. What is used then, or was when it was asked before, is what there is: some of it
+// may have gone since the refusal, as others make room, too.
+func (o *offer) told(limit, used, plugins int64, connects uint64, isFull bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.asked, o.limit, o.foreign = time.Now(), limit, max(used-plugins, 0)
-	if isFull {
-		o.learned, o.learnedAt = used, time.Now()
+	if !o.isLearned() || o.connects != connects {
+		o.learned, o.connects = 0, connects
 	}
+	if isFull {
+		o.learned, o.learnedAt = max(o.learned, used, o.used), time.Now()
+	}
+	o.asked, o.limit, o.used, o.foreign = time.Now(), limit, used, max(used-plugins, 0)
 }
 
 // askOffer asks JetStream how much it offers, and what is taken.
 func (b *Bus) askOffer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
 	defer cancel()
-	refused := b.writes.takeRefused()
+	isFull := b.writes.isFull()
 	account, err := b.js.AccountInfo(ctx)
 	if err != nil {
 		return fmt.Errorf("jetstream account: %w", err)
@@ -93,7 +104,7 @@ func (b *Bus) askOffer(ctx context.Context) error {
 			limit = own
 		}
 	}
-	b.offer.told(limit, used, plugins, refused)
+	b.offer.told(limit, used, plugins, b.core.Stats().Reconnects, isFull)
 	return nil
 }
 
@@ -124,23 +135,26 @@ func (e *embeddedServer) limit(inMemory bool) int64 {
 	}
 }
 
-// keepOffer keeps what is known of the offer current. While JetStream is full, values of the
-// cache that take more than their share give way, the oldest first.
-func (b *Bus) keepOffer(ctx context.Context, isFull bool) {
+// keepOffer keeps what is known of the offer current. While JetStream is so full that it
+// refuses heartbeats, for long, values of the cache that take more than their share give way,
+// the oldest first.
+func (b *Bus) keepOffer(ctx context.Context, forLong bool) {
+	isFull := b.writes.isFull()
 	if !b.Connected() || !isFull && !b.offer.isOlder(offerEvery) {
 		return
 	}
 	if err := b.askOffer(ctx); err != nil {
 		return // it is asked again soon
 	}
-	if isFull {
+	if isFull && forLong {
 		if err := b.giveWay(ctx); err != nil {
 			b.config.Logger.Warn("JetStream is full, and values of the cache could not give way", "error", err)
 		}
 	}
 }
 
-// giveWay removes the older half of the cache's values if they take more than their share.
+// giveWay removes the oldest of the cache's values if all take more than their share. Replicas
+// that find it so at the same moment remove the same.
 func (b *Bus) giveWay(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
@@ -153,15 +167,14 @@ func (b *Bus) giveWay(ctx context.Context) error {
 	}
 	state := stream.CachedInfo().State
 	most, ok := b.offer.most(cacheShare)
-	if !ok || int64(state.Bytes) <= most || state.Msgs == 0 { // #nosec G115 -- no disk has as many bytes
+	if !ok || int64(state.Bytes) <= most || state.Msgs < 2 { // #nosec G115 -- no disk has as many bytes
 		return nil
 	}
-	// Replicas that find the same do the same.
-	before := state.FirstSeq + (state.LastSeq-state.FirstSeq)/2 + 1
-	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(before)); err != nil {
+	// A little less than the share, so that who finds it next finds nothing to do.
+	kept := max(uint64(float64(state.Msgs)*float64(most)/float64(state.Bytes)*keptOfShare), 1)
+	if err := stream.Purge(ctx, jetstream.WithPurgeKeep(kept)); err != nil {
 		return err
 	}
-	b.config.Logger.Warn("JetStream is full: the older values of the cache gave way",
-		"bytes", state.Bytes, "allowed", most, "removed_before", before)
+	b.config.Logger.Warn("JetStream is full: the oldest values of the cache gave way", "bytes", state.Bytes, "allowed", most, "removed", state.Msgs-kept)
 	return nil
 }

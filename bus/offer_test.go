@@ -1,7 +1,6 @@
 package bus_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +19,9 @@ const (
 	offered = 4 << 20
 	piece   = 48 << 10
 )
+
+// wholePiece is a value of one.
+var wholePiece = strings.Repeat("v", piece)
 
 // limitedAccount is the URL of a server whose account stores so many bytes.
 func limitedAccount(t *testing.T) string {
@@ -40,10 +42,9 @@ func TestValuesOfAllPluginsTakeNoMoreThanHalfOfWhatTheAccountStores(t *testing.T
 	}
 	t.Cleanup(c.Stop)
 	plugins := []*bus.PluginCache{c.Of("p", roomy), c.Of("q", roomy)}
-	large := string(bytes.Repeat([]byte("v"), piece))
 	n := 0
 	for ; err == nil; n++ {
-		err = plugins[n%2].Set(t.Context(), fmt.Sprint(n), []byte(large), time.Hour)
+		err = plugins[n%2].Set(t.Context(), fmt.Sprint(n), []byte(wholePiece), time.Hour)
 	}
 	if !errors.Is(err, bus.ErrCacheLimit) || !strings.Contains(err.Error(), "all plugins") {
 		t.Fatalf("value %d: %v", n, err)
@@ -52,12 +53,12 @@ func TestValuesOfAllPluginsTakeNoMoreThanHalfOfWhatTheAccountStores(t *testing.T
 		t.Errorf("%d bytes were stored of %d", stored, offered)
 	}
 	// At the limit what is no longer fits, and what is removed makes room.
-	set(t, plugins[0], "0", large[1:])
+	set(t, plugins[0], "0", wholePiece[1:])
 	set(t, plugins[1], "1", "short")
 	if err := plugins[0].Remove(t.Context(), "0"); err != nil {
 		t.Fatal(err)
 	}
-	set(t, plugins[1], "more", large)
+	set(t, plugins[1], "more", wholePiece)
 	// The host's own records fit all the time.
 	stop(t, heartbeat(t, b, "r1"))
 }
@@ -98,38 +99,99 @@ func TestSchedulesOfAllPluginsTakeNoMoreThanAQuarterOfWhatTheAccountStores(t *te
 	}
 }
 
-// What a server stores that has no account with a limit, it tells when that is full.
-func TestOlderValuesGiveWayOnAServerThatIsFull(t *testing.T) {
-	url := testenv.NATS(t, func(o *server.Options) { o.JetStreamMaxStore = offered })
+// full fills a server that stores so many bytes, of which no account has a limit, and returns
+// how many values the cache had when the server was full.
+func full(t *testing.T, c *bus.Cache) (values int) {
+	t.Helper()
+	p := c.Of("p", roomy)
+	set(t, p, "0", wholePiece)
+	for i := range 500 { // what is written over moves the sequences on, and takes no room
+		set(t, p, "often", fmt.Sprint(i))
+	}
+	var err error
+	for values = 1; err == nil; values++ {
+		err = p.Set(t.Context(), fmt.Sprint(values), []byte(wholePiece), time.Hour)
+	}
+	if errors.Is(err, bus.ErrCacheLimit) {
+		t.Fatal("the server's limit was known before")
+	}
+	return values - 1
+}
+
+// there counts the values of so many that are there.
+func there(t *testing.T, c *bus.Cache, values int) (count int) {
+	t.Helper()
+	p := c.Of("p", roomy)
+	for i := range values {
+		if get(t, p, fmt.Sprint(i)) == wholePiece {
+			count++
+		}
+	}
+	return count
+}
+
+// smallServer is the URL of a server that stores so many bytes, without an account that says so.
+func smallServer(t *testing.T) string {
+	t.Helper()
+	return testenv.NATS(t, func(o *server.Options) { o.JetStreamMaxStore = offered })
+}
+
+// What a server stores that has no account with a limit, it tells when that is full. Then the
+// replicas remove what is beyond the share of the values together, and not each for itself.
+func TestTheOldestValuesGiveWayOnAServerThatIsFull(t *testing.T) {
+	url := smallServer(t)
+	var replicas []*bus.Bus
+	var caches []*bus.Cache
+	for _, name := range []string{"r1", "r2", "r3"} {
+		b := open(t, url)
+		h := heartbeat(t, b, name)
+		defer stop(t, h)
+		c, err := b.OpenCache(t.Context(), bus.CacheConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Stop)
+		replicas, caches = append(replicas, b), append(caches, c)
+	}
+	values := full(t, caches[0])
+	for _, isFault := range []bool{true, false} {
+		for _, b := range replicas {
+			for (b.WriteFault() != nil) != isFault {
+				<-time.After(time.Millisecond)
+			}
+		}
+	}
+	p := caches[0].Of("p", roomy)
+	wantValue(t, p, "0", "absent")
+	wantValue(t, p, fmt.Sprint(values-1), wholePiece)
+	if count := there(t, caches[1], values); count < values*3/8 || count > values/2 {
+		t.Errorf("%d of %d values are there, want a little less than half of them", count, values)
+	}
+	// What gave way does not count for its plugin any more.
+	few := caches[0].Of("p", bus.CacheLimits{MaxEntries: values - values/4, MaxBytes: 64e6})
+	set(t, few, "one more", "v")
+	// From now on the limit is known, and the server does not become full again.
+	var err error
+	for n := values; err == nil; n++ {
+		err = p.Set(t.Context(), fmt.Sprint(n), []byte(wholePiece), time.Hour)
+	}
+	if !errors.Is(err, bus.ErrCacheLimit) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAReplicaStartsOnAServerThatIsFullOfValues(t *testing.T) {
+	url := smallServer(t)
 	b := open(t, url)
-	h := heartbeat(t, b, "r1")
-	defer stop(t, h)
+	stop(t, heartbeat(t, b, "r1"))
 	c, err := b.OpenCache(t.Context(), bus.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Stop)
-	p := c.Of("p", roomy)
-	large := string(bytes.Repeat([]byte("v"), piece))
-	n := 0
-	for ; err == nil; n++ {
-		err = p.Set(t.Context(), fmt.Sprint(n), []byte(large), time.Hour)
-	}
-	if errors.Is(err, bus.ErrCacheLimit) {
-		t.Fatal("the server's limit was known before")
-	}
-	for _, isFault := range []bool{true, false} {
-		for (b.WriteFault() != nil) != isFault {
-			<-time.After(time.Millisecond)
-		}
-	}
-	wantValue(t, p, "0", "absent")
-	wantValue(t, p, fmt.Sprint(n-2), large)
-	// From now on the limit is known, and the server does not become full again.
-	for err = nil; err == nil; n++ {
-		err = p.Set(t.Context(), fmt.Sprint(n), []byte(large), time.Hour)
-	}
-	if !errors.Is(err, bus.ErrCacheLimit) {
-		t.Errorf("got %v", err)
+	values := full(t, c)
+	stop(t, heartbeat(t, open(t, url), "r2"))
+	if count := there(t, c, values); count < values*3/8 {
+		t.Errorf("%d of %d values are there, want a little less than half of them", count, values)
 	}
 }

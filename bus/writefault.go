@@ -48,7 +48,6 @@ type writes struct {
 	mu      sync.Mutex
 	failing map[access]*failingWrites
 	told    string // the stream of the fault that the log has told last; empty is none
-	refused bool   // a write was, by a limit of JetStream, since that was last asked
 	// restarted is when JetStream of the embedded server was last started again.
 	restarted time.Time // of the goroutine that watches
 }
@@ -78,9 +77,6 @@ func (w *writes) note(stream string, begun time.Time, err error) {
 	case errors.Is(err, errMoved):
 	case errors.As(err, &refused):
 		isFull := refused.ErrorCode == codeSubjectFull && stream == subjects.FireStream
-		if isFullStore(refused.ErrorCode) {
-			w.setRefused()
-		}
 		if refused.Code >= http.StatusInternalServerError && !isFull {
 			w.failed(access{stream: stream}, begun, err)
 		}
@@ -109,19 +105,12 @@ func isUnanswered(begun time.Time, err error) bool {
 	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) || time.Since(begun) >= unanswered
 }
 
-func (w *writes) setRefused() {
+// isFull says whether the last heartbeat was refused because JetStream stores no more.
+func (w *writes) isFull() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.refused = true
-}
-
-// takeRefused says whether a limit of JetStream has refused a write since it was last called.
-func (w *writes) takeRefused() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	refused := w.refused
-	w.refused = false
-	return refused
+	f := w.failing[access{stream: stateBucket.stream()}]
+	return f != nil && isFullStore(f.err)
 }
 
 func (w *writes) carriedOut(stream string) {
@@ -238,7 +227,7 @@ func (b *Bus) lookAtWrites(ctx context.Context) {
 	log := b.config.Logger
 	b.keepRoom()
 	fault, err := b.writes.fault(time.Now())
-	b.keepOffer(ctx, isLimit(err))
+	defer b.keepOffer(ctx, err != nil) // last, as it may wait for answers
 	if err == nil {
 		if stream := b.writes.over(); stream != "" {
 			log.Info("JetStream takes writes again", "stream", stream)
@@ -261,15 +250,17 @@ const (
 	codeStorageResources jetstream.ErrorCode = 10047
 )
 
-// isFullStore tells the codes that are of what JetStream stores in all.
-func isFullStore(code jetstream.ErrorCode) bool {
-	return code == codeAccountResources || code == codeInsufficient || code == codeStorageResources
+// isFullStore tells writes that are refused because of what JetStream stores in all.
+func isFullStore(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) &&
+		(refused.ErrorCode == codeAccountResources || refused.ErrorCode == codeInsufficient || refused.ErrorCode == codeStorageResources)
 }
 
 // isLimit tells writes that are refused because a limit is reached.
 func isLimit(err error) bool {
 	var refused *jetstream.APIError
-	return errors.As(err, &refused) && (isFullStore(refused.ErrorCode) || refused.ErrorCode == codeSubjectFull)
+	return isFullStore(err) || errors.As(err, &refused) && refused.ErrorCode == codeSubjectFull
 }
 
 // causeOf says why writes to a stream fail, in words for an operator.
