@@ -113,6 +113,12 @@ func (o *OwnedSocket) Hold(ctx context.Context) error {
 	}
 }
 
+// Holds says whether what Hold has found is certain still.
+func (o *OwnedSocket) Holds() bool {
+	until, lapses := o.sockets.config.Heartbeat.trust()
+	return lapses == o.lapses && !time.Now().After(until)
+}
+
 // End records how the connection has ended, before the plugin is told. With leave,
 // another replica is to tell it.
 func (o *OwnedSocket) End(ctx context.Context, end subjects.SocketEnd, leave bool) error {

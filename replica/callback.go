@@ -10,6 +10,9 @@ import (
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
+// errTooLate says that a callback may not be made any more, or not yet again.
+var errTooLate = errors.New("it has waited for too long")
+
 // errNotCalled says that a callback could not be made: nothing of it was run.
 var errNotCalled = errors.New("the plugin was not called")
 
@@ -23,9 +26,19 @@ const (
 // callBack calls a callback of the plugin's current generation for the host itself.
 // It waits for a place among the plugin's calls, without end but for ctx, and gives
 // the call MaxTimeout. before is asked just before each attempt, and its error ends
-// the waiting. errNotCalled says that nothing was run, and wraps the error of before
+// the waiting. still is asked once more when the plugin's guest is about to run, as calls may
+// have had it wait since: it must not block, and where it says no, all begins anew; nil is
+// that it need not be asked. errNotCalled says that nothing was run, and wraps the error of before
 // where that is why; any other error is that of the call.
-func (h *hosted) callBack(ctx context.Context, name string, request []byte, before func() error) ([]byte, error) {
+func (h *hosted) callBack(ctx context.Context, name string, request []byte, before func() error, still func() bool) ([]byte, error) {
+	if still != nil {
+		ctx = wasmrt.WithBegin(ctx, func() error {
+			if still() {
+				return nil
+			}
+			return errTooLate
+		})
+	}
 	for wait := callbackPause; ; wait = min(2*wait, callbackPatience) {
 		answer, err := h.callOnce(ctx, name, request, before)
 		if !isBusy(err) {
@@ -43,7 +56,7 @@ func (h *hosted) callBack(ctx context.Context, name string, request []byte, befo
 
 // isBusy tells a call of which nothing was run because there was no place for it.
 func isBusy(err error) bool {
-	return errors.Is(err, wasmrt.ErrOverloaded) || errors.Is(err, wasmrt.ErrHostMemory) || errors.Is(err, wasmrt.ErrDeadlineInQueue)
+	return errors.Is(err, wasmrt.ErrOverloaded) || errors.Is(err, wasmrt.ErrHostMemory) || errors.Is(err, wasmrt.ErrDeadlineInQueue) || errors.Is(err, errTooLate)
 }
 
 // callOnce calls the current generation, or the one after it.

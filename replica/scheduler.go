@@ -94,7 +94,7 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord, f
 			missed = false // there may be another attempt
 		}
 		return nil
-	})
+	}, nil)
 	if errors.Is(err, errNotCalled) {
 		return bus.ErrNotRun
 	}

@@ -269,12 +269,15 @@ func (s *socket) mayTell() error {
 	return s.write(s.record.Hold)
 }
 
+// mayStillTell is mayTell without waiting.
+func (s *socket) mayStillTell() bool { return !s.silent.Load() && s.record.Holds() }
+
 // callBack calls the plugin back. What the plugin makes of it is told to whoever looks,
 // and has no consequence, as in Navidrome. While no generation serves, as when OnInit opened the
 // connection and goes on, it waits.
 func (s *socket) callBack(name string, request []byte) error {
 	for {
-		_, err := s.hosted.callBack(s.sockets.running, name, request, s.mayTell)
+		_, err := s.hosted.callBack(s.sockets.running, name, request, s.mayTell, s.mayStillTell)
 		switch {
 		case errors.Is(err, errLeftToOthers), errors.Is(err, bus.ErrSocketLost):
 			return err

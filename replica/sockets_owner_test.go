@@ -2,8 +2,10 @@ package replica_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -112,6 +114,44 @@ func TestAConnectionEndsWithItsReplica(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A message waits for its plugin on a replica that is cut off meanwhile, until another one has
+// told the connection's end.
+func TestAMessageThatHasWaitedComesAfterNoEnd(t *testing.T) {
+	t.Parallel()
+	s, g := newStateful(t, nil), newGateway(t)
+	link := testenv.StartLink(t, strings.TrimPrefix(s.url, "nats://"))
+	cutOff := s.start(func(c *replica.Config) {
+		c.NATS.URL = "nats://" + link.Address()
+		c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, 5
+	})
+	p, _ := g.open(s, "waits")
+	var calls sync.WaitGroup
+	var release []func()
+	for i := range 2 {
+		busy := fmt.Sprint("busy", i)
+		release = append(release, s.journal.Hold(t, "told", busy))
+		calls.Go(func() { _, _ = s.tryWhere(journal.Command{Do: "tell", ID: []byte(busy)}) }) // the answer is cut off
+		s.journal.AwaitAbout(t, "told", busy, 1)
+	}
+	p.says(t, "hello")
+	eventually(t, "the message waits", func() bool { return cutOff.Status().Plugins[0].Calls.Waiting == 1 })
+	s.start()
+	link.Cut()
+	if finals := s.finals("waits"); len(finals) != 1 || finals[0].Event != "error" {
+		t.Errorf("%+v", finals)
+	}
+	for _, one := range release {
+		one()
+	}
+	eventually(t, "the plugin has time", func() bool { return cutOff.Status().Plugins[0].Calls.Waiting == 0 })
+	link.Mend()
+	p.end(t)
+	if texts := s.journal.Of("text"); len(texts) > 0 {
+		t.Errorf("the plugin hears %+v", texts)
+	}
+	calls.Wait()
 }
 
 // A call that runs while its plugin is unloaded has begun to connect before, and the

@@ -194,10 +194,14 @@ func (m *Module) sweep() {
 // until reply returns: what the call has left behind is put right only then, so
 // that nobody waits for it. The deadline of ctx bounds the call, waiting
 // included. Errors are ErrOverloaded, ErrHostMemory, ErrClosed and
-// ErrDeadlineInQueue, after which nothing ran, and ErrDeadline, *PluginError,
+// ErrDeadlineInQueue and that of WithBegin, after which nothing ran, and ErrDeadline, *PluginError,
 // *CrashError, *HostError and *ResultSizeError.
 func (m *Module) Answer(ctx context.Context, method string, request []byte, reply func(response []byte, err error)) {
 	err := m.pool.with(ctx, len(request), func(inst *instance) *instance {
+		if err := mayBegin(ctx); err != nil {
+			reply(nil, err)
+			return inst
+		}
 		response, err := inst.serve(ctx, method, request)
 		reply(response, err)
 		var plugin *PluginError
