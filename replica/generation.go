@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
@@ -236,13 +237,16 @@ func (g *generation) onInit(ctx context.Context, config *Config) error {
 	if err != nil {
 		return fmt.Errorf("OnInit: %w", err)
 	}
+	deadline, _ := ctx.Deadline()
 	answer, err := g.module.Call(ctx, "lifecycle_management_on_init", request)
+	// What it waits for in vain ends a little before its own time does.
+	tookAll := time.Until(deadline) <= wasmrt.Notice(g.limits.InitTimeout)
 	var refusal *wasmrt.PluginError
 	switch {
+	case errors.Is(err, wasmrt.ErrDeadline), err != nil && tookAll:
+		return g.tooLong(err)
 	case errors.As(err, &refusal):
 		return g.refused(err, config, lacking)
-	case errors.Is(err, wasmrt.ErrDeadline):
-		return fmt.Errorf("OnInit: %w: it took longer than [Runtime] InitTimeout (%v), which can be raised for this plugin", err, g.limits.InitTimeout)
 	case err != nil:
 		return fmt.Errorf("OnInit: %w", err)
 	}
@@ -250,10 +254,19 @@ func (g *generation) onInit(ctx context.Context, config *Config) error {
 	if err := response.UnmarshalVT(answer); err != nil {
 		return fmt.Errorf("OnInit: %w", err)
 	}
-	if response.Error != "" {
+	switch {
+	case response.Error == "":
+		return nil
+	case tookAll:
+		return g.tooLong(errors.New(response.Error))
+	default:
 		return g.refused(errors.New(response.Error), config, lacking)
 	}
-	return nil
+}
+
+// tooLong says what to do about an OnInit that has used up its time.
+func (g *generation) tooLong(err error) error {
+	return fmt.Errorf("OnInit: %w: it took longer than [Runtime] InitTimeout (%v), which can be raised for this plugin", err, g.limits.InitTimeout)
 }
 
 // refused says what to do about an error that OnInit returned: see to what it asked the

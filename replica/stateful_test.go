@@ -233,11 +233,18 @@ func (s *stateful) bucket(name string) jetstream.KeyValue {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	kv, err := js.KeyValue(s.t.Context(), name)
-	if err != nil {
-		s.t.Fatal(err)
+	// A server that has just started takes requests before it answers them.
+	for deadline := time.Now().Add(patience); ; {
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+		kv, err := js.KeyValue(ctx, name)
+		cancel()
+		if err == nil {
+			return kv
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || time.Now().After(deadline) {
+			s.t.Fatal(err)
+		}
 	}
-	return kv
 }
 
 // awaitRecord waits until the record under a key is as it should be; nil is none.

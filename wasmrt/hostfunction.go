@@ -34,9 +34,12 @@ type HostFunction struct {
 // every instance is charged.
 const freeBytes = instanceBytes / 2
 
-// maxNotice is how long before the guest's deadline the context of a function is over, at
-// most; it is never more than a tenth of what is left.
+// maxNotice is the longest Notice.
 const maxNotice = 500 * time.Millisecond
+
+// Notice is how long before the deadline of a guest's call, of which so much is left, the
+// context of a host function is over.
+func Notice(left time.Duration) time.Duration { return min(left/10, maxNotice) }
 
 const envModule = "env"
 
@@ -121,7 +124,7 @@ func (i *instance) early(ctx context.Context) (context.Context, context.CancelFu
 	if i.deadline.IsZero() {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, i.deadline.Add(-min(time.Until(i.deadline)/10, maxNotice)))
+	return context.WithDeadline(ctx, i.deadline.Add(-Notice(time.Until(i.deadline))))
 }
 
 // Hold implements hold.Holder, for the functions of the host that the instance calls.
