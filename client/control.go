@@ -250,7 +250,10 @@ func isNoResponders(msg *nats.Msg) bool {
 func (c *Client) whyNobody(ctx context.Context, id string) error {
 	infos, err := c.Info(ctx, id)
 	reason := fmt.Sprintf("plugin %s is on no replica: put it into the plugins folder, or check the name with pluginhost plugin list", id)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // nobody is asked any more
+		reason = fmt.Sprintf("no replica serves plugin %s", id)
+	case err != nil:
 		reason = err.Error()
 	}
 	for _, info := range infos {

@@ -248,8 +248,10 @@ func (e *Entry) readFiles() {
 	e.manifestSum = sha256.Sum256(data)
 	if e.Manifest, e.Warnings, err = ParseManifest(data); err != nil {
 		e.Err = fmt.Errorf("failed to load manifest: %w", err)
-		if wasm, err := regular.Read(e.WasmPath, MaxWasmSize); err == nil && isNewer(wasm) {
-			e.Err = ErrNewer
+		if !listsCapabilities(data) {
+			if wasm, err := regular.Read(e.WasmPath, MaxWasmSize); err == nil && isNewer(wasm) {
+				e.Err = ErrNewer
+			}
 		}
 	}
 }

@@ -176,7 +176,7 @@ func (p *Package) readAll(ctx context.Context) error {
 		return fmt.Errorf("its %s is no WebAssembly module", WasmName)
 	}
 	var err error
-	if p.Manifest, p.Warnings, err = ParseManifest(manifest); err != nil && isNewer(p.Wasm) {
+	if p.Manifest, p.Warnings, err = ParseManifest(manifest); err != nil && !listsCapabilities(manifest) && isNewer(p.Wasm) {
 		return ErrNewer
 	}
 	return err

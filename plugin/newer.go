@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 )
@@ -15,5 +16,20 @@ const newerModule = "extism:host/"
 // IsNewerModule says whether only plugins for a newer Navidrome import functions from a module of this name.
 func IsNewerModule(name string) bool { return strings.HasPrefix(name, newerModule) }
 
-// isNewer says whether a module whose manifest has faults is that of a newer plugin. Their manifests have no capabilities.
+// listsCapabilities says whether a manifest has capabilities, as those of newer plugins have not. It is so of what is no
+// manifest at all.
+func listsCapabilities(manifest []byte) bool {
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(manifest, &keys) != nil {
+		return true
+	}
+	for key := range keys {
+		if strings.EqualFold(key, "capabilities") {
+			return true
+		}
+	}
+	return false
+}
+
+// isNewer says whether a module whose manifest has no capabilities is that of a newer plugin.
 func isNewer(wasm []byte) bool { return bytes.Contains(wasm, []byte(newerModule)) }

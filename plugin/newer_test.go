@@ -20,7 +20,8 @@ func TestAPluginForANewerNavidromeIsSaidToBeOne(t *testing.T) {
 		isNewer        bool
 	}{
 		"its manifest and its module":                {newer, module, true},
-		"its module, and a manifest that is no JSON": {"{", module, true},
+		"its module, and a manifest that is no JSON": {"{", module, false},
+		"its module, and capabilities":               {`{"name": "n", "capabilities": []}`, module, false},
 		"a manifest without capabilities":            {newer, old, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +43,7 @@ func TestAPluginForANewerNavidromeIsSaidToBeOne(t *testing.T) {
 			}
 			_, packed := ParsePackage(t.Context(), zipped.Bytes())
 			for where, err := range map[string]error{"folder": scanOne(t, dir).Err, "package": packed} {
-				if errors.Is(err, ErrNewer) != test.isNewer || err == nil || strings.Contains(err.Error(), "capabilities") == test.isNewer {
+				if errors.Is(err, ErrNewer) != test.isNewer || err == nil || strings.Contains(err.Error(), "manifest") == test.isNewer {
 					t.Errorf("in a %s: %v", where, err)
 				}
 			}

@@ -52,27 +52,29 @@ func (a authorLog) WithGroup(name string) slog.Handler {
 }
 
 func (a authorLog) announce(record slog.Record) {
-	id := ""
-	var text strings.Builder
-	_, _ = fmt.Fprintf(&text, "%v: %s", record.Level, record.Message)
-	add := func(attr slog.Attr) bool {
+	id, attrs, r := "", slices.Clone(a.attrs), a.replica
+	record.Attrs(func(attr slog.Attr) bool {
+		attrs = append(attrs, attr)
+		return true
+	})
+	for _, attr := range attrs {
 		if attr.Key == "plugin" {
 			id = attr.Value.String()
-		} else {
-			_, _ = fmt.Fprintf(&text, "; %s: %v", attr.Key, attr.Value)
 		}
-		return true
 	}
-	for _, attr := range a.attrs {
-		add(attr)
-	}
-	record.Attrs(add)
-	r := a.replica
-	if id == "" || !plugin.IsLinked(r.config.Load().Plugins.Folder, id) {
+	if id == "" || !r.isOpen.Load() || !plugin.IsLinked(r.config.Load().Plugins.Folder, id) {
 		return
 	}
+	var text strings.Builder
+	_, _ = fmt.Fprintf(&text, "%v: %s", record.Level, record.Message)
+	for _, attr := range attrs {
+		if attr.Key != "plugin" {
+			_, _ = fmt.Fprintf(&text, "; %s: %v", attr.Key, attr.Value)
+		}
+	}
 	body, err := json.Marshal(subjects.OutputEvent{
-		V: subjects.Version, Replica: r.id, ID: id, Time: record.Time.UTC(), Stream: subjects.StreamHost, Text: cut(text.String(), maxErrorText),
+		V: subjects.Version, Replica: r.id, ID: id, Time: record.Time.UTC(), Stream: subjects.StreamHost,
+		Text: cut(strings.NewReplacer("\r", " ", "\n", " ").Replace(text.String()), maxErrorText),
 	})
 	if err == nil {
 		_ = r.bus.Publish(subjects.Event(subjects.EventOutput, id), body) // it is in the log as well

@@ -74,9 +74,9 @@ func (c *Config) Unmatched(ids []string) (sections []Unmatched) {
 }
 
 // warnUnmatched tells of settings of plugins that this replica does not have. While its
-// plugins folder is away it does not know.
+// plugins folder is away, or it has none at all, it does not know.
 func (r *Replica) warnUnmatched(config *Config) {
-	if r.folderFault() != "" {
+	if !config.Plugins.Enabled || r.folderFault() != "" {
 		return
 	}
 	var ids []string

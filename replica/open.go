@@ -47,6 +47,7 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.bus, err = bus.Open(ctx, r.busConfig(config)); err != nil {
 		return err
 	}
+	r.isOpen.Store(true)
 	r.runtime, err = wasmrt.New(wasmrt.Config{
 		CacheDir:  filepath.Join(config.Data, "compiled"),
 		CacheSize: config.Plugins.CacheSize,

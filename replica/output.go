@@ -10,10 +10,11 @@ import (
 // outputLog is where a plugin's output goes: the log and, of a plugin under development,
 // also the bus.
 func (r *Replica) outputLog(g *generation) *slog.Logger {
+	handler := unannounced(g.log.Handler())
 	if !g.entry.Symlink {
-		return g.log
+		return slog.New(handler)
 	}
-	return slog.New(announcedOutput{unannounced(g.log.Handler()), r.hosted(g.entry.ID)})
+	return slog.New(announcedOutput{handler, r.hosted(g.entry.ID)})
 }
 
 // announcedOutput announces what it logs.

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -177,7 +178,7 @@ func (f *pluginsFolder) fault() string {
 
 // folderFault says what is wrong with the plugins folder; empty is nothing. A folder that
 // was empty from the start is a fault if there is something in the cluster that belongs to
-// plugins which nobody has. Files that look like plugins and are none come last.
+// plugins which nobody has.
 func (r *Replica) folderFault() string {
 	if !r.config.Load().Plugins.Enabled {
 		return ""
@@ -190,11 +191,17 @@ func (r *Replica) folderFault() string {
 		ids = r.ownerless()
 	}
 	if len(ids) == 0 {
-		return r.folder.strayText()
+		return ""
 	}
 	shown := strings.Join(ids[:min(len(ids), maxList)], ", ")
 	return fmt.Sprintf("the plugins folder %s is empty, and no replica has %d plugins that own schedules, connections or what OnInit has made: %s. Look whether it is mounted; pluginhost plugin remove ID --purge drops what a plugin owns that is to go",
 		r.folder.path, len(ids), shown)
+}
+
+// folderTold is what status tells of the plugins folder: its fault, or else files that look
+// like plugins and are none.
+func (r *Replica) folderTold() string {
+	return cut(cmp.Or(r.folderFault(), r.folder.strayText()), maxErrorText)
 }
 
 // strayText says what to do about files that are no plugins; empty is that there are none.

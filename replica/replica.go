@@ -63,11 +63,12 @@ type Replica struct {
 	longest       atomic.Int64 // what LongestTimeout returns
 	refused       refusedConfig
 
-	ready, draining atomic.Bool
-	asked           chan struct{} // closed when a control request asks to leave
-	askOnce         sync.Once
-	drainOnce       sync.Once
-	drained         error // what drain returned
+	// isOpen says that the bus is there.
+	isOpen, ready, draining atomic.Bool
+	asked                   chan struct{} // closed when a control request asks to leave
+	askOnce                 sync.Once
+	drainOnce               sync.Once
+	drained                 error // what drain returned
 }
 
 // Start opens the bus, loads every plugin and serves those that load. It

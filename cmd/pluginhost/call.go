@@ -67,6 +67,9 @@ func call(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		var failure *subjects.Error
 		if errors.As(err, &failure) {
+			if failure.NothingRan() { // the call was let through, whatever else this user may not ask
+				cmd.SetContext(context.WithoutCancel(cmd.Context()))
+			}
 			return failure
 		}
 		return err

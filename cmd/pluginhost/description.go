@@ -40,9 +40,9 @@ type description struct {
 	// Isolation is what the host gives it by default, IsolationReason why it is no better.
 	Isolation       string `json:"isolation,omitempty"`
 	IsolationReason string `json:"isolation_reason,omitempty"`
-	// Faults keep it from loading.
 	// Readme are the first lines of its README.
-	Readme   []string `json:"readme,omitempty"`
+	Readme []string `json:"readme,omitempty"`
+	// Faults keep it from loading.
 	Faults   []string `json:"faults,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	// Package is set for a package, Files for a plugin of the plugins folder.

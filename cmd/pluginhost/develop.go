@@ -128,7 +128,7 @@ func buildAndLoad(cmd *cobra.Command, caller *client.Client, id, source, folder 
 
 // notLoaded says what to do where no host answers.
 func notLoaded(err error) string {
-	if errors.Is(err, client.ErrNoReplica) || errors.Is(err, client.ErrNoAnswer) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrNoResponders) {
+	if errors.Is(err, client.ErrNoReplica) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrNoResponders) {
 		return "no host is running; pluginhost serve with the same --plugins loads it when it starts"
 	}
 	return err.Error()

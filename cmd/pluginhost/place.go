@@ -53,7 +53,7 @@ func openPlace(cmd *cobra.Command, config clientConfig) (place, error) {
 
 // tellBusy says what the command is about to wait for, if anything.
 func tellBusy(cmd *cobra.Command, folder string) {
-	if plugin.IsBusy(folder) {
+	if folder != "" && plugin.IsBusy(folder) {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Waiting for another command, which changes %s\n", folder)
 	}
 }
@@ -90,6 +90,9 @@ func (f folder) update(ctx context.Context, p *ndp, progress plugin.Progress) er
 }
 
 func (f folder) remove(ctx context.Context, id string) (bool, error) {
+	if f == "" {
+		return false, fmt.Errorf("%w: %w", plugin.ErrNotFound, errNoFolder)
+	}
 	return plugin.Remove(ctx, string(f), id)
 }
 

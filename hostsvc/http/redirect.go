@@ -23,7 +23,7 @@ func (r *redirects) check(next *nethttp.Request, made []*nethttp.Request) error 
 		r.stopped = fmt.Errorf("stopped after %d redirects", maxRedirects)
 		return nethttp.ErrUseLastResponse
 	}
-	target, err := r.service.gate.CheckRedirect(next.URL.String(), next.Method)
+	target, err := r.service.gate.CheckRedirect(made[len(made)-1].URL, next.URL.String(), next.Method)
 	if err != nil {
 		r.service.warn(next.Context(), next.Method, next.URL.String(), err)
 		r.stopped = errors.New(blockedPrefix + "redirect: " + err.Error())

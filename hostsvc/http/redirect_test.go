@@ -116,10 +116,10 @@ func TestARedirectMayLeadToTheHostThatIsAboveThoseAllowed(t *testing.T) {
 	at := func(host string) string { return "http://" + host + ":" + port }
 	service := newService(t, http.Config{
 		AllowLocalNetwork: true,
-		AllowedURLs:       map[string][]string{at("*.archive.example"): {"GET"}, at("*.split.example"): {"GET"}, at("split.example") + "/public/*": {"GET"}, at("split.example") + "/*": {"POST"}},
+		AllowedURLs:       map[string][]string{at("*.archive.example"): {"GET"}, at("*.split.example"): {"GET"}, at("split.example") + "/public/*": {"GET"}, at("split.example") + "/*": {"POST"}, at("open.example"): {"GET"}},
 		Resolver: names{
 			"www.archive.example": "127.0.0.1", "archive.example": "127.0.0.1", "example": "127.0.0.1", "notarchive.example": "127.0.0.1",
-			"www.split.example": "127.0.0.1", "split.example": "127.0.0.1",
+			"www.split.example": "127.0.0.1", "split.example": "127.0.0.1", "open.example": "127.0.0.1",
 		},
 	})
 	for _, test := range []struct {
@@ -128,7 +128,9 @@ func TestARedirectMayLeadToTheHostThatIsAboveThoseAllowed(t *testing.T) {
 	}{
 		{"by a redirect", at("www.archive.example") + "/?to=" + at("archive.example"), true},
 		{"and from there on", at("www.archive.example") + "/?to=" + at("archive.example") + "/?to=" + at("www.archive.example"), true},
+		{"from the host itself", at("www.archive.example") + "/?to=" + at("archive.example") + "/?to=" + at("archive.example"), true},
 		{"without one", at("archive.example"), false},
+		{"by a redirect from elsewhere", at("open.example") + "/?to=" + at("archive.example"), false},
 		{"two above", at("www.archive.example") + "/?to=" + at("example"), false},
 		{"another name that ends so", at("www.archive.example") + "/?to=" + at("notarchive.example"), false},
 		{"another port", at("www.archive.example") + "/?to=http://archive.example", false},

@@ -76,11 +76,18 @@ func (ps *Patterns) Check(rawURL, method string) (*url.URL, error) {
 	return ps.check(rawURL, method, Pattern.matchOrigin)
 }
 
-// CheckRedirect is Check for where a redirect leads. If no pattern matches that, one for all
-// hosts below a host, such as *.example.com, holds for example.com as well: who answers for
-// the hosts below it may lead there, and could as well answer in its place.
-func (ps *Patterns) CheckRedirect(rawURL, method string) (*url.URL, error) {
-	return ps.check(rawURL, method, Pattern.matchOrigin, Pattern.matchParent)
+// CheckRedirect is Check for where a redirect from a URL leads that Check or CheckRedirect has
+// passed. If no pattern matches that, the one for all hosts below a host, such as
+// *.example.com, which from matches, holds for example.com as well: who answers for the hosts below
+// it may lead there, and could as well answer in its place.
+func (ps *Patterns) CheckRedirect(from *url.URL, rawURL, method string) (*url.URL, error) {
+	before, err := parseTarget(from.String())
+	if err != nil {
+		return nil, &BlockedError{Kind: ErrURL, Reason: "invalid URL: " + err.Error()}
+	}
+	return ps.check(rawURL, method, Pattern.matchOrigin, func(p Pattern, t target) bool {
+		return p.matchParent(t) && (p.matchOrigin(before) || p.matchParent(before))
+	})
 }
 
 // check decides by the rules that match in the first of several ways.

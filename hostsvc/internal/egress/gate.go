@@ -92,10 +92,12 @@ func (g *Gate) Check(rawURL, method string) (*url.URL, error) {
 	return g.check(rawURL, method, g.patterns.Check)
 }
 
-// CheckRedirect is Check for where a redirect leads; netguard.Patterns.CheckRedirect says what
-// differs.
-func (g *Gate) CheckRedirect(rawURL, method string) (*url.URL, error) {
-	return g.check(rawURL, method, g.patterns.CheckRedirect)
+// CheckRedirect is Check for where a redirect from a URL leads;
+// netguard.Patterns.CheckRedirect says what differs.
+func (g *Gate) CheckRedirect(from *url.URL, rawURL, method string) (*url.URL, error) {
+	return g.check(rawURL, method, func(rawURL, method string) (*url.URL, error) {
+		return g.patterns.CheckRedirect(from, rawURL, method)
+	})
 }
 
 func (g *Gate) check(rawURL, method string, by func(rawURL, method string) (*url.URL, error)) (*url.URL, error) {
