@@ -136,7 +136,7 @@ func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) er
 	if most := int64(p.cache.bus.MaxResponse()); record > most {
 		return fmt.Errorf("%w: value and key have %d bytes together, and %d fit the NATS server's max_payload", ErrCacheLimit, record, most)
 	}
-	if p.cache.index.isOlder(cacheCounting) {
+	if p.cache.index.isStale() {
 		p.cache.watch.ask()
 	}
 	p.cache.awaitCount(ctx)
@@ -146,7 +146,7 @@ func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) er
 		case entries < limits.MaxEntries && bytes+record <= limits.MaxBytes:
 			return nil
 		case !swept:
-			if p.cache.index.isOlder(cacheCounting) {
+			if p.cache.index.isStale() {
 				p.cache.awaitNewer(ctx) // what was there may be gone
 			}
 			p.cache.index.sweep(p.token)
@@ -169,7 +169,7 @@ func (c *Cache) admitSum(ctx context.Context, token string, hash cacheKey, recor
 		switch {
 		case !ok || grows <= 0 || stored+grows <= most:
 			return former, nil
-		case !again && c.index.isOlder(cacheCounting):
+		case !again && c.index.isStale():
 			c.awaitNewer(ctx) // what was there may have ended
 		default:
 			return former, fmt.Errorf("%w: the values of all plugins take %d bytes of JetStream, and may take %d: remove some, or have the NATS server or its account store more",
@@ -182,7 +182,7 @@ func (c *Cache) admitSum(ctx context.Context, token string, hash cacheKey, recor
 func (c *Cache) awaitNewer(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 	defer cancel()
-	for c.watch.ask(); c.index.isOlder(cacheCounting); {
+	for c.watch.ask(); c.index.isStale(); {
 		if pause(ctx, cacheLag) != nil {
 			return
 		}

@@ -151,12 +151,12 @@ func (x *cacheIndex) revision(token string, key cacheKey) uint64 {
 	return 0
 }
 
-// isOlder says whether the index was last confirmed longer ago than this.
-func (x *cacheIndex) isOlder(age time.Duration) bool {
+// isStale says whether the index was last confirmed longer ago than counts may be old.
+func (x *cacheIndex) isStale() bool {
 	now := x.now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return now-x.asOf > moment(age)
+	return now-x.asOf > moment(cacheCounting)
 }
 
 // whenConfirmed returns a channel that is closed once the index has been
