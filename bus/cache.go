@@ -169,8 +169,11 @@ func (c *Cache) admitSum(ctx context.Context, token string, hash cacheKey, recor
 		switch {
 		case !ok || grows <= 0 || stored+grows <= most:
 			return former, nil
-		case !again && c.index.isStale():
-			c.awaitNewer(ctx) // what was there may have ended
+		case !again:
+			c.bus.askOfferAgain(ctx)
+			if c.index.isStale() {
+				c.awaitNewer(ctx) // what was there may have ended
+			}
 		default:
 			return former, fmt.Errorf("%w: the values of all plugins take %d bytes of JetStream, and may take %d: remove some, or have the NATS server or its account store more",
 				ErrCacheLimit, stored, most)

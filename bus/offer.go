@@ -19,6 +19,8 @@ const (
 	scheduleShare = 4
 	// offerEvery is how often JetStream is asked how much it offers.
 	offerEvery = 10 * time.Second
+	// offerPause is between two questions before refusals.
+	offerPause = 50 * time.Millisecond
 	// offerLearned is for how long a limit counts of which only refused writes have told.
 	offerLearned = 24 * time.Hour
 	// keptOfShare is how much of their share values take after some gave way.
@@ -30,6 +32,8 @@ const (
 // offer is how much JetStream stores for us, in bytes of one copy. No limit is known of a
 // server that is not embedded, if the account has none, until it refuses a write.
 type offer struct {
+	asking sync.Mutex // of askOfferAgain
+
 	mu    sync.Mutex
 	asked time.Time // when it answered last
 	// limit is what everything in the account may take; 0 is not known.
@@ -106,6 +110,20 @@ func (b *Bus) askOffer(ctx context.Context) error {
 	}
 	b.offer.told(limit, used, plugins, b.core.Stats().Reconnects, isFull)
 	return nil
+}
+
+// askOfferAgain asks before something is refused by an answer from before, which may be out of
+// date. Calls at the same moment share one question.
+func (b *Bus) askOfferAgain(ctx context.Context) {
+	begun := time.Now()
+	b.offer.asking.Lock()
+	defer b.offer.asking.Unlock()
+	if !b.offer.isOlder(time.Since(begun)) || pause(ctx, offerPause) != nil {
+		return
+	}
+	if err := b.askOffer(ctx); err != nil {
+		b.config.Logger.Debug("it is not known how much JetStream offers now", "error", err)
+	}
 }
 
 // oneCopy is what an account may take, 0 if it has no limit, and what it takes, in bytes of

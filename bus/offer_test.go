@@ -3,6 +3,7 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,10 +155,14 @@ func TestTheOldestValuesGiveWayOnAServerThatIsFull(t *testing.T) {
 		replicas, caches = append(replicas, b), append(caches, c)
 	}
 	values := full(t, caches[0])
-	for _, isFault := range []bool{true, false} {
-		for _, b := range replicas {
-			for (b.WriteFault() != nil) != isFault {
-				<-time.After(time.Millisecond)
+	isFault := func(b *bus.Bus) bool { return b.WriteFault() != nil }
+	for _, want := range []bool{true, false} { // the first that gives way ends it for all
+		deadline := time.After(wait)
+		for slices.ContainsFunc(replicas, isFault) != want {
+			select {
+			case <-time.After(time.Millisecond):
+			case <-deadline:
+				t.Fatalf("that there is a fault stays %t", !want)
 			}
 		}
 	}

@@ -117,7 +117,7 @@ func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, lim
 	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
 	}
-	if err := s.admit(key, record.Plugin, limit, len(body)); err != nil {
+	if err := s.admit(ctx, key, record.Plugin, limit, len(body)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
@@ -164,13 +164,22 @@ var errUnsure = errors.New("no answer came, and it has changed since: nobody kno
 // admit refuses a schedule that would pass a limit: that of its plugin, or what the schedules
 // of all may take of what JetStream offers. One that is no longer than what it replaces
 // always fits there.
-func (s *Schedules) admit(key, id string, limit ScheduleLimit, record int) error {
+func (s *Schedules) admit(ctx context.Context, key, id string, limit ScheduleLimit, record int) error {
 	if replaces, count := s.index.counted(key, id, limit.Run); !replaces && count >= limit.Max {
 		return fmt.Errorf("%w: the plugin has %d of %d", ErrScheduleLimit, count, limit.Max)
 	}
 	all, former := s.index.sum(key)
 	grows := scheduleSize(record) - former
-	if most, ok := s.bus.offer.most(scheduleShare); ok && grows > 0 && all+grows > most {
+	fits := func() (most int64, fits bool) {
+		most, ok := s.bus.offer.most(scheduleShare)
+		return most, !ok || grows <= 0 || all+grows <= most
+	}
+	most, ok := fits()
+	if !ok {
+		s.bus.askOfferAgain(ctx)
+		most, ok = fits()
+	}
+	if !ok {
 		return fmt.Errorf("%w: those of all plugins take %d bytes of JetStream, and may take %d: cancel some, or have the NATS server or its account store more", ErrScheduleLimit, all, most)
 	}
 	return nil

@@ -35,6 +35,7 @@ type pluginsFolder struct {
 // hadPlugin is a plugin that was seen in the folder and is not removed.
 type hadPlugin struct {
 	device string // that of the folder then
+	print  string // how it looked
 	mark   string // that of an earlier removal; the one that takes this plugin out leaves another
 	// kept says why it is missing and counts as there; empty is one that is there. It stays until the plugin is back: what
 	// comes first into an empty folder is not what says that the rest is gone.
@@ -49,6 +50,7 @@ func newPluginsFolder(path string, log *slog.Logger) *pluginsFolder {
 
 // look looks at the whole folder. The error is that of plugin.Look.
 func (f *pluginsFolder) look() (plugin.Survey, error) {
+	marks := plugin.RemovalMarks(f.path)
 	survey, err := plugin.Look(f.path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +64,7 @@ func (f *pluginsFolder) look() (plugin.Survey, error) {
 	there := make(map[string]bool, len(survey.Sightings))
 	for _, s := range survey.Sightings {
 		there[s.ID] = true
-		f.sighted(s, survey.Device)
+		f.sighted(s, survey.Device, marks[s.ID])
 	}
 	for id, had := range f.had {
 		if there[id] || had.kept != "" {
@@ -95,22 +97,27 @@ func (f *pluginsFolder) lookAtStrays(strays []string) {
 
 // lookAt looks at one plugin. Its Print is empty if it is not there.
 func (f *pluginsFolder) lookAt(id string) plugin.Sighting {
-	device := plugin.FolderDevice(f.path)
+	device, mark := plugin.FolderDevice(f.path), plugin.RemovalMark(f.path, id)
 	s := plugin.LookAt(f.path, id)
 	// While something is mounted or unmounted, where it was seen is known by the next look.
 	if s.Print != "" && device == plugin.FolderDevice(f.path) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.sighted(s, device)
+		f.sighted(s, device, mark)
 	}
 	return s
 }
 
-// sighted notes that a plugin is there; mu is held. A folder without files, such as lost+found, has nothing to lose.
-func (f *pluginsFolder) sighted(s plugin.Sighting, device string) {
-	if s.HasFiles {
-		f.had[s.ID] = &hadPlugin{device: device, mark: plugin.RemovalMark(f.path, s.ID)}
+// sighted notes that a plugin is there, with the mark of an earlier removal; mu is held. While it
+// looks as it did, another mark is that of the removal which takes it out in a moment. A folder without files, such as lost+found, has nothing to lose.
+func (f *pluginsFolder) sighted(s plugin.Sighting, device, mark string) {
+	if !s.HasFiles {
+		return
 	}
+	if before := f.had[s.ID]; before != nil && before.print == s.Print {
+		mark = before.mark
+	}
+	f.had[s.ID] = &hadPlugin{device: device, print: s.Print, mark: mark}
 }
 
 // isRemoved says whether a plugin that is missing was removed by command; mu is held.
