@@ -35,7 +35,7 @@ type pluginsFolder struct {
 // hadPlugin is a plugin that was seen in the folder and is not removed.
 type hadPlugin struct {
 	device string // that of the folder then
-	print  string // how it looked
+	look   string // its Print then
 	mark   string // that of an earlier removal; the one that takes this plugin out leaves another
 	// kept says why it is missing and counts as there; empty is one that is there. It stays until the plugin is back: what
 	// comes first into an empty folder is not what says that the rest is gone.
@@ -114,10 +114,10 @@ func (f *pluginsFolder) sighted(s plugin.Sighting, device, mark string) {
 	if !s.HasFiles {
 		return
 	}
-	if before := f.had[s.ID]; before != nil && before.print == s.Print {
+	if before := f.had[s.ID]; before != nil && before.look == s.Print {
 		mark = before.mark
 	}
-	f.had[s.ID] = &hadPlugin{device: device, print: s.Print, mark: mark}
+	f.had[s.ID] = &hadPlugin{device: device, look: s.Print, mark: mark}
 }
 
 // isRemoved says whether a plugin that is missing was removed by command; mu is held.
