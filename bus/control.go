@@ -35,6 +35,21 @@ type Control struct {
 // others wait their turn.
 const maxAnswering = 8
 
+// flushControl waits a little until the server knows of all that control has subscribed to,
+// and fails if it never will.
+func (b *Bus) flushControl(what string) error {
+	err := b.control.FlushTimeout(connectTimeout)
+	switch {
+	case err == nil:
+		return nil
+	case b.control.IsClosed():
+		return fmt.Errorf("subscribe to %s: %w", what, err)
+	}
+	// The connection will be back, and the subscriptions with it.
+	b.config.Logger.Warn("the server may not know yet that we answer "+what, "error", err)
+	return nil
+}
+
 // StartControl subscribes to the subjects of handlers. A handler runs on a
 // goroutine of its own. The caller stops it.
 func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error) {
@@ -67,12 +82,8 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 		}
 		c.subscriptions = append(c.subscriptions, s)
 	}
-	if err := b.control.FlushTimeout(connectTimeout); err != nil {
-		if b.control.IsClosed() {
-			return nil, errors.Join(fmt.Errorf("subscribe to control requests: %w", err), c.Stop())
-		}
-		// The connection will be back, and the subscriptions with it.
-		b.config.Logger.Warn("the server may not know yet that we answer control requests", "error", err)
+	if err := b.flushControl("control requests"); err != nil {
+		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
 }

@@ -77,6 +77,9 @@ func (b *Bus) StartDiscovery() (*Discovery, error) {
 			d.subscriptions = append(d.subscriptions, s)
 		}
 	}
+	if err := b.flushControl("discovery"); err != nil {
+		return nil, errors.Join(err, d.Stop())
+	}
 	return d, nil
 }
 
