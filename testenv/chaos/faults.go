@@ -80,8 +80,7 @@ func (b *breaker) breakAll(ctx context.Context) error {
 		default:
 		}
 		b.say("%d of %d: %s", i+1, len(plan), kind)
-		f, err := b.breakOne(ctx, kind)
-		b.faults = append(b.faults, f)
+		err := b.breakUntil(ctx, kind)
 		if err == nil {
 			_, err = b.leader()
 		}
@@ -90,6 +89,22 @@ func (b *breaker) breakAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// maxVain is how often something is done again that did not do what it should have done: a
+// stream, say, that happened to be no older than its consumer.
+const maxVain = 5
+
+// breakUntil makes something go wrong until it has, and notes each attempt.
+func (b *breaker) breakUntil(ctx context.Context, kind string) error {
+	for attempt := 0; ; attempt++ {
+		f, err := b.breakOne(ctx, kind)
+		b.faults = append(b.faults, f)
+		if err != nil || !f.Vain || attempt == maxVain || ctx.Err() != nil {
+			return err
+		}
+		b.say("that was in vain: once more")
+	}
 }
 
 func (b *breaker) breakOne(ctx context.Context, kind string) (f fault, err error) {
