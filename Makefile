@@ -25,7 +25,7 @@ build:
 .PHONY: $(EXAMPLES:%=example-%)
 examples: $(EXAMPLES:%=example-%)
 $(EXAMPLES:%=example-%): example-%: build
-	@mkdir -p dist
+	@mkdir -p dist/plugins
 	bin/pluginhost plugin build examples/$* --output dist/$*.ndp
 	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
 	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null

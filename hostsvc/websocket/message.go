@@ -7,7 +7,7 @@ import (
 )
 
 // Message is a message of either direction. A text message that comes is UTF-8; one that a
-// plugin sends goes out as it is, valid UTF-8 or not (spec 1.9).
+// plugin sends goes out as it is, valid UTF-8 or not.
 type Message struct {
 	// Binary tells a binary message from a text message.
 	Binary bool
