@@ -12,6 +12,10 @@ import (
 // codeNoPeers is the server's code for a stream of more copies than there are servers.
 const codeNoPeers jetstream.ErrorCode = 10005
 
+// codeNotCreated is the server's code for a stream that it could not make, such as while it removes
+// the folder of its last stream.
+const codeNotCreated jetstream.ErrorCode = 10049
+
 // prepare makes or opens a stream, a bucket or a consumer, or writes the first record. It tries again while the
 // cluster elects who does it, or waits for a server that is to have a copy, for as long
 // as a replica that starts is patient: the servers may be starting as well. more are errors after
@@ -42,7 +46,8 @@ func (b *Bus) ensureStream(ctx context.Context, config jetstream.StreamConfig) (
 			stream, err = b.js.Stream(ctx, config.Name)
 		}
 		return stream, err
-	}, jetstream.ErrStreamNotFound) // that another replica is making, which not every server knows yet
+	}, jetstream.ErrStreamNotFound, // that another replica is making, which not every server knows yet
+		&jetstream.APIError{ErrorCode: codeNotCreated})
 }
 
 // openStream opens a stream that is there.

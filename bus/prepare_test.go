@@ -2,9 +2,14 @@ package bus_test
 
 import (
 	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -69,3 +74,47 @@ func TestAReplicaStartsWhileJetStreamIsNotReady(t *testing.T) {
 		t.Errorf("only these were asked: %v", asked)
 	}
 }
+
+// A server that removes the last stream of an account removes the folder of all streams, too, and
+// cannot make one meanwhile. A file in the folder's place stands for that moment.
+func TestAReplicaStartsWhileTheServerCannotMakeAStream(t *testing.T) {
+	t.Parallel()
+	store := t.TempDir()
+	url := testenv.NATS(t, func(o *server.Options) { o.StoreDir = store })
+	streams := filepath.Join(store, "jetstream", "$G", "streams")
+	if err := os.MkdirAll(filepath.Dir(streams), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(streams, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	log := writerFunc(func(line []byte) (int, error) {
+		if strings.Contains(string(line), "JetStream is not ready yet") {
+			if err := os.RemoveAll(streams); err != nil {
+				t.Error(err)
+			}
+			close(gone)
+		}
+		return len(line), nil
+	})
+	b, err := bus.Open(t.Context(), bus.Config{URL: url, Name: "r1", Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	secret, err := b.KeepSecret(t.Context(), "test", func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(secret.Stop)
+	select {
+	case <-gone:
+	default:
+		t.Error("the server made the stream at once: the file is not in its way")
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
