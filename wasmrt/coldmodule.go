@@ -176,9 +176,6 @@ const invalidHint = "the file is damaged, cut short, or needs more than [Runtime
 
 // translateOnce has a module translated within CompileTimeout, unless it is made to give way.
 func (r *Runtime) translateOnce(ctx context.Context, turn *compileTurn, job Job, log *slog.Logger) error {
-	if err := clearFolder(job.Dir); err != nil { // of the turn before
-		return err
-	}
 	begun := time.Now()
 	job.Worked = func(worked time.Duration) {
 		if r.queue.note(turn, worked) {
@@ -193,14 +190,6 @@ func (r *Runtime) translateOnce(ctx context.Context, turn *compileTurn, job Job,
 		return &CompileError{CompileTime, fmt.Sprintf("%v: it was ended after %v", errCompileTimeout, r.config.CompileTimeout)}
 	case errors.Is(err, errGaveWay):
 		log.Info("compiling was ended in favour of other plugins: it begins anew behind them", "after", time.Since(begun).Round(time.Millisecond))
-	}
-	return err
-}
-
-func clearFolder(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, entry := range entries {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
 	}
 	return err
 }

@@ -21,7 +21,7 @@ type Compiler interface {
 type Job struct {
 	// Module is what Translate takes: rewritten already.
 	Module []byte
-	// Dir is an empty folder for the machine code, as an absolute path.
+	// Dir is the folder for the machine code and nothing else, as an absolute path.
 	Dir string
 	// Memory is how many bytes the process may use.
 	Memory int64

@@ -23,10 +23,10 @@ func several() [][]byte {
 }
 
 // session loads modules with one Runtime, as a replica does at its start, and returns how many
-// processes that took. Before it closes everything it calls while.
+// of them were compiled for that. Before it closes everything it calls while.
 func (a *apart) session(t *testing.T, modules [][]byte, while func(loaded []*wasmrt.Module, r *wasmrt.Runtime)) int {
 	t.Helper()
-	before := a.processes.Load()
+	before := a.compiled.Load()
 	r, err := wasmrt.New(a.config)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func (a *apart) session(t *testing.T, modules [][]byte, while func(loaded []*was
 		loaded = append(loaded, m)
 	}
 	r.TrimCache()
-	processes := int(a.processes.Load() - before)
+	compiled := int(a.compiled.Load() - before)
 	if while != nil {
 		while(loaded, r)
 	}
@@ -52,7 +52,7 @@ func (a *apart) session(t *testing.T, modules [][]byte, while func(loaded []*was
 	if err := r.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	return processes
+	return compiled
 }
 
 func TestCodeOfLoadedModulesStaysWhateverTheBoundOfTheCache(t *testing.T) {
@@ -60,8 +60,8 @@ func TestCodeOfLoadedModulesStaysWhateverTheBoundOfTheCache(t *testing.T) {
 	var log testenv.Log
 	a.config.CacheSize, a.config.KeepUntilTrimmed = 1, true
 	a.config.Logger = slog.New(slog.NewJSONHandler(&log, nil))
-	if processes := a.session(t, modules, nil); processes != len(modules) {
-		t.Errorf("the first start took %d processes, want %d", processes, len(modules))
+	if compiled := a.session(t, modules, nil); compiled != len(modules) {
+		t.Errorf("the first start compiled %d, want %d", compiled, len(modules))
 	}
 	var size int64
 	for _, file := range machineCode(t, a.config.CacheDir) {
@@ -80,8 +80,8 @@ func TestCodeOfLoadedModulesStaysWhateverTheBoundOfTheCache(t *testing.T) {
 	if !strings.Contains(warning.Msg, "exceeds [Plugins] CacheSize") || warning.Plugins != len(modules) || warning.Bytes != size || warning.Bound != 1 {
 		t.Errorf("the warning is %+v, want the %d modules with their %d bytes", warning, len(modules), size)
 	}
-	if processes := a.session(t, modules, nil); processes != 0 {
-		t.Errorf("the next start took %d processes, want none", processes)
+	if compiled := a.session(t, modules, nil); compiled != 0 {
+		t.Errorf("the next start compiled %d, want none", compiled)
 	}
 }
 
@@ -97,8 +97,8 @@ func TestCodeOfModulesThatAreLoadedNoMoreGoes(t *testing.T) {
 			t.Errorf("there is the machine code %v, want that of the module that is loaded", files)
 		}
 	})
-	if processes := a.session(t, modules[1:2], nil); processes != 0 {
-		t.Errorf("the module that was loaded took %d processes, want none", processes)
+	if compiled := a.session(t, modules[1:2], nil); compiled != 0 {
+		t.Errorf("the module that was loaded was compiled %d times, want none", compiled)
 	}
 }
 
@@ -115,8 +115,8 @@ func TestNothingGoesBeforeItIsKnownWhatAStartNeeds(t *testing.T) {
 		}
 	}
 	a.config.CacheSize = 1
-	if processes := a.session(t, modules, nil); processes != 1 {
-		t.Errorf("the start took %d processes, want one for the new module", processes)
+	if compiled := a.session(t, modules, nil); compiled != 1 {
+		t.Errorf("the start compiled %d, want one: the new module", compiled)
 	}
 }
 

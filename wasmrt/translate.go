@@ -4,38 +4,68 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// Translate writes the machine code of a job into its folder, and reads it again as a
-// Runtime will. A Compiler has it run in a process that has nothing else to do: it bounds
-// neither time nor memory. A module that is not valid is a *ModuleError, one at which the
-// compiler fails, or whose machine code takes too much to read, a *CompileError.
+// Translate writes the machine code of a job into its folder, empties that before, and finds out
+// what a Runtime will take to read it. A Compiler has it run in a process that does nothing else
+// meanwhile: it bounds neither time nor memory. A module that is not valid is a *ModuleError, one
+// at which the compiler fails, or whose machine code takes too much to read, a *CompileError.
 func Translate(ctx context.Context, job Job) error {
-	if err := translate(ctx, job); err != nil {
+	return translateToRead(ctx, job, readBounds{MaxReadTime, MaxReadMemory})
+}
+
+// readBounds are those on reading machine code.
+type readBounds struct {
+	time   time.Duration
+	memory int64
+}
+
+// translateToRead is Translate with bounds.
+func translateToRead(ctx context.Context, job Job, most readBounds) error {
+	if err := clearFolder(job.Dir); err != nil { // of a try that was ended
+		return err
+	}
+	decoded, err := translate(ctx, job)
+	if err != nil {
 		return explainFailure(ctx, job, err)
+	}
+	if decoded.isLittle(most) && codeSize(job.Dir) <= littleCode {
+		return nil
 	}
 	// What compiling has left must not count, nor be there to be used again.
 	runtime.GC() // runs the finalizers that unmap machine code
 	runtime.GC()
 	debug.FreeOSMemory()
 	usage := beginUsage()
-	err := readTranslated(ctx, job)
-	time, memory := usage.end()
+	err = readTranslated(ctx, job)
+	took, memory := usage.end()
 	switch {
 	case err != nil:
 		return fmt.Errorf("its machine code cannot be read: %w", err)
-	case time > MaxReadTime:
-		return &CompileError{CompileReading, fmt.Sprintf("its machine code takes %v to read, %v is the most", time, MaxReadTime)}
-	case memory > MaxReadMemory:
-		return &CompileError{CompileReading, fmt.Sprintf("its machine code takes %d bytes of memory to read, %d is the most", memory, int64(MaxReadMemory))}
+	case took > most.time:
+		return &CompileError{CompileReading, fmt.Sprintf("its machine code takes %v to read, %v is the most", took, most.time)}
+	case memory > most.memory:
+		return &CompileError{CompileReading, fmt.Sprintf("its machine code takes %d bytes of memory to read, %d is the most", memory, most.memory)}
 	}
 	return nil
+}
+
+// clearFolder removes what is in a folder.
+func clearFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
+	}
+	return err
 }
 
 // explainFailure tells a module that is at fault from a compiler that is, or a disk.
@@ -53,10 +83,12 @@ func explainFailure(ctx context.Context, job Job, err error) error {
 	}
 }
 
-func translate(ctx context.Context, job Job) error {
-	return withEngine(ctx, job, func(engine wazero.Runtime) error {
+// translate also returns what was used before the first function was compiled.
+func translate(ctx context.Context, job Job) (*decoding, error) {
+	decoded := &decoding{Context: ctx, since: beginUsage()}
+	return decoded, withEngine(ctx, job, func(engine wazero.Runtime) error {
 		// Functions are compiled one beside the other. One of them may be most of the module.
-		compiled, err := compileModule(experimental.WithCompilationWorkers(ctx, compileGoroutines), engine, job.Module)
+		compiled, err := compileModule(experimental.WithCompilationWorkers(decoded, compileGoroutines), engine, job.Module)
 		if err != nil {
 			return err
 		}
@@ -104,6 +136,9 @@ func readCode(ctx context.Context, engine wazero.Runtime, module []byte) (wazero
 	return compileModule(experimental.WithCompilationWorkers(ctx, compileGoroutines), engine, module)
 }
 
+// oneFunction is a module of one function without parameters, results and code.
+const oneFunction = "\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a\x04\x01\x02\x00\x0b"
+
 // interprets says whether wazero interprets modules: it does where memory may not become
 // executable. What it makes of a module is kept nowhere then, and made each time.
 func interprets() bool {
@@ -112,8 +147,7 @@ func interprets() bool {
 	defer func() { _ = cache.Close(ctx) }() // nothing of it is of use
 	engine := newEngine(ctx, cache, Limits{}.withDefaults())
 	defer func() { _ = engine.Close(ctx) }()
-	// One function without parameters, results and code.
-	_, err := readCode(ctx, engine, []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a\x04\x01\x02\x00\x0b"))
+	_, err := readCode(ctx, engine, []byte(oneFunction))
 	return err == nil
 }
 

@@ -32,7 +32,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	code := run(withCompiler(ctx, &compiler.Process{}), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	process := &compiler.Process{}
+	code := run(withCompiler(ctx, process), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	process.Close()
 	stop()
 	os.Exit(code)
 }

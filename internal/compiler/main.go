@@ -1,8 +1,8 @@
 package compiler
 
 import (
+	"bufio"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +21,7 @@ const command = "compile-module"
 
 // Bounds on what the two sides take from each other, in bytes.
 const (
+	maxHeader = 16 << 10
 	maxModule = 1 << 30
 	maxText   = 2 << 10
 	maxAnswer = 16 << 10
@@ -37,6 +38,19 @@ type answer struct {
 	Failed string `json:"failed,omitempty"`
 }
 
+// err is what Process.Compile returns for it.
+func (a answer) err() error {
+	switch {
+	case a.Reason != "":
+		return &wasmrt.CompileError{Reason: a.Reason, Text: a.Text}
+	case a.Invalid != "":
+		return &wasmrt.ModuleError{Err: errors.New(a.Invalid)}
+	case a.Failed != "":
+		return errors.New(a.Failed)
+	}
+	return nil
+}
+
 // Main does the work of a process that a Process has started, and ends it. In any other
 // process it returns at once. A program whose plugins are compiled by a Process calls it
 // first of all.
@@ -46,33 +60,41 @@ func Main() {
 	}
 }
 
-// serve compiles one module and returns the exit code.
-func serve(args []string, in io.Reader, out, errors io.Writer) int {
-	job, err := parseArguments(args)
-	if err == nil {
-		confine(job.Memory)
-		job.Module, err = readModule(in)
-	}
+// serve compiles the modules that it reads, one after the other, and returns the exit code.
+func serve(args []string, in io.Reader, out, said io.Writer) int {
+	memory, err := parseArguments(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(errors, "%s is for pluginhost itself: %v\n", command, err)
+		_, _ = fmt.Fprintf(said, "%s is for pluginhost itself: %v\n", command, err)
 		return 2
 	}
-	go endWith(in)
-	runtime.GOMAXPROCS(min(runtime.NumCPU(), goroutines))
+	confine(memory)
+	runtime.GOMAXPROCS(min(runtime.NumCPU(), processors))
+	useLargePages(min(largePages, memory/2))
 	// What is collected costs time, and is of use only close to the limit.
 	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(job.Memory / 4 * 3)
-	if err := json.NewEncoder(out).Encode(translate(job)); err != nil {
-		_, _ = fmt.Fprintln(errors, err)
-		return 1
+	debug.SetMemoryLimit(memory / 4 * 3)
+	jobs := make(chan wasmrt.Job)
+	go func() {
+		// The process ends with its input, also while it compiles: whoever has started it is gone.
+		_, _ = fmt.Fprintln(said, readJobs(in, jobs))
+		os.Exit(1)
+	}()
+	answers := json.NewEncoder(out)
+	for job := range jobs {
+		if err := answers.Encode(translate(job)); err != nil {
+			_, _ = fmt.Fprintln(said, err)
+			return 1
+		}
 	}
 	return 0
 }
 
 const (
-	// goroutines is how many processors one process uses at most.
-	goroutines = 2
+	// processors is how many processors one process uses at most.
+	processors = 2
 	gcPercent  = 300
+	// largePages is how many bytes compiling a few modules of Go takes, with what is not collected yet.
+	largePages = 256 << 20
 )
 
 func translate(job wasmrt.Job) (a answer) {
@@ -92,49 +114,53 @@ func translate(job wasmrt.Job) (a answer) {
 	return a
 }
 
-// endWith ends the process when its standard input does: whoever has started it is gone.
-func endWith(in io.Reader) {
-	_, _ = io.Copy(io.Discard, in)
-	os.Exit(1)
+// header is the line before the bytes of a module.
+type header struct {
+	Dir       string `json:"dir"`
+	MaxMemory int64  `json:"maxMemory"`
+	Module    int64  `json:"module"` // how many bytes it has
 }
 
-// arguments are the inverse of parseArguments.
-func arguments(job wasmrt.Job) []string {
-	return []string{command, job.Dir, strconv.FormatInt(job.Memory, 10), strconv.FormatInt(job.MaxMemory, 10)}
-}
-
-func parseArguments(args []string) (job wasmrt.Job, err error) {
-	if len(args) != 3 {
-		return job, fmt.Errorf("%d arguments", len(args))
-	}
-	job.Dir = args[0]
-	if job.Memory, err = strconv.ParseInt(args[1], 10, 64); err != nil {
-		return job, err
-	}
-	job.MaxMemory, err = strconv.ParseInt(args[2], 10, 64)
-	return job, err
-}
-
-// writeModule writes a module for readModule.
-func writeModule(out io.Writer, module []byte) error {
-	if err := binary.Write(out, binary.LittleEndian, uint64(len(module))); err != nil {
+// writeJob writes a job for readJobs.
+func writeJob(out io.Writer, job wasmrt.Job) error {
+	if err := json.NewEncoder(out).Encode(header{job.Dir, job.MaxMemory, int64(len(job.Module))}); err != nil {
 		return err
 	}
-	_, err := out.Write(module)
+	_, err := out.Write(job.Module)
 	return err
 }
 
-func readModule(in io.Reader) ([]byte, error) {
-	var size uint64
-	if err := binary.Read(in, binary.LittleEndian, &size); err != nil {
-		return nil, err
+// readJobs sends the jobs that it reads, until there are no more.
+func readJobs(in io.Reader, jobs chan<- wasmrt.Job) error {
+	buffered := bufio.NewReaderSize(in, maxHeader)
+	for {
+		line, err := buffered.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		var h header
+		if err := json.Unmarshal(line, &h); err != nil {
+			return err
+		}
+		if h.Module < 0 || h.Module > maxModule {
+			return fmt.Errorf("a module of %d bytes", h.Module)
+		}
+		job := wasmrt.Job{Module: make([]byte, h.Module), Dir: h.Dir, MaxMemory: h.MaxMemory}
+		if _, err := io.ReadFull(buffered, job.Module); err != nil {
+			return err
+		}
+		jobs <- job
 	}
-	if size > maxModule {
-		return nil, fmt.Errorf("a module of %d bytes", size)
+}
+
+// arguments are the inverse of parseArguments.
+func arguments(memory int64) []string { return []string{command, strconv.FormatInt(memory, 10)} }
+
+func parseArguments(args []string) (memory int64, err error) {
+	if len(args) != 1 {
+		return 0, fmt.Errorf("%d arguments", len(args))
 	}
-	module := make([]byte, size)
-	_, err := io.ReadFull(in, module)
-	return module, err
+	return strconv.ParseInt(args[0], 10, 64)
 }
 
 func cut(text string) string { return text[:min(len(text), maxText)] }

@@ -12,9 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/pluginhost/pluginhost/internal/compiler"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
@@ -69,26 +67,12 @@ func runs(pid int) bool {
 	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	timeout := time.After(longest)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-timeout:
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 func TestProcessHasNothingThatItNeedsNot(t *testing.T) {
 	t.Setenv("PLUGINHOST_TEST_SECRET", "hush")
 	seen := errors.New("seen")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var looked atomic.Bool
-	process := compiler.Process{Started: func(pid int) {
+	process, _ := started(t, func(pid int) {
 		defer cancel(seen)
 		// It has begun its program, and its work, by then.
 		eventually(t, "it stands behind others", func() bool { return content(t, pid, "oom_score_adj") == "1000" })
@@ -110,7 +94,7 @@ func TestProcessHasNothingThatItNeedsNot(t *testing.T) {
 			t.Errorf("it is in the process group %d (%v), want one of its own", group, err)
 		}
 		looked.Store(true)
-	}}
+	})
 	if err := process.Compile(ctx, job(t, guests.Bomb(0))); !errors.Is(err, seen) {
 		t.Fatal(err)
 	}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +46,29 @@ const (
 	longest = time.Minute
 )
 
+// started returns a Process that is closed with the test, and tells the ids of its processes.
+func started(t *testing.T, also ...func(pid int)) (*compiler.Process, func() []int) {
+	t.Helper()
+	var (
+		mu  sync.Mutex
+		ids []int
+	)
+	process := &compiler.Process{Started: func(id int) {
+		mu.Lock()
+		ids = append(ids, id)
+		mu.Unlock()
+		for _, do := range also {
+			do(id)
+		}
+	}}
+	t.Cleanup(process.Close)
+	return process, func() []int {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(ids)
+	}
+}
+
 // job is a job for a module that was not rewritten, which compiles as well.
 func job(t *testing.T, module []byte) wasmrt.Job {
 	t.Helper()
@@ -55,8 +79,7 @@ func job(t *testing.T, module []byte) wasmrt.Job {
 func isAlive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 func TestModuleIsCompiledInAProcessOfItsOwn(t *testing.T) {
-	var pid atomic.Int64
-	process := compiler.Process{Started: func(id int) { pid.Store(int64(id)) }}
+	process, ids := started(t)
 	j := job(t, guests.Handmade{}.Bytes())
 	if err := process.Compile(t.Context(), j); err != nil {
 		t.Fatal(err)
@@ -64,13 +87,78 @@ func TestModuleIsCompiledInAProcessOfItsOwn(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(j.Dir, "*", "*")); err != nil || len(files) != 1 {
 		t.Errorf("the folder has the files %v (%v), want one", files, err)
 	}
-	if pid.Load() == 0 || pid.Load() == int64(os.Getpid()) || isAlive(int(pid.Load())) {
-		t.Errorf("process %d: it is to be another one, and to have ended", pid.Load())
+	if got := ids(); len(got) != 1 || got[0] == os.Getpid() {
+		t.Errorf("the processes are %v, want another one than this", got)
+	}
+}
+
+// compiles has a process compile some module.
+func compiles(t *testing.T, process *compiler.Process, j wasmrt.Job) {
+	t.Helper()
+	if err := process.Compile(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAProcessCompilesOneModuleAfterTheOther(t *testing.T) {
+	process, ids := started(t)
+	for range 3 {
+		compiles(t, process, job(t, guests.Handmade{}.Bytes()))
+	}
+	if err := process.Compile(t.Context(), job(t, []byte("no module"))); err == nil {
+		t.Error("what is no module is compiled")
+	}
+	compiles(t, process, job(t, guests.Handmade{Body: guests.Trap}.Bytes()))
+	if got := ids(); len(got) != 1 {
+		t.Errorf("it took the processes %v, want one", got)
+	}
+	larger := job(t, guests.Handmade{}.Bytes())
+	larger.Memory *= 2
+	compiles(t, process, larger)
+	if got := ids(); len(got) != 2 {
+		t.Errorf("another bound of memory took the processes %v, want one more", got)
+	}
+}
+
+func TestAProcessEndsWhenThereIsNothingToCompile(t *testing.T) {
+	process, ids := started(t)
+	compiles(t, process, job(t, guests.Handmade{}.Bytes()))
+	eventually(t, "it has ended", func() bool { return !isAlive(ids()[0]) })
+	compiles(t, process, job(t, guests.Handmade{}.Bytes()))
+	process.Close()
+	for _, pid := range ids() {
+		if isAlive(pid) {
+			t.Errorf("process %d is there after Close", pid)
+		}
+	}
+}
+
+// What another module has left in a process, such as its memory, is not held against a module.
+func TestAModuleThatFailsInAUsedProcessIsTriedInAFreshOne(t *testing.T) {
+	for name, die := range map[string]func(wasmrt.Job, int) wasmrt.Job{
+		"it is killed before": func(j wasmrt.Job, pid int) wasmrt.Job {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			return j
+		},
+		"it is killed while it compiles": func(j wasmrt.Job, pid int) wasmrt.Job {
+			_ = syscall.Kill(pid, syscall.SIGSTOP) // so that it is not faster
+			j.Worked = func(time.Duration) { _ = syscall.Kill(pid, syscall.SIGKILL) }
+			return j
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			process, ids := started(t)
+			compiles(t, process, job(t, guests.Handmade{}.Bytes()))
+			compiles(t, process, die(job(t, guests.Handmade{}.Bytes()), ids()[0]))
+			if got := ids(); len(got) != 2 {
+				t.Errorf("it took the processes %v, want two", got)
+			}
+		})
 	}
 }
 
 func TestModuleThatIsNotValidIsToldFromOneThatTakesTooMuch(t *testing.T) {
-	var process compiler.Process
+	process, _ := started(t)
 	invalid := guests.Handmade{Body: []byte{0x6a}}.Bytes() // i32.add of nothing
 	err := process.Compile(t.Context(), job(t, invalid))
 	var fault *wasmrt.ModuleError
@@ -80,7 +168,7 @@ func TestModuleThatIsNotValidIsToldFromOneThatTakesTooMuch(t *testing.T) {
 }
 
 func TestFolderThatCannotBeWrittenIsNoFaultOfTheModule(t *testing.T) {
-	var process compiler.Process
+	process, _ := started(t)
 	j := job(t, guests.Handmade{}.Bytes())
 	j.Dir = filepath.Join(j.Dir, "file")
 	if err := os.WriteFile(j.Dir, nil, 0o600); err != nil {
@@ -101,8 +189,7 @@ func TestBombsEndAtABound(t *testing.T) {
 	for seed := range uint64(2 * guests.Shapes) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			var pid atomic.Int64
-			process := compiler.Process{Started: func(id int) { pid.Store(int64(id)) }}
+			process, ids := started(t)
 			late := errors.New("too late")
 			ctx, cancel := context.WithTimeoutCause(t.Context(), bombTimeout, late)
 			defer cancel()
@@ -114,7 +201,7 @@ func TestBombsEndAtABound(t *testing.T) {
 			default:
 				t.Errorf("it ends with %v, want one of the bounds", err)
 			}
-			if isAlive(int(pid.Load())) {
+			if isAlive(ids()[0]) {
 				t.Error("its process is still there")
 			}
 			t.Log(err)
@@ -126,7 +213,7 @@ func TestBombsEndAtABound(t *testing.T) {
 const bombTimeout = 3 * time.Second
 
 func TestProcessThatIsKilledByTheSystemWasShortOfMemory(t *testing.T) {
-	process := compiler.Process{Started: func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }}
+	process, _ := started(t, func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	err := process.Compile(t.Context(), job(t, guests.Bomb(0)))
 	var failed *wasmrt.CompileError
 	if !errors.As(err, &failed) || failed.Reason != wasmrt.CompileMemory {
@@ -135,7 +222,7 @@ func TestProcessThatIsKilledByTheSystemWasShortOfMemory(t *testing.T) {
 }
 
 func TestProcessThatCrashesCostsItsModuleOnly(t *testing.T) {
-	process := compiler.Process{Started: func(pid int) { _ = syscall.Kill(pid, syscall.SIGABRT) }}
+	process, _ := started(t, func(pid int) { _ = syscall.Kill(pid, syscall.SIGABRT) })
 	err := process.Compile(t.Context(), job(t, guests.Bomb(0)))
 	var failed *wasmrt.CompileError
 	if !errors.As(err, &failed) || failed.Reason != wasmrt.CompileCrash || !strings.Contains(err.Error(), "the compiler failed: ") {
@@ -146,15 +233,25 @@ func TestProcessThatCrashesCostsItsModuleOnly(t *testing.T) {
 func TestCallerWhoLeavesEndsTheProcess(t *testing.T) {
 	leaving := errors.New("leaving")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	var pid atomic.Int64
-	process := compiler.Process{Started: func(id int) {
-		pid.Store(int64(id))
-		cancel(leaving)
-	}}
+	process, ids := started(t, func(int) { cancel(leaving) })
 	if err := process.Compile(ctx, job(t, guests.Bomb(0))); !errors.Is(err, leaving) {
 		t.Errorf("the error is %v, want the cause", err)
 	}
-	if isAlive(int(pid.Load())) {
+	if isAlive(ids()[0]) {
 		t.Error("its process is still there")
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(longest)
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatalf("never: %s", what)
+		}
 	}
 }
