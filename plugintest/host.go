@@ -112,7 +112,10 @@ func load(t testing.TB, dir string) (*Host, error) {
 		Limits:    wasmrt.Limits{MaxConcurrent: maxConcurrent, MaxMemory: maxMemory, MaxResult: maxResponse},
 		Logger:    slog.New(&h.output),
 	})
-	return h, err
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the plugin would not load: %w", err), folder.forget(dir))
+	}
+	return h, nil
 }
 
 // exports fills the table of methods and returns what the plugin must export.

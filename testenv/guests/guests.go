@@ -3,10 +3,13 @@
 package guests
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -46,16 +49,34 @@ func Wasm(t testing.TB, name string) []byte {
 	return wasm
 }
 
+// compiled are the files that this process has compiled, by folder: sources do not change while
+// tests run. The go command takes a while to find that out, even if it has nothing to do.
+var compiled sync.Map // of func() (string, error)
+
 // Compile compiles the Go plugin in dir and returns the file.
 func Compile(t testing.TB, dir string) string {
 	t.Helper()
-	cache := CacheDir(t, "guests")
-	file := filepath.Join(cache, filepath.Base(dir)+".wasm")
-	lock := flock.New(file + ".lock")
-	if err := lock.Lock(); err != nil {
+	once, _ := compiled.LoadOrStore(dir, sync.OnceValues(func() (string, error) { return compile(dir) }))
+	file, err := once.(func() (string, error))()
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = lock.Unlock() }()
+	Precompile(t, CacheDir(t, "compiled"), file)
+	return file
+}
+
+// compile compiles the Go plugin in dir for all processes.
+func compile(dir string) (file string, err error) {
+	cache, err := cacheDir("guests")
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(cache, filepath.Base(dir)+".wasm")
+	lock := flock.New(file + ".lock")
+	if err := lock.Lock(); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	// The go command does nothing where the file is current. It is replaced as
 	// a whole, because another package's test may be reading it.
 	fresh := file + ".new"
@@ -63,36 +84,37 @@ func Compile(t testing.TB, dir string) string {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", dir, err, out)
+		return "", fmt.Errorf("go build %s: %w\n%s", dir, err, out)
 	}
 	content, err := os.ReadFile(fresh)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	temp := file + ".tmp"
 	if err := os.WriteFile(temp, content, 0o600); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	if err := os.Rename(temp, file); err != nil {
-		t.Fatal(err)
-	}
-	Precompile(t, CacheDir(t, "compiled"), file)
-	return file
+	return file, os.Rename(temp, file)
 }
 
 // CacheDir returns a folder that outlives the test, for what is dear to make
 // and safe to share.
 func CacheDir(t testing.TB, name string) string {
 	t.Helper()
+	dir, err := cacheDir(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func cacheDir(name string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		base = os.TempDir()
 	}
 	dir := filepath.Join(base, "pluginhost-test", name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return dir, os.MkdirAll(dir, 0o700)
 }
 
 // Root is the folder of the repository.

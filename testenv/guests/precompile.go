@@ -2,10 +2,12 @@ package guests
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -24,33 +26,41 @@ func Precompile(t testing.TB, dir, file string) {
 	if !hasRaceDetector {
 		return
 	}
+	once, _ := precompiled.LoadOrStore([2]string{dir, file}, sync.OnceValue(func() error { return precompile(dir, file) }))
+	if err := once.(func() error)(); err != nil {
+		t.Fatalf("precompile %s: %v", file, err)
+	}
+}
+
+// precompiled are the folders and modules of which this process has done so.
+var precompiled sync.Map // of func() error
+
+func precompile(dir, file string) (err error) {
 	wasm, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	versions, err := os.ReadFile(filepath.Join(Root(), "go.sum")) // the compiler's among them
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	lock := flock.New(dir + ".lock")
 	if err := lock.Lock(); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer func() { _ = lock.Unlock() }()
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	done := filepath.Join(dir, fmt.Sprintf("precompiled-%x", sha256.Sum256(append(wasm, versions...))))
 	if _, err := os.Stat(done); err == nil {
-		return
+		return nil
 	}
 	cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-run", "^TestTranslate$", "./testenv/guests")
 	cmd.Dir = Root()
 	cmd.Env = append(os.Environ(), TranslateInto+"="+dir, TranslateFile+"="+file)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("precompile %s: %v\n%s", file, err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	if err := os.WriteFile(done, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(done, nil, 0o600)
 }
