@@ -213,6 +213,10 @@ func TestPackagesAreUpdatedWhileANATSServerIsDead(t *testing.T) {
 	}
 	leader := stream.CachedInfo().Cluster.Leader
 	servers.Kill(leader)
+	// It may have been the server of the client, which sends nothing while it has none.
+	eventually(t, "the client is connected to another server", func() bool {
+		return c.conn.IsConnected() && c.conn.ConnectedServerName() != leader
+	})
 	c.update(agent(t, "1.0.1", silent))
 	for _, r := range []*replica.Replica{first, second} {
 		eventually(t, "the update is served", func() bool { return serves(r, "agent", "1.0.1") })
