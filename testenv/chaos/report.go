@@ -57,6 +57,8 @@ type report struct {
 	Connections           int
 	Silent                []string
 	ToldAgain, SpokeAfter int
+	// SpokeLatest is how long after the end the latest of these messages came.
+	SpokeLatest time.Duration
 	// ToldMost is how often the plugin was told of one end, at most.
 	ToldMost int
 	// Retold are ends that hosts have logged to tell again, as the replica that told
@@ -226,6 +228,7 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 		r.ToldMost = max(r.ToldMost, len(ends))
 		if heard.last[id].After(ends[0]) {
 			r.SpokeAfter++
+			r.SpokeLatest = max(r.SpokeLatest, heard.last[id].Sub(ends[0]))
 		}
 	}
 }
@@ -373,6 +376,7 @@ func (r report) Text() string {
 	row("  whose end was told again", r.ToldAgain, fmt.Sprintf("at most %d, which hosts have logged", r.Retold))
 	row("  how often of one, at most", r.ToldMost, "")
 	row("  with a message after their end", r.SpokeAfter, "")
+	row("  the latest message after an end", r.SpokeLatest.Round(time.Millisecond), "")
 	row("runs of OnInit", r.Inits, "1")
 	for _, without := range slices.Sorted(maps.Keys(r.Controls)) {
 		line("\nwith replicas that are %s, as a control, this was noticed:\n  %s", without, strings.Join(r.Controls[without], "\n  "))
