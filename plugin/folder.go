@@ -60,7 +60,7 @@ type Entry struct {
 	manifestSum [sha256.Size]byte // of the bytes that Manifest was read from
 }
 
-// Scan lists the plugins of a folder, sorted by id (spec 4.1). Hidden entries and plain files are left out. A plugin that
+// Scan lists the plugins of a folder, sorted by id. Hidden entries and plain files are left out. A plugin that
 // cannot be used is in the list, with its Err. The error of Scan itself says that the folder cannot be read, or has more
 // than 10000 entries.
 func Scan(dir string) ([]Entry, error) {

@@ -20,7 +20,7 @@ const (
 	maxManifestKey    = 2048 // bytes
 )
 
-// Capabilities a manifest can list (spec 3). The name is also that of the service in the plugin contract.
+// Capabilities a manifest can list. The name is also that of the service in the plugin contract.
 const (
 	MetadataAgent       = "MetadataAgent"
 	Scrobbler           = "Scrobbler"

@@ -38,7 +38,7 @@ const (
 // ErrBadPackage says that a package breaks a rule; the text says which.
 var ErrBadPackage = errors.New("not a valid plugin package")
 
-// Package is a checked .ndp package (spec 7.8): a zip with plugin.wasm and manifest.json at its root, and what else the
+// Package is a checked .ndp package: a zip with plugin.wasm and manifest.json at its root, and what else the
 // author has put there. It is held in memory and has nothing to close.
 type Package struct {
 	// Manifest is that of the package, Warnings those of the manifest.

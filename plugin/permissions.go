@@ -1,6 +1,6 @@
 package plugin
 
-// Permissions are the host services a plugin asks for; nil is not granted (spec 3).
+// Permissions are the host services a plugin asks for; nil is not granted.
 type Permissions struct {
 	// HTTP grants requests to HTTP servers.
 	HTTP *HTTPPermission `json:"http,omitempty"`

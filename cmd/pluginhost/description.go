@@ -152,7 +152,7 @@ func modeOf(path string) string {
 	return info.Mode().String()
 }
 
-// print writes the description for people (spec 7.2).
+// print writes the description for people.
 func (d *description) print(out io.Writer) error {
 	p := printer{out: out}
 	p.line("Plugin Information:")

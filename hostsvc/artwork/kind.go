@@ -20,7 +20,7 @@ type Artwork struct {
 	Size int
 }
 
-// CoverID is Navidrome's artwork id (spec 5.6), such as al-<id>_0, and "" without an
+// CoverID is Navidrome's artwork id, such as al-<id>_0, and "" without an
 // ID or with another kind.
 func (a Artwork) CoverID() string {
 	prefix := map[Kind]string{Artist: "ar-", Album: "al-", Track: "mf-"}[a.Kind]

@@ -1,5 +1,5 @@
-// Package artwork is the host service that names public addresses of images
-// (spec 5.6), and the proxy that serves what is at these addresses.
+// Package artwork is the host service that names public addresses of images,
+// and the proxy that serves what is at these addresses.
 //
 // Service answers the plugin. It takes addresses from an Addresses: Links, whose
 // addresses carry a token of a Signer and lead to a Proxy. Who holds such an address

@@ -1,5 +1,5 @@
-// Package cache is the host service that keeps values of a plugin for a while
-// (spec 5.4): for all replicas, and over their restarts.
+// Package cache is the host service that keeps values of a plugin for a while,
+// for all replicas, and over their restarts.
 package cache
 
 import (

@@ -1,5 +1,4 @@
-// Package config is the host service that hands a plugin its configuration (spec
-// 5.5).
+// Package config is the host service that hands a plugin its configuration.
 package config
 
 import (

@@ -16,8 +16,8 @@ import (
 	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
-// blockedPrefix begins the error of a response when a permission stopped the request
-// (spec 5.1).
+// blockedPrefix begins the error of a response when a permission stopped the request:
+// plugins look for it.
 const blockedPrefix = "Request blocked by plugin permissions: "
 
 // send makes one exchange, redirects included. The body of the request must not be

@@ -1,4 +1,4 @@
-// Package http is the host service that makes HTTP requests for a plugin (spec 5.1),
+// Package http is the host service that makes HTTP requests for a plugin,
 // within the limits of the plugin's manifest and of the host.
 package http
 

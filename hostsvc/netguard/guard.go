@@ -125,7 +125,7 @@ func (g *Guard) checkReach(addr, dialled netip.Addr) error {
 	}
 }
 
-// blockedLocal has the reasons of spec 5.1.2 where it has any.
+// blockedLocal gives the reasons that Navidrome gives, as plugins know them.
 func blockedLocal(r reach, addr netip.Addr) error {
 	var reason string
 	switch r {

@@ -71,7 +71,7 @@ func ParseList(patterns []string) (*Patterns, error) {
 // no fragment. The method can be in any case.
 //
 // The error is a *BlockedError of kind ErrURL or ErrNotAllowed; its reasons are
-// those of spec 5.1.1.
+// those that Navidrome gives.
 func (ps *Patterns) Check(rawURL, method string) (*url.URL, error) {
 	return ps.check(rawURL, method, Pattern.matchOrigin)
 }

@@ -1,5 +1,5 @@
-// Package scheduler is the host service that plans callbacks of a plugin (spec
-// 5.3): for all replicas, and over their restarts.
+// Package scheduler is the host service that plans callbacks of a plugin,
+// for all replicas, and over their restarts.
 package scheduler
 
 import (

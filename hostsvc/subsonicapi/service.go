@@ -1,5 +1,5 @@
 // Package subsonicapi is the host service that calls the Subsonic API of Navidrome
-// for a plugin (spec 5.7), as the users that its manifest allows.
+// for a plugin, as the users that its manifest allows.
 package subsonicapi
 
 import (

@@ -33,7 +33,7 @@ func counting(t *testing.T) (port string, hits *atomic.Int32) {
 func TestWhatIsNotPermittedIsNotDialled(t *testing.T) {
 	port, hits := counting(t)
 	origin := "ws://127.0.0.1:" + port
-	// The first rows are the original's tests (spec 10).
+	// The first rows are what Navidrome tests of its own.
 	original := websocket.Config{AllowLocalNetwork: true, AllowedURLs: []string{"wss://api.example.com/*", "ws://localhost:" + port}}
 	local := websocket.Config{AllowLocalNetwork: true, AllowedURLs: []string{origin + "/v1/*"}}
 	everything := websocket.Config{AllowLocalNetwork: true, AllowedURLs: []string{"*"}}

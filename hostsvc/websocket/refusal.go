@@ -10,7 +10,7 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
 )
 
-// How the errors of a ConnectResponse begin (spec 5.2).
+// How the errors of a ConnectResponse begin, as plugins know them.
 const (
 	blockedPrefix = "Connection blocked by plugin permissions: "
 	failedPrefix  = "failed to connect to WebSocket server: "

@@ -1,5 +1,5 @@
-// Package websocket is the host service that opens WebSocket connections for a plugin
-// (spec 5.2), within the limits of the plugin's manifest and of the host.
+// Package websocket is the host service that opens WebSocket connections for a plugin,
+// within the limits of the plugin's manifest and of the host.
 //
 // A [Service] checks and dials for one generation of a plugin. What it dials is a
 // [Connection], and who keeps connections, runs them and calls the plugin is behind

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrNotFound is an id that no connection has. Its text is the contract's (spec 5.2).
+// ErrNotFound is an id that no connection has. Plugins know its text.
 var ErrNotFound = errors.New("connection not found")
 
 // Opening is a connection that a plugin opens.

@@ -1,5 +1,5 @@
 // Package pluginerror knows the errors that plugins return, which are texts: two of
-// them mean something to a host (spec 6.1).
+// them mean something to a host.
 package pluginerror
 
 import (

@@ -1,5 +1,5 @@
 // Package nanoid makes the ids of schedules and connections for plugins that give
-// none, and bounds those that they give (spec 5.2, 5.3).
+// none, and bounds those that they give.
 package nanoid
 
 import "crypto/rand"
