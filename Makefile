@@ -5,7 +5,7 @@ TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Those in Go: examples/lastfm is built with npm, see its README.
 EXAMPLES = $(notdir $(patsubst %/main.go,%,$(wildcard examples/*/main.go)))
 
-.PHONY: run examples build test lint generate bench soak chaos clean
+.PHONY: run examples build test lint generate bench profile soak chaos clean
 
 run: examples
 	@echo
@@ -32,7 +32,7 @@ $(EXAMPLES:%=example-%): example-%: build
 
 test:
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the tests of a client and of a plugin that are not Go are skipped"
-	$(GO) test -race -timeout 30m ./...
+	$(GO) test -race -pgo=off -timeout 30m ./...
 
 lint:
 	$(TOOL) golangci-lint run ./...
@@ -44,6 +44,10 @@ generate:
 # Ratios within one run; see bench/README.md.
 bench:
 	cd bench && $(GO) run .
+
+# What the compiler of Go is told of the hot paths: compiling a plugin, and calls to one.
+profile:
+	cd bench && $(GO) run . -quick -pgo ../cmd/pluginhost/default.pgo
 
 # The long proofs, in about five minutes: make soak SOAK='-only calls -calls 100000'. Ctrl-C ends it with a report.
 soak:

@@ -48,7 +48,13 @@ func measureLoad(ctx context.Context, b *bench) ([]*row, error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(cache)) }()
 		return load(ctx, cache, wasm, options)
 	})}
-	return []*row{cold, compiled, first}, b.measure(ctx, []*row{cold}, 3, 0)
+	if err := b.measure(ctx, []*row{cold}, 3, 0); err != nil {
+		return nil, err
+	}
+	if b.plan.profiles != "" {
+		err = profileRows(ctx, []*row{cold}, b.plan)
+	}
+	return []*row{cold, compiled, first}, err
 }
 
 // load opens a runtime of its own, which remembers nothing, and loads a module.

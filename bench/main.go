@@ -29,9 +29,10 @@ func main() {
 func run() int {
 	var p plan
 	flag.BoolVar(&p.quick, "quick", false, "a short run, to see that everything works")
-	flag.StringVar(&p.profiles, "profiles", "", "also write a CPU profile of each call over NATS into this folder")
+	flag.StringVar(&p.profiles, "profiles", "", "also write a CPU profile of each call over NATS, and of compiling, into this folder")
 	asJSON := flag.Bool("json", false, "print JSON at the end instead of tables")
 	only := flag.String("only", "", "measure only the sections whose name or title contains this")
+	guided := flag.String("pgo", "", "measure nothing; write a profile of compiling and of calls into this file, for go build -pgo")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "bench takes no arguments, got %q: see -help\n", flag.Args())
@@ -47,7 +48,11 @@ func run() int {
 	defer stop()
 	// A second signal ends it at once.
 	context.AfterFunc(ctx, stop)
-	err = show(ctx, chosen, p, *asJSON)
+	if *guided != "" {
+		err = guide(ctx, p, *guided)
+	} else {
+		err = show(ctx, chosen, p, *asJSON)
+	}
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "interrupted")

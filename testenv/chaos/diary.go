@@ -26,14 +26,17 @@ type diary struct {
 	fires   map[string][]time.Time // by schedule
 	newest  map[string]string      // payload of the newest fire, by schedule
 	ends    map[string][]time.Time // by connection
-	last    map[string]time.Time   // newest message, by connection
+	begun   map[string]time.Time   // when the first end of a connection began, by the guest
+	last    map[string]time.Time   // when the newest message began, by connection
+	heard   map[string]time.Time   // when it was heard
 	waiting map[string]chan struct{}
 	peers   map[string]*websocket.Conn
 }
 
 func newDiary() *diary {
 	d := &diary{
-		fires: make(map[string][]time.Time), newest: make(map[string]string), ends: make(map[string][]time.Time), last: make(map[string]time.Time),
+		fires: make(map[string][]time.Time), newest: make(map[string]string), ends: make(map[string][]time.Time),
+		begun: make(map[string]time.Time), last: make(map[string]time.Time), heard: make(map[string]time.Time),
 		waiting: make(map[string]chan struct{}), peers: make(map[string]*websocket.Conn),
 	}
 	d.gateway = httptest.NewServer(http.HandlerFunc(d.serve))
@@ -63,9 +66,15 @@ func (d *diary) hear(event journal.Event) ([]journal.Command, error) {
 		d.fires[id] = append(d.fires[id], event.At)
 		d.newest[id] = string(event.Payload)
 	case "text":
-		d.last[id] = event.At
+		d.heard[id] = event.At
+		if event.Begun.After(d.last[id]) {
+			d.last[id] = event.Begun
+		}
 	case "close", "error":
 		d.ends[id] = append(d.ends[id], event.At)
+		if before, told := d.begun[id]; !told || event.Begun.Before(before) {
+			d.begun[id] = event.Begun
+		}
 		if ended := d.waiting[id]; ended != nil && len(d.ends[id]) == 1 {
 			close(ended)
 		}

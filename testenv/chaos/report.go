@@ -53,12 +53,15 @@ type report struct {
 	// Unfenced runs of fires of former leaders.
 	Unfenced []string
 	// Connections, those without a final callback, those with more than one, and
-	// those with a message after it.
+	// those with a message that the plugin began with after it had begun with the end.
 	Connections           int
 	Silent                []string
 	ToldAgain, SpokeAfter int
-	// SpokeLatest is how long after the end the latest of these messages came.
+	// SpokeLatest is how long after the end the latest of these messages began.
 	SpokeLatest time.Duration
+	// Overtaken are connections whose end was heard before a message that the plugin had begun
+	// with earlier: it was held up in between, as with its replica.
+	Overtaken int
 	// ToldMost is how often the plugin was told of one end, at most.
 	ToldMost int
 	// Retold are ends that hosts have logged to tell again, as the replica that told
@@ -226,9 +229,12 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 	for id, ends := range heard.ends {
 		r.ToldAgain += len(ends) - 1
 		r.ToldMost = max(r.ToldMost, len(ends))
-		if heard.last[id].After(ends[0]) {
+		switch ended := heard.begun[id]; {
+		case heard.last[id].After(ended):
 			r.SpokeAfter++
-			r.SpokeLatest = max(r.SpokeLatest, heard.last[id].Sub(ends[0]))
+			r.SpokeLatest = max(r.SpokeLatest, heard.last[id].Sub(ended))
+		case heard.heard[id].After(ends[0]):
+			r.Overtaken++
 		}
 	}
 }
@@ -377,6 +383,7 @@ func (r report) Text() string {
 	row("  how often of one, at most", r.ToldMost, "")
 	row("  with a message after their end", r.SpokeAfter, "")
 	row("  the latest message after an end", r.SpokeLatest.Round(time.Millisecond), "")
+	row("  whose end overtook a message that had begun", r.Overtaken, "")
 	row("runs of OnInit", r.Inits, "1")
 	for _, without := range slices.Sorted(maps.Keys(r.Controls)) {
 		line("\nwith replicas that are %s, as a control, this was noticed:\n  %s", without, strings.Join(r.Controls[without], "\n  "))

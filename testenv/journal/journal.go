@@ -34,6 +34,9 @@ type Event struct {
 	Text      string `json:"text"`
 	// Results are those of the commands.
 	Results []Result `json:"results"`
+	// Begun is when the guest began with it: At is later by what the callback waited for
+	// afterwards, as a process that is paused does.
+	Begun time.Time `json:"begun"`
 	// At is when it was heard.
 	At time.Time `json:"-"`
 }

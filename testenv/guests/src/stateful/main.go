@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/host/config"
@@ -27,6 +28,8 @@ type event struct {
 	Text      string `json:"text,omitempty"`
 	// Results are what came of the commands in the answer to another event.
 	Results []result `json:"results,omitempty"`
+	// Begun is when the guest began with it.
+	Begun time.Time `json:"begun"`
 }
 
 // command is something to do.
@@ -118,11 +121,12 @@ func text(err error) string {
 // tell tells the journal and does what it answers, and then tells what came of it.
 // An answer other than 200 is an error, and so is a command that fails.
 func tell(ctx context.Context, e event) error {
+	e.Begun = time.Now()
 	commands, err := post(ctx, e)
 	if err != nil || len(commands) == 0 {
 		return err
 	}
-	done := event{Event: "done", ID: e.ID}
+	done := event{Event: "done", ID: e.ID, Begun: time.Now()}
 	for _, c := range commands {
 		r := do(ctx, c)
 		if !r.OK && err == nil {
