@@ -57,7 +57,7 @@ func measureCache(ctx context.Context, b *bench) (_ []*row, err error) {
 	}
 	defer own.Close()
 	defaults := replica.DefaultConfig().Cache
-	values, err := own.OpenCache(ctx, bus.CacheConfig{Copy: defaults.Copy, Staleness: defaults.Staleness})
+	values, err := bus.OpenCache(ctx, own.Jet(), bus.CacheConfig{Copy: defaults.Copy, Staleness: defaults.Staleness})
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -97,19 +97,15 @@ func (c Config) options() []nats.Option {
 type Bus struct {
 	*connections
 	config    Config
-	js        jetstream.JetStream
+	jet       *jet.Handle
 	embedded  *embeddedServer
 	services  *registry
 	workers   *workers
-	writes    *writes
 	turns     *turns // of converting JSON
 	servers   servers
-	offer     offer
 	slow      atomic.Uint64 // what SlowConsumers returns
 	closeOnce sync.Once
-
-	stateMu sync.Mutex
-	state   *state // nil until it is first asked for
+	watching  watching
 }
 
 // Open connects to the server, or starts one, and checks that it has JetStream.
@@ -121,7 +117,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Patience <= 0 {
 		config.Patience = 30 * time.Second
 	}
-	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), writes: newWrites(), connections: newConnections(), turns: newTurns()}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), connections: newConnections(), turns: newTurns()}
 	defer func() {
 		if err != nil {
 			b.Close()
@@ -139,8 +135,8 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if b.core, err = b.connect(ctx, url, forCore, options); err != nil {
 		return nil, err
 	}
-	if b.js, err = jetstream.New(b.core.Conn); err != nil {
-		return nil, fmt.Errorf("jetstream: %w", err)
+	if b.jet, err = jet.New(b.handleConfig()); err != nil {
+		return nil, err
 	}
 	if err := b.awaitJetStream(ctx); err != nil {
 		return nil, err
@@ -151,8 +147,23 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if b.calls, err = b.connect(ctx, url, forCalls, options); err != nil {
 		return nil, err
 	}
-	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.copies(), "storage", b.storage().String())
+	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.jet.Copies(), "storage", b.jet.Storage().String())
+	b.watching.start(b)
 	return b, nil
+}
+
+// Jet is what the replica does with JetStream. The Bus closes it.
+func (b *Bus) Jet() *jet.Handle { return b.jet }
+
+func (b *Bus) handleConfig() jet.Config {
+	config := jet.Config{
+		Conn: b.core.Conn, Purpose: string(forCore), Logger: b.config.Logger, Patience: b.config.Patience, Lease: Lease,
+		Replicas: b.config.Replicas, Memory: b.config.Memory,
+	}
+	if b.embedded != nil {
+		config.Limit = func() int64 { return b.embedded.limit(b.config.Memory) }
+	}
+	return config
 }
 
 // awaitJetStream waits for a cluster that has no leader yet: it may be starting
@@ -162,7 +173,7 @@ func (b *Bus) awaitJetStream(ctx context.Context) error {
 	defer cancel()
 	for waiting := false; ; waiting = true {
 		attempt, cancel := context.WithTimeout(ctx, connectTimeout)
-		_, err := b.js.AccountInfo(attempt)
+		_, err := b.jet.JetStream().AccountInfo(attempt)
 		cancel()
 		switch {
 		case err == nil:
@@ -212,53 +223,6 @@ func (b *Bus) Away() []string {
 // messages were dropped.
 func (b *Bus) SlowConsumers() uint64 { return b.slow.Load() }
 
-// awaitConnected waits until the connection for JetStream is up, or for ctx.
-func (b *Bus) awaitConnected(ctx context.Context) error { return b.core.awaitConnected(ctx) }
-
-// insistPause is between two attempts of an operation.
-const insistPause = 100 * time.Millisecond
-
-// insist repeats an operation until ctx is over, while nobody is there to carry it
-// out, or it ends with one of again: a stream has no leader for a while when that
-// dies, and a bucket in memory goes with its server. missed is called between the
-// attempts. It does not begin without a connection: what nats.go keeps to send
-// later would overwrite what others have written until then.
-func (b *Bus) insist(ctx context.Context, missed func(), operation func() error, again ...error) error {
-	again = append(again, jetstream.ErrNoStreamResponse, nats.ErrNoResponders, jetstream.ErrStreamNotFound)
-	for {
-		if err := b.awaitConnected(ctx); err != nil {
-			return err
-		}
-		err := operation()
-		if !slices.ContainsFunc(again, func(other error) bool { return errors.Is(err, other) }) {
-			return err
-		}
-		missed()
-		if pause(ctx, insistPause) != nil {
-			return err
-		}
-	}
-}
-
-// copies is how many copies JetStream keeps of everything.
-func (b *Bus) copies() int {
-	switch {
-	case b.config.Replicas > 0:
-		return b.config.Replicas
-	case b.core.ConnectedClusterName() != "":
-		return 3
-	default:
-		return 1
-	}
-}
-
-func (b *Bus) storage() jetstream.StorageType {
-	if b.config.Memory {
-		return jetstream.MemoryStorage
-	}
-	return jetstream.FileStorage
-}
-
 // Publish announces something to whoever listens.
 func (b *Bus) Publish(subject string, body []byte) error { return b.core.Publish(subject, body) }
 
@@ -272,8 +236,9 @@ func (b *Bus) Close() { b.closeOnce.Do(b.close) }
 
 func (b *Bus) close() {
 	b.stopWorkers()
-	if b.state != nil {
-		b.state.follower.stop()
+	b.watching.stop()
+	if b.jet != nil {
+		b.jet.Close()
 	}
 	for _, c := range b.all() {
 		if err := c.leave(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -51,7 +52,7 @@ type CacheLimits struct {
 
 // Cache is the KV bucket of what plugins cache. It is safe for concurrent use.
 type Cache struct {
-	bus    *Bus
+	handle *jet.Handle
 	config CacheConfig
 	stream jetstream.Stream
 	index  *cacheIndex
@@ -62,22 +63,18 @@ type Cache struct {
 
 // OpenCache makes the bucket if it is missing and begins to watch it. The caller
 // stops the Cache.
-func (b *Bus) OpenCache(ctx context.Context, config CacheConfig) (*Cache, error) {
-	if _, err := b.ensureBucket(ctx, cacheBucket); err != nil {
+func OpenCache(ctx context.Context, handle *jet.Handle, config CacheConfig) (*Cache, error) {
+	if _, err := handle.EnsureBucket(ctx, jet.CacheBucket); err != nil {
 		return nil, err
 	}
 	index := newCacheIndex(config.Copy)
-	stream, err := b.openStream(ctx, cacheBucket.stream())
+	stream, err := handle.OpenStream(ctx, jet.CacheBucket.Stream())
 	if err != nil {
 		return nil, err
 	}
 	index.setClock(stream.CachedInfo().TimeStamp, 0)
-	if b.offer.isOlder(offerEvery) {
-		if err := b.askOffer(ctx); err != nil {
-			b.config.Logger.Debug("it is not known yet how much JetStream offers", "error", err)
-		}
-	}
-	c := &Cache{bus: b, config: config, stream: stream, index: index}
+	handle.LearnOffer(ctx)
+	c := &Cache{handle: handle, config: config, stream: stream, index: index}
 	c.watch = startCacheWatch(ctx, c)
 	return c, nil
 }
@@ -125,7 +122,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	index.wrote(int64(len(record)) + messageOverhead - former)
+	index.wrote(int64(len(record)) + jet.MessageOverhead - former)
 	index.store(p.token, hash, ack.Sequence, record, index.now()+moment(ttl), asked)
 	return nil
 }
@@ -133,7 +130,7 @@ func (p *PluginCache) Set(ctx context.Context, key string, value []byte, ttl tim
 // admit refuses what would pass a limit.
 func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) error {
 	limits := p.limits
-	if most := int64(p.cache.bus.MaxResponse()); record > most {
+	if most := int64(p.cache.handle.MaxBody()); record > most {
 		return fmt.Errorf("%w: value and key have %d bytes together, and %d fit the NATS server's max_payload", ErrCacheLimit, record, most)
 	}
 	if p.cache.index.isStale() {
@@ -164,13 +161,13 @@ func (p *PluginCache) admit(ctx context.Context, hash cacheKey, record int64) er
 func (c *Cache) admitSum(ctx context.Context, token string, hash cacheKey, record int64) (former int64, err error) {
 	for again := false; ; again = true {
 		stored, former := c.index.sum(token, hash)
-		most, ok := c.bus.offer.most(cacheShare)
-		grows := record + messageOverhead - former
+		most, ok := c.handle.Share(jet.CacheShare)
+		grows := record + jet.MessageOverhead - former
 		switch {
 		case !ok || grows <= 0 || stored+grows <= most:
 			return former, nil
 		case !again:
-			c.bus.askOfferAgain(ctx)
+			c.handle.AskOfferAgain(ctx)
 			if c.index.isStale() {
 				c.awaitNewer(ctx) // what was there may have ended
 			}
@@ -186,7 +183,7 @@ func (c *Cache) awaitNewer(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 	defer cancel()
 	for c.watch.ask(); c.index.isStale(); {
-		if pause(ctx, cacheLag) != nil {
+		if jet.Pause(ctx, cacheLag) != nil {
 			return
 		}
 	}
@@ -212,7 +209,7 @@ func (p *PluginCache) Get(ctx context.Context, key string) ([]byte, bool, error)
 	}
 	value, err := cacheValue(record, key)
 	if err != nil {
-		p.cache.bus.config.Logger.Warn("a value of the cache cannot be read", "plugin", p.id, "subject", p.subject(hash), "error", err)
+		p.cache.handle.Logger().Warn("a value of the cache cannot be read", "plugin", p.id, "subject", p.subject(hash), "error", err)
 		return nil, false, nil
 	}
 	return value, true, nil
@@ -245,7 +242,7 @@ func (p *PluginCache) newest(ctx context.Context, hash cacheKey) (msg *jetstream
 		begun := time.Now()
 		asked = p.cache.index.now()
 		msg, err = p.cache.stream.GetLastMsgForSubject(ctx, p.subject(hash))
-		p.cache.bus.writes.noteRead(cacheBucket.stream(), begun, err)
+		p.cache.handle.Writes().NoteRead(jet.CacheBucket.Stream(), begun, err)
 		return err
 	}, context.DeadlineExceeded)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -275,7 +272,7 @@ func (p *PluginCache) Remove(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	p.cache.index.wrote(messageOverhead - former)
+	p.cache.index.wrote(jet.MessageOverhead - former)
 	p.cache.index.remove(p.token, hash, ack.Sequence)
 	return nil
 }
@@ -306,7 +303,7 @@ func (c *Cache) awaitCount(ctx context.Context) {
 func (p *PluginCache) write(ctx context.Context, hash cacheKey, msg *nats.Msg, ttl time.Duration) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
-	rollUp(msg)
+	jet.RollUp(msg)
 	// Calls of this replica wait for each other, so that it is others alone who are in the way.
 	unlock, err := p.cache.writing.lock(ctx, msg.Subject)
 	if err != nil {
@@ -316,12 +313,12 @@ func (p *PluginCache) write(ctx context.Context, hash cacheKey, msg *nats.Msg, t
 	revision := p.cache.index.revision(p.token, hash)
 	for again := false; ; again = true {
 		ack, err := p.cache.publish(ctx, msg, ttl, revision)
-		if !errors.Is(err, errMoved) {
+		if !errors.Is(err, jet.ErrMoved) {
 			return ack, err
 		}
 		// Another replica has written it, or is about to.
 		if again {
-			if err := pause(ctx, cacheLag); err != nil {
+			if err := jet.Pause(ctx, cacheLag); err != nil {
 				return nil, fmt.Errorf("others write the key all the time: %w", err)
 			}
 		}
@@ -340,13 +337,13 @@ func (p *PluginCache) write(ctx context.Context, hash cacheKey, msg *nats.Msg, t
 func (c *Cache) publish(ctx context.Context, msg *nats.Msg, ttl time.Duration, revision uint64) (ack *jetstream.PubAck, err error) {
 	err = c.insist(ctx, func() (err error) {
 		begun := time.Now()
-		ack, err = c.bus.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
-		c.bus.writes.note(cacheBucket.stream(), begun, err)
-		return movedOr(err)
+		ack, err = c.handle.JetStream().PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl), jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
+		c.handle.Writes().Note(jet.CacheBucket.Stream(), begun, err)
+		return jet.MovedOr(err)
 	})
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && refused.ErrorCode == codeSequenceNotReady {
-		return nil, errMoved
+		return nil, jet.ErrMoved
 	}
 	return ack, err
 }
@@ -357,7 +354,7 @@ const codeSequenceNotReady jetstream.ErrorCode = 10163
 
 // insist is Bus.insist; a bucket that is gone is made anew meanwhile.
 func (c *Cache) insist(ctx context.Context, operation func() error, again ...error) error {
-	return c.bus.insist(ctx, c.watch.ask, operation, again...)
+	return c.handle.Insist(ctx, c.watch.ask, operation, again...)
 }
 
 // cacheTTL is how long a value lives, by the headers of its message: a minute less

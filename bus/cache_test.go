@@ -17,6 +17,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -29,7 +30,7 @@ var roomy = bus.CacheLimits{MaxEntries: 10_000, MaxBytes: 64e6}
 // openCache opens the cache of one replica, with a copy unless copied is 0.
 func openCache(t *testing.T, url string, copied int64) *bus.Cache {
 	t.Helper()
-	c, err := open(t, url).OpenCache(t.Context(), bus.CacheConfig{Copy: copied, Staleness: staleness})
+	c, err := bus.OpenCache(t.Context(), open(t, url).Jet(), bus.CacheConfig{Copy: copied, Staleness: staleness})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +259,7 @@ func TestABucketOfSomebodyElseIsRefused(t *testing.T) {
 	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: subjects.CacheBucket}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, url).OpenCache(t.Context(), bus.CacheConfig{}); !errors.Is(err, bus.ErrForeign) {
+	if _, err := bus.OpenCache(t.Context(), open(t, url).Jet(), bus.CacheConfig{}); !errors.Is(err, jet.ErrForeign) {
 		t.Errorf("got %v", err)
 	}
 }

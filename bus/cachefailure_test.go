@@ -114,7 +114,7 @@ func TestForeignMessagesInTheBucketAreIgnored(t *testing.T) {
 func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
 	cluster := testenv.StartNATSCluster(t)
 	b := open(t, cluster.URL())
-	c, err := b.OpenCache(t.Context(), bus.CacheConfig{Copy: 32e6, Staleness: staleness})
+	c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{Copy: 32e6, Staleness: staleness})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
+
+	"github.com/pluginhost/pluginhost/jet"
 )
 
 // cacheKey is the hash of a key.
@@ -188,7 +190,7 @@ func (x *cacheIndex) sum(token string, of cacheKey) (stored, size int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if v := x.find(token, of); v != nil && v.revision >= x.first {
-		size = v.size + messageOverhead
+		size = v.size + jet.MessageOverhead
 	}
 	return x.stored + x.changed, size
 }

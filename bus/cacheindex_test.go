@@ -245,7 +245,7 @@ func openTestCache(t *testing.T) *Cache {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	c, err := b.OpenCache(t.Context(), CacheConfig{Copy: 1e6, Staleness: time.Second})
+	c, err := OpenCache(t.Context(), b.Jet(), CacheConfig{Copy: 1e6, Staleness: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

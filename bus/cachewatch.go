@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -46,7 +47,7 @@ type cacheWatch struct {
 	cache    *Cache
 	asked    chan struct{} // has a token when somebody wants the index confirmed
 	warnings *rate.Limiter
-	failing  transient // the watch
+	failing  *jet.Transient // the watch
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 
@@ -58,7 +59,7 @@ type cacheWatch struct {
 
 func startCacheWatch(ctx context.Context, cache *Cache) *cacheWatch {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w := &cacheWatch{cache: cache, asked: make(chan struct{}, 1), warnings: rate.NewLimiter(rate.Every(10*time.Second), 3), cancel: cancel}
+	w := &cacheWatch{cache: cache, asked: make(chan struct{}, 1), failing: cache.handle.NewTransient(), warnings: rate.NewLimiter(rate.Every(10*time.Second), 3), cancel: cancel}
 	w.done.Go(func() { w.run(ctx) })
 	return w
 }
@@ -86,7 +87,7 @@ func (w *cacheWatch) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.failing.failed(ctx, w.cache.bus.config.Logger, time.Now(), "the cache's watch begins anew", "error", err)
+		w.failing.Failed(ctx, w.cache.handle.Logger(), time.Now(), "the cache's watch begins anew", "error", err)
 		select {
 		case <-ctx.Done():
 			return
@@ -97,7 +98,7 @@ func (w *cacheWatch) run(ctx context.Context) {
 
 func (w *cacheWatch) warn(message string, err error) {
 	if w.warnings.Allow() {
-		w.cache.bus.config.Logger.Warn(message, "error", err)
+		w.cache.handle.Logger().Warn(message, "error", err)
 	}
 }
 
@@ -106,7 +107,7 @@ func (w *cacheWatch) warn(message string, err error) {
 func (w *cacheWatch) watch(ctx context.Context) error {
 	info, err := w.info(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if _, err = w.cache.bus.ensureBucket(ctx, cacheBucket); err == nil {
+		if _, err = w.cache.handle.EnsureBucket(ctx, jet.CacheBucket); err == nil {
 			info, err = w.info(ctx)
 		}
 	}
@@ -130,7 +131,7 @@ func (w *cacheWatch) watch(ctx context.Context) error {
 		if err := w.confirm(ctx); err != nil {
 			return err
 		}
-		w.failing.works()
+		w.failing.Works()
 	}
 }
 
@@ -141,7 +142,7 @@ func (w *cacheWatch) forgetConsumer(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cacheAttempt)
 	defer cancel()
-	if w.cache.bus.Connected() {
+	if w.cache.handle.Connected() {
 		_ = w.cache.stream.DeleteConsumer(ctx, w.consumer.CachedInfo().Name) // or the server forgets it after a minute
 	}
 	w.consumer = nil
@@ -153,9 +154,9 @@ func (w *cacheWatch) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheAttempt)
 	defer cancel()
 	asked, before := w.cache.index.now(), w.cache.index.changes()
-	stream, err := w.cache.bus.js.Stream(ctx, cacheBucket.stream())
+	stream, err := w.cache.handle.JetStream().Stream(ctx, jet.CacheBucket.Stream())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cacheBucket.stream(), err)
+		return nil, fmt.Errorf("%s: %w", jet.CacheBucket.Stream(), err)
 	}
 	info := stream.CachedInfo()
 	w.cache.index.setClock(info.TimeStamp, asked)
@@ -200,7 +201,7 @@ func (w *cacheWatch) confirm(ctx context.Context) error {
 		case time.Since(begun) > cachePatience:
 			return fmt.Errorf("the watch stands at %d, the stream at %d", index.progress(), newest)
 		}
-		if err := pause(ctx, cacheLag); err != nil {
+		if err := jet.Pause(ctx, cacheLag); err != nil {
 			return err
 		}
 	}
@@ -224,21 +225,9 @@ func (w *cacheWatch) state(ctx context.Context) (last, first uint64, err error) 
 			return 0, 0, errCacheStream
 		}
 		// The server that told us may be ahead of the leader by a moment.
-		if err := pause(ctx, cacheLag); err != nil {
+		if err := jet.Pause(ctx, cacheLag); err != nil {
 			return 0, 0, err
 		}
-	}
-}
-
-// pause waits, or returns the error of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

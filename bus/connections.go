@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/internal/natswire"
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -131,22 +132,7 @@ func (b *Bus) reports(c *connection) []nats.Option {
 
 // awaitConnected waits until the connection is up, or for ctx.
 func (c *connection) awaitConnected(ctx context.Context) error {
-	if c.IsConnected() {
-		return nil
-	}
-	changed := c.StatusChanged(nats.CONNECTED, nats.CLOSED)
-	defer c.RemoveStatusListener(changed)
-	for !c.IsConnected() {
-		select {
-		case <-changed:
-			if c.IsClosed() {
-				return nats.ErrConnectionClosed
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("no connection to NATS for %s: %w", c.purpose, ctx.Err())
-		}
-	}
-	return nil
+	return jet.AwaitConnected(ctx, c.Conn, string(c.purpose))
 }
 
 // awaitFlushed waits until the server knows of all that was sent to it, or for ctx. late
@@ -165,7 +151,7 @@ func (c *connection) awaitFlushed(ctx context.Context, late func(error)) error {
 		if !told {
 			late(err)
 		}
-		if pause(ctx, connectPause) != nil {
+		if jet.Pause(ctx, connectPause) != nil {
 			return err
 		}
 	}
@@ -217,3 +203,21 @@ func (c *connection) leave() error {
 	<-c.closed
 	return err
 }
+
+// Control is the connection on which replicas ask each other. The Bus closes it.
+func (b *Bus) Control() *Connection { return &Connection{b.control} }
+
+// Connection is one of a Bus, for what lies below it.
+type Connection struct{ *connection }
+
+// Listen subscribes with bounds of our own; the handler runs on one goroutine for the
+// subscription and must not block.
+func (c *Connection) Listen(subject string, handle nats.MsgHandler) (*nats.Subscription, error) {
+	return c.subscribe(subject, "", handle)
+}
+
+// AwaitConnected waits until the connection is up, or for ctx.
+func (c *Connection) AwaitConnected(ctx context.Context) error { return c.awaitConnected(ctx) }
+
+// Closed is closed when the connection is gone for good.
+func (c *Connection) Closed() <-chan struct{} { return c.closed }

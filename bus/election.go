@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -26,9 +27,9 @@ const (
 // clock, takes over by compare-and-set, with the next term. A term ends by the
 // leader's own clock before anybody can begin another.
 type Election struct {
-	bus     *Bus
+	handle  *jet.Handle
 	kv      jetstream.KeyValue
-	state   *state
+	state   *jet.View
 	replica string
 	unhear  func() // stops listening to the state
 	cancel  context.CancelFunc
@@ -46,18 +47,18 @@ type Election struct {
 
 // StartElection takes part in the election of a leader under this identity. The
 // caller stops it.
-func (b *Bus) StartElection(ctx context.Context, replica string) (*Election, error) {
-	state, err := b.followState(ctx)
+func StartElection(ctx context.Context, handle *jet.Handle, replica string) (*Election, error) {
+	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	kv, err := b.openBucket(ctx, stateBucket)
+	kv, err := handle.OpenBucket(ctx, jet.StateBucket)
 	if err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	e := &Election{bus: b, kv: kv, state: state, replica: replica, cancel: cancel, moved: time.Now(), changed: make(chan struct{})}
-	e.unhear = state.listen(subjects.LeaderKey, e.see)
+	e := &Election{handle: handle, kv: kv, state: state, replica: replica, cancel: cancel, moved: time.Now(), changed: make(chan struct{})}
+	e.unhear = state.Listen(subjects.LeaderKey, e.see)
 	e.done.Go(func() { e.run(running) })
 	return e, nil
 }
@@ -91,7 +92,7 @@ func (e *Election) CurrentTerm(ctx context.Context, heartbeat *Heartbeat) (uint6
 			return 0, fmt.Errorf("the leader's record: %w", err)
 		}
 		if err == nil {
-			e.see(change{revision: entry.Revision(), value: entry.Value()})
+			e.see(jet.Change{Revision: entry.Revision(), Value: entry.Value()})
 		}
 	}
 	e.mu.Lock()
@@ -109,7 +110,7 @@ func (e *Election) Changed() <-chan struct{} {
 // leads says whether our term lasts; mu is held. The clock that says more decides: others count
 // on theirs while this machine sleeps.
 func (e *Election) leads() bool {
-	return e.record.Replica == e.replica && (!fencing || !e.begun.IsZero() && passed(e.begun, time.Now()) < trust)
+	return e.record.Replica == e.replica && (!fencing || !e.begun.IsZero() && jet.Passed(e.begun, time.Now()) < trust)
 }
 
 // Stop resigns, so that another replica takes over at once.
@@ -137,7 +138,7 @@ func (e *Election) Stop(ctx context.Context) error {
 func (e *Election) resign(ctx context.Context, record subjects.LeaderRecord, revision uint64) error {
 	record.Replica = ""
 	for {
-		err := e.bus.awaitConnected(ctx)
+		err := e.handle.AwaitConnected(ctx)
 		if err != nil {
 			return err
 		}
@@ -154,7 +155,7 @@ func (e *Election) resign(ctx context.Context, record subjects.LeaderRecord, rev
 		if at != 0 {
 			revision = at
 		}
-		if pause(ctx, electionPause) != nil {
+		if jet.Pause(ctx, electionPause) != nil {
 			return err
 		}
 	}
@@ -178,26 +179,26 @@ func (e *Election) ours(ctx context.Context) (ours bool, revision uint64) {
 }
 
 // see notes a record of the bucket, if it is newer than what is known.
-func (e *Election) see(c change) {
+func (e *Election) see(c jet.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c.anew {
+	if c.Anew {
 		e.revision = 0 // what there is follows
 		return
 	}
 	record := subjects.LeaderRecord{Term: e.record.Term} // where it is gone, the next term is still a greater one
-	if !c.gone {
-		if err := json.Unmarshal(c.value, &record); err != nil {
-			e.bus.config.Logger.Warn("the leader's record cannot be read", "error", err)
+	if !c.Gone {
+		if err := json.Unmarshal(c.Value, &record); err != nil {
+			e.handle.Logger().Warn("the leader's record cannot be read", "error", err)
 		}
 	}
 	switch {
-	case c.revision == 0: // it was found to be gone
+	case c.Revision == 0: // it was found to be gone
 		e.revision = 0
-	case c.revision <= e.revision:
+	case c.Revision <= e.revision:
 		return
 	}
-	e.take(record, c.revision, time.Time{})
+	e.take(record, c.Revision, time.Time{})
 }
 
 // wrote notes a record that we have written, and when we began to.
@@ -286,17 +287,17 @@ func (e *Election) attempt(ctx context.Context, record subjects.LeaderRecord, re
 		e.wrote(record, written, begun)
 		return
 	}
-	if ctx.Err() == nil && !errors.Is(err, errMoved) {
-		e.bus.config.Logger.Warn("the leader's record could not be written", "error", err)
+	if ctx.Err() == nil && !errors.Is(err, jet.ErrMoved) {
+		e.handle.Logger().Warn("the leader's record could not be written", "error", err)
 	}
 	// It may have been written and the answer lost, or somebody was faster.
 	if entry, err := e.kv.Get(ctx, subjects.LeaderKey); err == nil {
 		if entry.Revision() < revision {
-			e.state.follower.doubt()
+			e.state.Doubt()
 		}
-		e.see(change{revision: entry.Revision(), value: entry.Value()})
+		e.see(jet.Change{Revision: entry.Revision(), Value: entry.Value()})
 	}
-	_ = pause(ctx, electionPause)
+	_ = jet.Pause(ctx, electionPause)
 }
 
 // nextTerm is the number of a term that begins now, after one. It is not less than the
@@ -312,5 +313,5 @@ func (e *Election) write(ctx context.Context, record subjects.LeaderRecord, revi
 	if err != nil {
 		return 0, err
 	}
-	return e.bus.replace(ctx, stateBucket.message(subjects.LeaderKey, body), revision)
+	return e.handle.Replace(ctx, jet.StateBucket.Message(subjects.LeaderKey, body), revision)
 }

@@ -15,7 +15,7 @@ import (
 
 func elect(t *testing.T, b *bus.Bus, replica string) *bus.Election {
 	t.Helper()
-	e, err := b.StartElection(t.Context(), replica)
+	e, err := bus.StartElection(t.Context(), b.Jet(), replica)
 	if err != nil {
 		t.Fatal(err)
 	}

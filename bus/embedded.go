@@ -115,3 +115,16 @@ func (l *serverLogger) Fatalf(format string, v ...any) {
 	default: // the first reason is the one that counts
 	}
 }
+
+// limit is how many bytes the embedded server stores; 0 is that it does not say.
+func (e *embeddedServer) limit(inMemory bool) int64 {
+	config := e.server.JetStreamConfig()
+	switch {
+	case config == nil: // JetStream is being started again
+		return 0
+	case inMemory:
+		return max(config.MaxMemory, 0)
+	default:
+		return max(config.MaxStore, 0)
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -189,11 +190,8 @@ func notConverted(err, failed error, text string) error {
 	}
 }
 
-// headerRoom is more than the headers of a reply take, in bytes.
-const headerRoom = 1024
-
 // MaxResponse is the longest response that fits a reply, in bytes.
-func (b *Bus) MaxResponse() int { return max(b.maxPayload()-headerRoom, 1) }
+func (b *Bus) MaxResponse() int { return max(b.maxPayload()-jet.HeaderRoom, 1) }
 
 func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 	var failure *subjects.Error

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -111,7 +112,7 @@ func (x *exchange) fill(reply *nats.Msg, response []byte) (err error) {
 		}
 		reply.Header = e.headerJSON
 	}
-	if size, limit := len(response)+headerRoom, e.bus.maxPayload(); size > limit {
+	if size, limit := len(response)+jet.HeaderRoom, e.bus.maxPayload(); size > limit {
 		return subjects.Errorf(subjects.ErrTooLarge, "the response has %d bytes, the server's max_payload is %d", len(response), limit)
 	}
 	reply.Data = response

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -37,9 +38,9 @@ func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessag
 	for ctx.Err() == nil {
 		c := &claimed{key: key}
 		var err error
-		c.revision, err = r.schedules.records.get(ctx, key, &c.record)
+		c.revision, err = r.schedules.records.Get(ctx, key, &c.record)
 		switch {
-		case errors.Is(err, errNoRecord):
+		case errors.Is(err, jet.ErrNoRecord):
 			return nil, drop
 		case err != nil:
 			return nil, later
@@ -59,7 +60,7 @@ func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessag
 			return c, run
 		}
 		tried = c
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			break
 		}
 	}
@@ -107,9 +108,9 @@ func (r *Runner) prepare(c *claimed, fire subjects.FireMessage) verdict {
 // write writes the record of a claim in the place of the one that was read.
 func (r *Runner) write(ctx context.Context, c *claimed) error {
 	if !claims {
-		return r.schedules.records.put(ctx, c.key, c.record)
+		return r.schedules.records.Put(ctx, c.key, c.record)
 	}
-	revision, err := r.schedules.records.update(ctx, c.key, c.record, c.revision)
+	revision, err := r.schedules.records.Update(ctx, c.key, c.record, c.revision)
 	if err == nil {
 		c.revision = revision
 	}
@@ -127,9 +128,9 @@ func (c *claimed) isIn(record subjects.ScheduleRecord) bool {
 // another replica's of the same schedule.
 func (r *Runner) reread(ctx context.Context, c *claimed) (ours, others bool, err error) {
 	var record subjects.ScheduleRecord
-	revision, err := r.schedules.records.get(ctx, c.key, &record)
+	revision, err := r.schedules.records.Get(ctx, c.key, &record)
 	switch {
-	case errors.Is(err, errNoRecord), isUnreadable(err):
+	case errors.Is(err, jet.ErrNoRecord), jet.IsUnreadable(err):
 		return false, false, nil
 	case err != nil:
 		return false, false, err
@@ -148,7 +149,7 @@ func (r *Runner) reread(ctx context.Context, c *claimed) (ours, others bool, err
 func (r *Runner) finish(c *claimed, failure error) bool {
 	return r.settle(c, "a fire that has run cannot be recorded yet", func(ctx context.Context) error {
 		if !c.record.IsRecurring() {
-			return r.schedules.records.remove(ctx, c.key, c.revision)
+			return r.schedules.records.Remove(ctx, c.key, c.revision)
 		}
 		after := c.record
 		after.Running, after.Error = nil, ""
@@ -156,7 +157,7 @@ func (r *Runner) finish(c *claimed, failure error) bool {
 			after.Failures++
 			after.Error = failure.Error()
 		}
-		_, err := r.schedules.records.update(ctx, c.key, after, c.revision)
+		_, err := r.schedules.records.Update(ctx, c.key, after, c.revision)
 		return err
 	})
 }
@@ -164,7 +165,7 @@ func (r *Runner) finish(c *claimed, failure error) bool {
 // release gives back a fire of which nothing was run.
 func (r *Runner) release(c *claimed) {
 	r.settle(c, "a fire that was not run cannot be given back yet", func(ctx context.Context) error {
-		_, err := r.schedules.records.update(ctx, c.key, c.before, c.revision)
+		_, err := r.schedules.records.Update(ctx, c.key, c.before, c.revision)
 		return err
 	})
 }
@@ -178,7 +179,7 @@ func (r *Runner) settle(c *claimed, yet string, write func(context.Context) erro
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer context.AfterFunc(r.pulling, func() {
-		timer := time.AfterFunc(r.schedules.bus.LeavePatience(), cancel)
+		timer := time.AfterFunc(r.schedules.handle.LeavePatience(), cancel)
 		context.AfterFunc(ctx, func() { timer.Stop() })
 	})()
 	for {
@@ -186,19 +187,16 @@ func (r *Runner) settle(c *claimed, yet string, write func(context.Context) erro
 		if err == nil {
 			return true
 		}
-		if !errors.Is(err, errMoved) {
-			r.schedules.bus.config.Logger.Warn(yet, "plugin", r.config.ID, "error", err)
+		if !errors.Is(err, jet.ErrMoved) {
+			r.schedules.handle.Logger().Warn(yet, "plugin", r.config.ID, "error", err)
 		}
 		// An attempt without an answer may have been carried out.
 		ours, others, failed := r.reread(ctx, c)
-		if errors.Is(err, errMoved) && failed == nil && !ours {
+		if errors.Is(err, jet.ErrMoved) && failed == nil && !ours {
 			return !others
 		}
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return false
 		}
 	}
 }
-
-// settleAfter is how long claims are ended after a runner was stopped, and the call is over.
-const settleAfter = 5 * time.Second

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -16,39 +17,36 @@ import (
 // place for another.
 var ErrFireQueued = errors.New("the fire before is still queued")
 
-// The server's code for a message that a subject has no place for.
-const codeSubjectFull jetstream.ErrorCode = 10077
-
 // ensureFires makes the stream of fires if it is missing. One that was made
 // otherwise is ErrForeign.
-func (b *Bus) ensureFires(ctx context.Context) error {
-	stream, err := b.ensureStream(ctx, jetstream.StreamConfig{
+func (s *Schedules) ensureFires(ctx context.Context) error {
+	stream, err := s.handle.EnsureStream(ctx, jetstream.StreamConfig{
 		Name:                 subjects.FireStream,
 		Subjects:             []string{subjects.FireSubjects},
 		Retention:            jetstream.WorkQueuePolicy,
 		Discard:              jetstream.DiscardNew,
 		DiscardNewPerSubject: true,
 		MaxMsgsPerSubject:    1,
-		Replicas:             b.copies(),
-		Storage:              b.storage(),
+		Replicas:             s.handle.Copies(),
+		Storage:              s.handle.Storage(),
 	})
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", subjects.FireStream, err)
 	}
 	if c := stream.CachedInfo().Config; c.Retention != jetstream.WorkQueuePolicy || !c.DiscardNewPerSubject || c.MaxMsgsPerSubject != 1 {
 		return fmt.Errorf("%w: %s needs to be a work queue with one message for a subject, discarding new ones: remove it (nats stream rm %s), and it is made anew",
-			ErrForeign, subjects.FireStream, subjects.FireStream)
+			jet.ErrForeign, subjects.FireStream, subjects.FireStream)
 	}
 	return nil
 }
 
 // fires returns the consumer from which all replicas pull the fires of a plugin,
 // made if it is missing.
-func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) {
-	if err := b.ensureFires(ctx); err != nil {
+func (s *Schedules) fires(ctx context.Context, id string) (jetstream.Consumer, error) {
+	if err := s.ensureFires(ctx); err != nil {
 		return nil, err
 	}
-	name, err := b.fireConsumer(ctx, id)
+	name, err := s.fireConsumer(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +59,8 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 		AckWait:       ackWait,
 		MaxAckPending: maxFiresHeld,
 	}
-	consumer, err := prepare(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-		return b.js.CreateOrUpdateConsumer(ctx, subjects.FireStream, config)
+	consumer, err := jet.Prepare(ctx, s.handle, func(ctx context.Context) (jetstream.Consumer, error) {
+		return s.handle.JetStream().CreateOrUpdateConsumer(ctx, subjects.FireStream, config)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
@@ -73,13 +71,13 @@ func (b *Bus) fires(ctx context.Context, id string) (jetstream.Consumer, error) 
 // fireConsumer is the name of the consumer of a plugin's fires. One of its former name goes on,
 // as replicas of a former version pull from it: the stream allows no two for the same fires.
 // Where another plugin has the former name, it is not used.
-func (b *Bus) fireConsumer(ctx context.Context, id string) (string, error) {
+func (s *Schedules) fireConsumer(ctx context.Context, id string) (string, error) {
 	name, former := subjects.FireConsumer(id), subjects.FormerFireConsumer(id)
 	if former == name {
 		return name, nil
 	}
-	consumer, err := prepare(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-		return b.js.Consumer(ctx, subjects.FireStream, former)
+	consumer, err := jet.Prepare(ctx, s.handle, func(ctx context.Context) (jetstream.Consumer, error) {
+		return s.handle.JetStream().Consumer(ctx, subjects.FireStream, former)
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
@@ -97,11 +95,11 @@ func (b *Bus) fireConsumer(ctx context.Context, id string) (string, error) {
 const maxFiresHeld = 10_000
 
 // dropFires removes the consumer and the fires of a plugin.
-func (b *Bus) dropFires(ctx context.Context, id string) error {
-	if err := b.deleteFireConsumer(ctx, id); err != nil {
+func (s *Schedules) dropFires(ctx context.Context, id string) error {
+	if err := s.deleteFireConsumer(ctx, id); err != nil {
 		return err
 	}
-	stream, err := b.js.Stream(ctx, subjects.FireStream)
+	stream, err := s.handle.JetStream().Stream(ctx, subjects.FireStream)
 	if err == nil {
 		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subjects.Fires(id)))
 	}
@@ -112,12 +110,12 @@ func (b *Bus) dropFires(ctx context.Context, id string) error {
 }
 
 // deleteFireConsumer removes the consumer of a plugin's fires. None is no error.
-func (b *Bus) deleteFireConsumer(ctx context.Context, id string) error {
-	name, err := b.fireConsumer(ctx, id)
+func (s *Schedules) deleteFireConsumer(ctx context.Context, id string) error {
+	name, err := s.fireConsumer(ctx, id)
 	if err != nil {
 		return err
 	}
-	err = b.js.DeleteConsumer(ctx, subjects.FireStream, name)
+	err = s.handle.JetStream().DeleteConsumer(ctx, subjects.FireStream, name)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
@@ -133,16 +131,16 @@ func (s *Schedules) Fire(ctx context.Context, key string, fire subjects.FireMess
 	if err != nil {
 		return err
 	}
-	if !s.bus.Connected() {
+	if !s.handle.Connected() {
 		return errors.New("fire: no connection to NATS")
 	}
-	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
 	begun := time.Now()
-	_, err = s.bus.js.Publish(ctx, subjects.Fire(key), body, jetstream.WithRetryAttempts(0))
-	s.bus.writes.note(subjects.FireStream, begun, err)
+	_, err = s.handle.JetStream().Publish(ctx, subjects.Fire(key), body, jetstream.WithRetryAttempts(0))
+	s.handle.Writes().Note(subjects.FireStream, begun, err)
 	var refused *jetstream.APIError
-	if errors.As(err, &refused) && refused.ErrorCode == codeSubjectFull {
+	if errors.As(err, &refused) && refused.ErrorCode == jet.CodeSubjectFull {
 		return ErrFireQueued
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -27,7 +28,7 @@ const beatPause = Lease / 30
 // Heartbeat keeps this replica's record in the state bucket and watches those
 // of the others.
 type Heartbeat struct {
-	bus     *Bus
+	handle  *jet.Handle
 	key     string
 	content func() any
 	kv      jetstream.KeyValue
@@ -65,33 +66,32 @@ type sighting struct {
 
 // StartHeartbeat writes the record of a replica three times a lease: a JSON
 // document of what content returns. The caller stops it.
-func (b *Bus) StartHeartbeat(ctx context.Context, replica string, content func() any) (*Heartbeat, error) {
-	state, err := b.followState(ctx)
+func StartHeartbeat(ctx context.Context, handle *jet.Handle, replica string, content func() any) (*Heartbeat, error) {
+	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	kv, err := b.openBucket(ctx, stateBucket)
+	kv, err := handle.OpenBucket(ctx, jet.StateBucket)
 	if err != nil {
 		return nil, err
 	}
-	h := &Heartbeat{bus: b, key: subjects.HeartbeatKey(replica), content: content, kv: kv, started: time.Now(), seen: make(map[string]sighting), changed: make(chan struct{})}
+	h := &Heartbeat{handle: handle, key: subjects.HeartbeatKey(replica), content: content, kv: kv, started: time.Now(), seen: make(map[string]sighting), changed: make(chan struct{})}
 	first := func(ctx context.Context) (struct{}, error) { return struct{}{}, h.beat(ctx) }
-	_, err = prepare(ctx, b, first)
-	if isFullStore(err) {
-		b.keepOffer(ctx, true)
-		_, err = prepare(ctx, b, first)
+	_, err = jet.Prepare(ctx, handle, first)
+	if jet.IsFullStore(err) {
+		handle.KeepOffer(ctx, true)
+		_, err = jet.Prepare(ctx, handle, first)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h.cancel = cancel
-	h.unhear = state.listen(strings.TrimSuffix(subjects.HeartbeatKeys, "*"), h.note)
+	h.unhear = state.Listen(strings.TrimSuffix(subjects.HeartbeatKeys, "*"), h.note)
 	h.mu.Lock()
 	h.begun = true
 	h.mu.Unlock()
 	h.done.Go(func() { h.run(running) })
-	h.done.Go(func() { b.watchWrites(running) })
 	return h, nil
 }
 
@@ -105,7 +105,7 @@ func (h *Heartbeat) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if err := h.beat(ctx); err != nil && ctx.Err() == nil {
-			h.bus.config.Logger.Warn("heartbeat could not be written", "error", err)
+			h.handle.Logger().Warn("heartbeat could not be written", "error", err)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (h *Heartbeat) beat(ctx context.Context) error {
 	defer cancel()
 	for {
 		err := h.write(ctx)
-		if err == nil || pause(ctx, beatPause) != nil {
+		if err == nil || jet.Pause(ctx, beatPause) != nil {
 			return err
 		}
 	}
@@ -163,16 +163,16 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Lease/6)
 	defer cancel()
 	begun := time.Now()
-	ack, err := h.bus.js.PublishMsg(ctx, stateBucket.message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0))
+	ack, err := h.handle.JetStream().PublishMsg(ctx, jet.StateBucket.Message(h.key, body), jetstream.WithMsgTTL(recordTTL), jetstream.WithRetryAttempts(0))
 	if err != nil {
-		h.bus.writes.failed(access{stream: stateBucket.stream()}, begun, err)
+		h.handle.Writes().Failed(jet.StateBucket.Stream(), begun, err)
 		return err
 	}
-	h.bus.writes.carriedOut(stateBucket.stream())
+	h.handle.Writes().CarriedOut(jet.StateBucket.Stream())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.written = ack.Sequence
-	if time.Now().After(h.trusted) || wallPassed(h.begunAt, begun) > trust {
+	if time.Now().After(h.trusted) || jet.WallPassed(h.begunAt, begun) > trust {
 		h.lapses++
 	}
 	if until := begun.Add(trust); until.After(h.trusted) {
@@ -181,53 +181,45 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	return nil
 }
 
-// wallPassed is how much time has passed by the clock on the wall: that of a machine
-// which slept goes on, and the monotonic one may not.
-func wallPassed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
-
-// passed is how much time has passed by the clock that says more: the monotonic one may stand
-// still while a machine sleeps, and that on the wall may be set back.
-func passed(from, to time.Time) time.Duration { return max(to.Sub(from), wallPassed(from, to)) }
-
 // note notes that a record has moved.
-func (h *Heartbeat) note(c change) {
+func (h *Heartbeat) note(c jet.Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.changed)
 	h.changed = make(chan struct{})
 	now := time.Now()
 	switch {
-	case c.anew:
+	case c.Anew:
 		h.renew()
 		return
-	case c.gone && (c.revision != 0 || !h.alive(c.key)):
-		delete(h.seen, c.key)
+	case c.Gone && (c.Revision != 0 || !h.alive(c.Key)):
+		delete(h.seen, c.Key)
 		return
-	case c.gone: // the bucket lost it: a replica that lives writes it again within its lease
-		last := h.seen[c.key]
+	case c.Gone: // the bucket lost it: a replica that lives writes it again within its lease
+		last := h.seen[c.Key]
 		last.lost = true
-		h.seen[c.key] = last
+		h.seen[c.Key] = last
 		return
 	}
-	last, known := h.seen[c.key]
-	if known && last.revision >= c.revision {
+	last, known := h.seen[c.Key]
+	if known && last.revision >= c.Revision {
 		return
 	}
-	if known && last.revision == 0 && c.there {
+	if known && last.revision == 0 && c.There {
 		now = last.at // it may be any that was written before
 	}
-	if c.key == h.key && now.Sub(last.at) >= Lease {
+	if c.Key == h.key && now.Sub(last.at) >= Lease {
 		// We have seen nothing for a while: it says nothing about the others.
 		for key, other := range h.seen {
 			other.at = now
 			h.seen[key] = other
 		}
 	}
-	next := sighting{revision: c.revision, at: now, first: !known && (!h.begun || c.there)}
-	if err := json.Unmarshal(c.value, &next.record); err != nil {
-		h.bus.config.Logger.Warn("a heartbeat cannot be read", "key", c.key, "error", err)
+	next := sighting{revision: c.Revision, at: now, first: !known && (!h.begun || c.There)}
+	if err := json.Unmarshal(c.Value, &next.record); err != nil {
+		h.handle.Logger().Warn("a heartbeat cannot be read", "key", c.Key, "error", err)
 	}
-	h.seen[c.key] = next
+	h.seen[c.Key] = next
 	for key, other := range h.seen {
 		if other.lost && !h.alive(key) {
 			delete(h.seen, key)
@@ -253,7 +245,7 @@ func (h *Heartbeat) renew() {
 func (h *Heartbeat) isFresh() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return passed(h.seen[h.key].at, time.Now()) < Lease*2/5
+	return jet.Passed(h.seen[h.key].at, time.Now()) < Lease*2/5
 }
 
 // Live is how many replicas are alive, this one included. While it does not see
@@ -352,7 +344,7 @@ func (h *Heartbeat) isBlind() bool { return time.Since(h.seen[h.key].at) >= Leas
 func (h *Heartbeat) trust() (until time.Time, lapses uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); wallPassed(h.begunAt, now) > trust {
+	if now := time.Now(); jet.WallPassed(h.begunAt, now) > trust {
 		return time.Time{}, h.lapses
 	}
 	return h.trusted, h.lapses

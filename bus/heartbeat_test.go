@@ -16,7 +16,7 @@ import (
 
 func heartbeat(t *testing.T, b *bus.Bus, replica string) *bus.Heartbeat {
 	t.Helper()
-	h, err := b.StartHeartbeat(t.Context(), replica, func() any {
+	h, err := bus.StartHeartbeat(t.Context(), b.Jet(), replica, func() any {
 		return subjects.Heartbeat{V: subjects.Version, Replica: replica, Generations: map[string]string{"p": "g1"}}
 	})
 	if err != nil {

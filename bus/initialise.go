@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -87,17 +87,17 @@ type InitConfig struct {
 // retry. Any other error, such as that of ctx, says that nobody knows how
 // it ended. If ctx ends with ErrInitGivenUp, an OnInit that runs here counts as failed.
 func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
-	state, err := h.bus.followState(ctx)
+	state, err := h.handle.State(ctx)
 	if err != nil {
 		return err
 	}
-	records, err := h.bus.records(ctx, stateBucket)
+	records, err := h.handle.OpenRecords(ctx, jet.StateBucket)
 	if err != nil {
 		return err
 	}
 	moved := make(chan struct{}, 1)
 	key := subjects.InitKey(config.ID, config.Generation)
-	defer state.listen(key, func(change) {
+	defer state.Listen(key, func(jet.Change) {
 		select {
 		case moved <- struct{}{}:
 		default:
@@ -117,7 +117,7 @@ func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
 			return err
 		}
 		if err != nil {
-			h.bus.config.Logger.Warn("OnInit waits", "plugin", config.ID, "error", err)
+			h.handle.Logger().Warn("OnInit waits", "plugin", config.ID, "error", err)
 		}
 		if err := i.await(ctx); err != nil {
 			i.Hold("")
@@ -130,8 +130,8 @@ func (h *Heartbeat) Initialise(ctx context.Context, config InitConfig) error {
 type initialising struct {
 	InitConfig
 	heartbeat *Heartbeat
-	state     *state
-	records   records
+	state     *jet.View
+	records   jet.Records
 	key       string
 	moved     chan struct{}   // has a token when the record has moved
 	beats     <-chan struct{} // closed at the next heartbeat
@@ -143,11 +143,11 @@ type initialising struct {
 func (i *initialising) step(ctx context.Context) (settled bool, err error) {
 	i.beats = i.heartbeat.Changed()
 	var record subjects.InitRecord
-	revision, err := i.records.get(ctx, i.key, &record)
-	if err != nil && !errors.Is(err, errNoRecord) {
+	revision, err := i.records.Get(ctx, i.key, &record)
+	if err != nil && !errors.Is(err, jet.ErrNoRecord) {
 		return false, err
 	}
-	none := errors.Is(err, errNoRecord)
+	none := errors.Is(err, jet.ErrNoRecord)
 	switch {
 	case !none && i.isOlder(record):
 		record.State = subjects.InitDone
@@ -213,14 +213,14 @@ func (i *initialising) isOlder(record subjects.InitRecord) bool {
 // those who ran or serve the generation, as where the bucket came back older: they beat again
 // within a moment.
 func (i *initialising) mayBeLost() bool {
-	return time.Since(i.heartbeat.started) < Lease/2 && time.Since(i.state.follower.made()) > Lease
+	return time.Since(i.heartbeat.started) < Lease/2 && time.Since(i.state.Made()) > Lease
 }
 
 // isSuperseded says whether the OnInit of another generation has run after the one of
 // which the record has this revision.
 func (i *initialising) isSuperseded(revision uint64) bool {
-	return slices.ContainsFunc(i.state.under(subjects.InitKeys(i.ID)), func(other change) bool {
-		return other.key != i.key && other.revision > revision
+	return slices.ContainsFunc(i.state.Under(subjects.InitKeys(i.ID)), func(other jet.Change) bool {
+		return other.Key != i.key && other.Revision > revision
 	})
 }
 
@@ -253,16 +253,16 @@ func (i *initialising) adopt(ctx context.Context, record subjects.InitRecord, re
 // take runs OnInit, which has failed so often in a row, if nobody else takes it.
 func (i *initialising) take(ctx context.Context, before subjects.InitRecord, revision uint64, failures int) (settled bool, err error) {
 	if revision, err = i.abandon(ctx, before, revision); err != nil {
-		return false, ignoreMoved(err)
+		return false, jet.IgnoreMoved(err)
 	}
 	record := subjects.InitRecord{
 		V: subjects.Version, Plugin: i.ID, Generation: i.Generation,
 		State: subjects.InitRunning, Replica: i.Replica, Attempt: before.Attempt + 1, Failures: failures,
 	}
-	record.Run = newNonce()
+	record.Run = jet.NewNonce()
 	record.Succeeded, record.SucceededAt = knownInit{InitRecord: before, revision: revision}.succeeded()
-	if revision, err = i.records.update(ctx, i.key, record, revision); err != nil {
-		return false, ignoreMoved(err)
+	if revision, err = i.records.Update(ctx, i.key, record, revision); err != nil {
+		return false, jet.IgnoreMoved(err)
 	}
 	i.run = record.Run
 	i.Hold(i.run)
@@ -283,7 +283,7 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 		record.State, record.Failures, record.Error = subjects.InitFailed, failures+1, cut(err.Error(), maxToldError)
 	}
 	for {
-		written, err := i.records.update(ctx, i.key, record, revision)
+		written, err := i.records.Update(ctx, i.key, record, revision)
 		switch {
 		case err == nil:
 			i.prune(ctx)
@@ -291,9 +291,9 @@ func (i *initialising) take(ctx context.Context, before subjects.InitRecord, rev
 				_ = i.Forget(ctx, record.Run) // the leader does it later
 			}
 			return true, outcome(record, written)
-		case errors.Is(err, errMoved):
+		case errors.Is(err, jet.ErrMoved):
 			return i.mine(ctx, record)
-		case pause(ctx, insistPause) != nil:
+		case jet.Pause(ctx, jet.RetryPause) != nil:
 			return true, err
 		}
 	}
@@ -307,7 +307,7 @@ func (i *initialising) abandon(ctx context.Context, before subjects.InitRecord, 
 	}
 	if before.State == subjects.InitRunning && before.Replica != "" {
 		before.Replica = ""
-		if revision, err = i.records.update(ctx, i.key, before, revision); err != nil {
+		if revision, err = i.records.Update(ctx, i.key, before, revision); err != nil {
 			return 0, err
 		}
 	}
@@ -331,7 +331,7 @@ func InitRun(ctx context.Context) string {
 // not, another replica took over while we stalled.
 func (i *initialising) mine(ctx context.Context, written subjects.InitRecord) (settled bool, err error) {
 	var record subjects.InitRecord
-	revision, err := i.records.get(ctx, i.key, &record)
+	revision, err := i.records.Get(ctx, i.key, &record)
 	if err == nil && record == written {
 		return true, outcome(record, revision)
 	}
@@ -342,14 +342,14 @@ func (i *initialising) mine(ctx context.Context, written subjects.InitRecord) (s
 // at once when its record has moved, as another replica tries or has. Any error is that of
 // ctx, or says that the state bucket cannot be followed.
 func (h *Heartbeat) AwaitInitRetry(ctx context.Context, id, generation string, failed *InitError) error {
-	state, err := h.bus.followState(ctx)
+	state, err := h.handle.State(ctx)
 	if err != nil {
 		return err
 	}
 	moved := make(chan struct{})
 	var once sync.Once
-	defer state.listen(subjects.InitKey(id, generation), func(c change) {
-		if c.gone || c.revision > failed.Revision { // what is known may be older than the failure
+	defer state.Listen(subjects.InitKey(id, generation), func(c jet.Change) {
+		if c.Gone || c.Revision > failed.Revision { // what is known may be older than the failure
 			once.Do(func() { close(moved) })
 		}
 	})()
@@ -380,57 +380,19 @@ func (i *initialising) await(ctx context.Context) error {
 
 // prune forgets the oldest generations of a plugin.
 func (i *initialising) prune(ctx context.Context) {
-	old := i.state.under(subjects.InitKeys(i.ID))
+	old := i.state.Under(subjects.InitKeys(i.ID))
 	if len(old) <= keptInits {
 		return
 	}
-	slices.SortFunc(old, func(a, b change) int { return int(int64(a.revision) - int64(b.revision)) })
+	slices.SortFunc(old, func(a, b jet.Change) int { return int(int64(a.Revision) - int64(b.Revision)) })
 	for _, record := range old[:len(old)-keptInits] {
 		// Who writes it now keeps it.
-		_ = i.records.remove(ctx, record.key, record.revision)
+		_ = i.records.Remove(ctx, record.Key, record.Revision)
 	}
 }
 
 // ForgetInits forgets which generations of a plugin have been initialised: after it
 // was removed, it is a new one.
 func (h *Heartbeat) ForgetInits(ctx context.Context, id string) error {
-	return h.bus.forget(ctx, subjects.InitKeys(id))
-}
-
-// forget removes the records of the state bucket with a prefix.
-func (b *Bus) forget(ctx context.Context, prefix string) error {
-	state, err := b.followState(ctx)
-	if err != nil {
-		return err
-	}
-	records, err := b.records(ctx, stateBucket)
-	if err != nil {
-		return err
-	}
-	for _, record := range state.under(prefix) {
-		if err := records.remove(ctx, record.key, record.revision); err != nil && !errors.Is(err, errMoved) {
-			return fmt.Errorf("record %s: %w", record.key, err)
-		}
-	}
-	return nil
-}
-
-// under are the known records whose keys have a prefix.
-func (s *state) under(prefix string) []change {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var records []change
-	for key, record := range s.records {
-		if strings.HasPrefix(key, prefix) {
-			records = append(records, record)
-		}
-	}
-	return records
-}
-
-func ignoreMoved(err error) error {
-	if errors.Is(err, errMoved) {
-		return nil
-	}
-	return err
+	return h.handle.Forget(ctx, subjects.InitKeys(id))
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -24,7 +25,7 @@ type InitsConfig struct {
 // for concurrent use.
 type Inits struct {
 	config  InitsConfig
-	records records
+	records jet.Records
 	unhear  func()
 
 	mu    sync.Mutex
@@ -47,37 +48,37 @@ func (k knownInit) succeeded() (run string, revision uint64) {
 }
 
 // OpenInits begins to follow the records of OnInit. The caller stops the Inits.
-func (b *Bus) OpenInits(ctx context.Context, config InitsConfig) (*Inits, error) {
-	state, err := b.followState(ctx)
+func OpenInits(ctx context.Context, handle *jet.Handle, config InitsConfig) (*Inits, error) {
+	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
 	i := &Inits{config: config, known: make(map[string]map[string]knownInit), keys: make(map[string]knownInit)}
-	if i.records, err = b.records(ctx, stateBucket); err != nil {
+	if i.records, err = handle.OpenRecords(ctx, jet.StateBucket); err != nil {
 		return nil, err
 	}
-	i.unhear = state.listen(subjects.AllInitKeys, i.note)
+	i.unhear = state.Listen(subjects.AllInitKeys, i.note)
 	return i, nil
 }
 
 // Stop stops following.
 func (i *Inits) Stop() { i.unhear() }
 
-func (i *Inits) note(c change) {
+func (i *Inits) note(c jet.Change) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if former, found := i.keys[c.key]; found {
-		delete(i.keys, c.key)
+	if former, found := i.keys[c.Key]; found {
+		delete(i.keys, c.Key)
 		delete(i.known[former.Plugin], former.Generation)
 		if len(i.known[former.Plugin]) == 0 {
 			delete(i.known, former.Plugin)
 		}
 	}
-	next := knownInit{key: c.key, revision: c.revision}
-	if c.gone || c.decode(&next.InitRecord) != nil {
+	next := knownInit{key: c.Key, revision: c.Revision}
+	if c.Gone || c.Decode(&next.InitRecord) != nil {
 		return // who is to have the generation initialised writes it anew
 	}
-	i.keys[c.key] = next
+	i.keys[c.Key] = next
 	if i.known[next.Plugin] == nil {
 		i.known[next.Plugin] = make(map[string]knownInit)
 	}
@@ -159,12 +160,12 @@ func (i *Inits) Retire(ctx context.Context, id, run string) (isRetired bool, err
 		switch {
 		case init.Run != run:
 		case init.State == subjects.InitDone:
-			return false, ignoreMoved(i.records.remove(ctx, init.key, init.revision))
+			return false, jet.IgnoreMoved(i.records.Remove(ctx, init.key, init.revision))
 		case init.State == subjects.InitRunning && init.Replica != "":
 			abandoned := init.InitRecord
 			abandoned.Replica = ""
-			_, err := i.records.update(ctx, init.key, abandoned, init.revision)
-			return false, ignoreMoved(err)
+			_, err := i.records.Update(ctx, init.key, abandoned, init.revision)
+			return false, jet.IgnoreMoved(err)
 		}
 	}
 	return true, nil

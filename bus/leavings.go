@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pluginhost/pluginhost/jet"
 )
 
 // maxRemoving is how many records are removed at once.
@@ -29,12 +31,12 @@ func (s *Schedules) DropRun(ctx context.Context, id, run string, isAlive func(re
 			continue
 		}
 		group.Go(func() error {
-			err := s.records.remove(ctx, key, known.revision)
+			err := s.records.Remove(ctx, key, known.revision)
 			switch {
 			case err == nil:
 				s.index.removed(key, known.revision)
 				dropped.Add(1)
-			case errors.Is(err, errMoved): // the watch tells what became of it
+			case errors.Is(err, jet.ErrMoved): // the watch tells what became of it
 			default:
 				return fmt.Errorf("schedule: %w", err)
 			}
@@ -69,10 +71,10 @@ func (s *Sockets) DropRun(ctx context.Context, id, run string) (int, error) {
 		if owner := socket.record.Replica; owner != "" && s.config.Heartbeat.Alive(owner) {
 			continue
 		}
-		switch err := s.records.remove(ctx, key, socket.revision); {
+		switch err := s.records.Remove(ctx, key, socket.revision); {
 		case err == nil:
 			dropped++
-		case errors.Is(err, errMoved): // the watch tells what became of it
+		case errors.Is(err, jet.ErrMoved): // the watch tells what became of it
 		default:
 			return dropped, fmt.Errorf("record of a connection: %w", err)
 		}

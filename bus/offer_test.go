@@ -37,7 +37,7 @@ func limitedAccount(t *testing.T) string {
 
 func TestValuesOfAllPluginsTakeNoMoreThanHalfOfWhatTheAccountStores(t *testing.T) {
 	b := open(t, limitedAccount(t))
-	c, err := b.OpenCache(t.Context(), bus.CacheConfig{})
+	c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestValuesOfAllPluginsTakeNoMoreThanHalfOfWhatTheAccountStores(t *testing.T
 
 func TestSchedulesOfAllPluginsTakeNoMoreThanAQuarterOfWhatTheAccountStores(t *testing.T) {
 	b := open(t, limitedAccount(t))
-	c, err := b.OpenCache(t.Context(), bus.CacheConfig{}) // which asks how much there is
+	c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{}) // which asks how much there is
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestTheOldestValuesGiveWayOnAServerThatIsFull(t *testing.T) {
 		b := open(t, url)
 		h := heartbeat(t, b, name)
 		defer stop(t, h)
-		c, err := b.OpenCache(t.Context(), bus.CacheConfig{})
+		c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestAReplicaStartsOnAServerThatIsFullOfValues(t *testing.T) {
 	url := smallServer(t)
 	b := open(t, url)
 	stop(t, heartbeat(t, b, "r1"))
-	c, err := b.OpenCache(t.Context(), bus.CacheConfig{})
+	c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

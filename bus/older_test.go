@@ -24,7 +24,7 @@ func TestReplicasGoOnWithBucketsThatCameBackOlder(t *testing.T) {
 	defer resign(t, e1)
 	defer resign(t, e2)
 	seen := make(chan string, 1000)
-	schedules, err := first.OpenSchedules(t.Context(), func(_ string, record *subjects.ScheduleRecord) {
+	schedules, err := bus.OpenSchedules(t.Context(), first.Jet(), func(_ string, record *subjects.ScheduleRecord) {
 		if record == nil {
 			seen <- "gone"
 		} else {

@@ -35,18 +35,18 @@ func (o Overlooked) IsAny() bool { return len(o.Fires) > 0 || o.AckFloor > o.Las
 // moment, so only what is still there counts. A plugin without a consumer has none.
 func (s *Schedules) Overlooked(ctx context.Context, id string, before []uint64) (found Overlooked, err error) {
 	// The consumer is asked first: what is acknowledged meanwhile is missing in the stream.
-	name, err := s.bus.fireConsumer(ctx, id)
+	name, err := s.fireConsumer(ctx, id)
 	if err != nil {
 		return found, err
 	}
-	consumer, err := s.bus.js.Consumer(ctx, subjects.FireStream, name)
+	consumer, err := s.handle.JetStream().Consumer(ctx, subjects.FireStream, name)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return found, nil
 	case err != nil:
 		return found, fmt.Errorf("consumer %s of %s: %w", name, subjects.FireStream, err)
 	}
-	stream, err := s.bus.js.Stream(ctx, subjects.FireStream)
+	stream, err := s.handle.JetStream().Stream(ctx, subjects.FireStream)
 	if err != nil {
 		return found, fmt.Errorf("stream %s: %w", subjects.FireStream, err)
 	}
@@ -91,9 +91,9 @@ func firesUpTo(ctx context.Context, stream jetstream.Stream, id string, last uin
 // consumer is removed and made again, which begins with the first. A fire that a replica
 // works on comes twice, and its claim tells.
 func (s *Schedules) Redeliver(ctx context.Context, id string) error {
-	err := s.bus.deleteFireConsumer(ctx, id)
+	err := s.deleteFireConsumer(ctx, id)
 	if err == nil {
-		_, err = s.bus.fires(ctx, id) // or a replica that pulls has made it by then
+		_, err = s.fires(ctx, id) // or a replica that pulls has made it by then
 	}
 	return err
 }

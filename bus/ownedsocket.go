@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -30,14 +31,14 @@ type OwnedSocket struct {
 // have been recorded all the same: the caller has it undone with Disown.
 func (s *Sockets) Own(ctx context.Context, id, connection, init string) (*OwnedSocket, error) {
 	o := &OwnedSocket{sockets: s, key: subjects.SocketKey(id, connection), record: subjects.SocketRecord{
-		V: subjects.Version, Plugin: id, Connection: []byte(connection), Init: init, Replica: s.config.Replica, Dial: newNonce(), Opened: time.Now().UTC(),
-	}, made: s.state.follower.made()}
+		V: subjects.Version, Plugin: id, Connection: []byte(connection), Init: init, Replica: s.config.Replica, Dial: jet.NewNonce(), Opened: time.Now().UTC(),
+	}, made: s.state.Made()}
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
 	for {
 		var before subjects.SocketRecord
-		revision, err := s.records.get(ctx, o.key, &before)
-		if err != nil && !errors.Is(err, errNoRecord) {
+		revision, err := s.records.Get(ctx, o.key, &before)
+		if err != nil && !errors.Is(err, jet.ErrNoRecord) {
 			return o, fmt.Errorf("record of the connection: %w", err)
 		}
 		o.revision = revision
@@ -45,10 +46,10 @@ func (s *Sockets) Own(ctx context.Context, id, connection, init string) (*OwnedS
 			break
 		}
 		_, o.lapses = s.config.Heartbeat.trust()
-		if o.revision, err = s.records.update(ctx, o.key, o.record, revision); err == nil {
+		if o.revision, err = s.records.Update(ctx, o.key, o.record, revision); err == nil {
 			break
 		}
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return o, fmt.Errorf("record of the connection: %w", err)
 		}
 	}
@@ -59,14 +60,14 @@ func (s *Sockets) Own(ctx context.Context, id, connection, init string) (*OwnedS
 func (o *OwnedSocket) Disown(ctx context.Context) {
 	for {
 		var is subjects.SocketRecord
-		revision, err := o.sockets.records.get(ctx, o.key, &is)
-		if errors.Is(err, errNoRecord) || err == nil && is.Dial != o.record.Dial {
+		revision, err := o.sockets.records.Get(ctx, o.key, &is)
+		if errors.Is(err, jet.ErrNoRecord) || err == nil && is.Dial != o.record.Dial {
 			return
 		}
-		if err == nil && o.sockets.records.remove(ctx, o.key, revision) == nil {
+		if err == nil && o.sockets.records.Remove(ctx, o.key, revision) == nil {
 			return
 		}
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return
 		}
 	}
@@ -98,7 +99,7 @@ func (o *OwnedSocket) Hold(ctx context.Context) error {
 		until, lapses := o.sockets.config.Heartbeat.trust()
 		switch {
 		case time.Now().After(until):
-			if err := pause(ctx, Lease/30); err != nil {
+			if err := jet.Pause(ctx, Lease/30); err != nil {
 				return err
 			}
 		case lapses == o.lapses:
@@ -151,16 +152,16 @@ func (o *OwnedSocket) finish(ctx context.Context, record subjects.SocketRecord) 
 // later one is there; after any other error it is to be tried again.
 func (o *OwnedSocket) Restore(ctx context.Context) error {
 	if !o.mu.TryLock() {
-		return errMoved // it is being written
+		return jet.ErrMoved // it is being written
 	}
 	defer o.mu.Unlock()
 	if o.over {
 		return nil
 	}
 	var is subjects.SocketRecord
-	revision, err := o.sockets.records.get(ctx, o.key, &is)
+	revision, err := o.sockets.records.Get(ctx, o.key, &is)
 	switch {
-	case errors.Is(err, errNoRecord):
+	case errors.Is(err, jet.ErrNoRecord):
 	case err != nil:
 		return err
 	case is.Dial == o.record.Dial && is.Replica == o.record.Replica:
@@ -168,7 +169,7 @@ func (o *OwnedSocket) Restore(ctx context.Context) error {
 	case is.Dial == o.record.Dial, !is.Opened.Before(o.record.Opened):
 		return ErrSocketLost
 	}
-	if revision, err = o.sockets.records.update(ctx, o.key, o.record, revision); err == nil {
+	if revision, err = o.sockets.records.Update(ctx, o.key, o.record, revision); err == nil {
 		o.revision = revision
 	}
 	return err
@@ -179,7 +180,7 @@ func (o *OwnedSocket) write(ctx context.Context, record subjects.SocketRecord) e
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.settle(ctx, func() error {
-		revision, err := o.sockets.records.update(ctx, o.key, record, o.revision)
+		revision, err := o.sockets.records.Update(ctx, o.key, record, o.revision)
 		if err == nil {
 			o.revision, o.record = revision, record
 		}
@@ -203,7 +204,7 @@ func (o *OwnedSocket) Remove(ctx context.Context) error {
 		if o.revision == 0 {
 			return nil // it was lost with its bucket
 		}
-		return o.sockets.records.remove(ctx, o.key, o.revision)
+		return o.sockets.records.Remove(ctx, o.key, o.revision)
 	}, func(subjects.SocketRecord, uint64) bool { return false })
 }
 
@@ -217,11 +218,11 @@ func (o *OwnedSocket) settle(ctx context.Context, write func() error, written fu
 			return nil
 		}
 		var is subjects.SocketRecord
-		revision, failed := o.sockets.records.get(ctx, o.key, &is)
+		revision, failed := o.sockets.records.Get(ctx, o.key, &is)
 		switch {
-		case errors.Is(failed, errNoRecord) && o.isInLostBucket(ctx):
+		case errors.Is(failed, jet.ErrNoRecord) && o.isInLostBucket(ctx):
 			o.revision = 0
-		case errors.Is(failed, errNoRecord):
+		case errors.Is(failed, jet.ErrNoRecord):
 			return ErrSocketLost
 		case failed == nil && (is.Dial != o.record.Dial || is.Replica != o.record.Replica):
 			if is.Dial == o.record.Dial && written(is, revision) {
@@ -233,7 +234,7 @@ func (o *OwnedSocket) settle(ctx context.Context, write func() error, written fu
 		case failed == nil:
 			o.revision = revision // it is still ours
 		}
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return err
 		}
 	}
@@ -242,7 +243,7 @@ func (o *OwnedSocket) settle(ctx context.Context, write func() error, written fu
 // isInLostBucket says whether the bucket is another one than that in which the record
 // was, so that it is gone with all others. It says so once.
 func (o *OwnedSocket) isInLostBucket(ctx context.Context) bool {
-	info, err := o.sockets.state.follower.info(ctx)
+	info, err := o.sockets.state.Info(ctx)
 	if err != nil || info.Created.Equal(o.made) {
 		return false
 	}
@@ -253,8 +254,8 @@ func (o *OwnedSocket) isInLostBucket(ctx context.Context) bool {
 // Drop removes the record of an abandoned connection, of whose end nobody is to be told.
 // ErrSocketLost is that another replica has it.
 func (o *OwnedSocket) Drop(ctx context.Context) error {
-	err := o.sockets.records.remove(ctx, o.key, o.revision)
-	if errors.Is(err, errMoved) {
+	err := o.sockets.records.Remove(ctx, o.key, o.revision)
+	if errors.Is(err, jet.ErrMoved) {
 		return ErrSocketLost
 	}
 	return err
@@ -270,9 +271,9 @@ func (o *OwnedSocket) Take(ctx context.Context, end subjects.SocketEnd) error {
 		record.Final = &end
 	}
 	_, o.lapses = o.sockets.config.Heartbeat.trust()
-	revision, err := o.sockets.records.update(ctx, o.key, record, o.revision)
+	revision, err := o.sockets.records.Update(ctx, o.key, record, o.revision)
 	switch {
-	case errors.Is(err, errMoved):
+	case errors.Is(err, jet.ErrMoved):
 		return ErrSocketLost
 	case err != nil:
 		return err // it is looked at again

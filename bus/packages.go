@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pluginhost/pluginhost/internal/packagestore"
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -17,7 +18,7 @@ import (
 // safe for concurrent use.
 type Packages struct {
 	bus     *Bus
-	records records
+	records jet.Records
 	changed func(id string)
 	unhear  func()
 
@@ -35,24 +36,24 @@ type knownPackage struct {
 // missing. changed is called for each plugin whose record is there or changes; it must
 // neither block nor ask Packages. The caller stops it.
 func (b *Bus) OpenPackages(ctx context.Context, changed func(id string)) (*Packages, error) {
-	state, err := b.followState(ctx)
+	state, err := b.jet.State(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p := &Packages{bus: b, changed: changed, known: make(map[string]knownPackage)}
-	if p.records, err = b.records(ctx, stateBucket); err != nil {
+	if p.records, err = b.jet.OpenRecords(ctx, jet.StateBucket); err != nil {
 		return nil, err
 	}
 	if err := b.ensurePackageStore(ctx); err != nil {
 		return nil, err
 	}
-	p.unhear = state.listen(subjects.PackageKeys, p.note)
+	p.unhear = state.Listen(subjects.PackageKeys, p.note)
 	return p, nil
 }
 
 // ensurePackageStore makes the object store of packages if it is missing.
 func (b *Bus) ensurePackageStore(ctx context.Context) error {
-	if _, err := b.ensureStream(ctx, packagestore.Config(b.copies(), b.storage())); err != nil {
+	if _, err := b.jet.EnsureStream(ctx, packagestore.Config(b.jet.Copies(), b.jet.Storage())); err != nil {
 		return fmt.Errorf("object store %s: %w", subjects.PackageStore, err)
 	}
 	return nil
@@ -64,26 +65,26 @@ func (p *Packages) Stop() { p.unhear() }
 // note takes up what the follower tells. A record that is gone was lost, as with
 // servers that keep all in memory: who removes a package leaves a record of that. The
 // plugin goes on here, and whatever record comes next is newer.
-func (p *Packages) note(c change) {
-	if c.anew {
+func (p *Packages) note(c jet.Change) {
+	if c.Anew {
 		p.renew()
 		return
 	}
-	if !c.gone {
-		p.learn(c.key, c.revision, c.value)
+	if !c.Gone {
+		p.learn(c.Key, c.Revision, c.Value)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last, known := p.known[c.key]
-	if !known || c.revision != 0 && c.revision < last.revision {
+	last, known := p.known[c.Key]
+	if !known || c.Revision != 0 && c.Revision < last.revision {
 		return
 	}
 	if last.revision = 0; !last.Removed {
 		p.bus.config.Logger.Warn("the record of a package is lost: the plugin goes on until this replica ends, install it again",
 			"plugin", last.ID, "version", last.Version)
 	}
-	p.known[c.key] = last
+	p.known[c.Key] = last
 }
 
 // renew takes whatever record comes next for newer: revisions begin anew.
@@ -145,11 +146,11 @@ func (p *Packages) Reread(ctx context.Context, id string) error {
 	}
 	key := subjects.PackageKey(id)
 	var body json.RawMessage
-	revision, err := p.records.get(ctx, key, &body)
+	revision, err := p.records.Get(ctx, key, &body)
 	switch {
-	case err == nil, isUnreadable(err):
+	case err == nil, jet.IsUnreadable(err):
 		p.learn(key, revision, body)
-	case !errors.Is(err, errNoRecord):
+	case !errors.Is(err, jet.ErrNoRecord):
 		return fmt.Errorf("record %s: %w", key, err)
 	}
 	return p.bus.ensurePackageStore(ctx)
@@ -159,7 +160,7 @@ func (p *Packages) Reread(ctx context.Context, id string) error {
 // right. [subjects.ErrPackageDamaged] is that it is not, or that the package is not
 // there, [subjects.ErrNoPackageStore] that nothing is.
 func (p *Packages) Fetch(ctx context.Context, record subjects.PackageRecord) ([]byte, error) {
-	store, err := packagestore.Open(ctx, p.bus.js)
+	store, err := packagestore.Open(ctx, p.bus.jet.JetStream())
 	if err != nil {
 		return nil, err
 	}

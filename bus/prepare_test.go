@@ -36,11 +36,11 @@ func TestAReplicaStartsWhileJetStreamIsNotReady(t *testing.T) {
 	defer stop(t, h)
 	for name, begin := range map[string]func() (end func(), err error){
 		"election": func() (func(), error) {
-			e, err := b.StartElection(ctx, "r1")
+			e, err := bus.StartElection(ctx, b.Jet(), "r1")
 			return func() { _ = e.Stop(context.WithoutCancel(ctx)) }, err
 		},
 		"schedules": func() (func(), error) {
-			s, err := b.OpenSchedules(ctx, func(string, *subjects.ScheduleRecord) {})
+			s, err := bus.OpenSchedules(ctx, b.Jet(), func(string, *subjects.ScheduleRecord) {})
 			return func() { s.Stop() }, err
 		},
 		"packages": func() (func(), error) {
@@ -48,11 +48,11 @@ func TestAReplicaStartsWhileJetStreamIsNotReady(t *testing.T) {
 			return func() { p.Stop() }, err
 		},
 		"cache": func() (func(), error) {
-			c, err := b.OpenCache(ctx, bus.CacheConfig{})
+			c, err := bus.OpenCache(ctx, b.Jet(), bus.CacheConfig{})
 			return func() { c.Stop() }, err
 		},
 		"secret": func() (func(), error) {
-			s, err := b.KeepSecret(ctx, "test", func() {})
+			s, err := bus.KeepSecret(ctx, b.Jet(), "test", func() {})
 			return func() { s.Stop() }, err
 		},
 	} {
@@ -103,7 +103,7 @@ func TestAReplicaStartsWhileTheServerCannotMakeAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	secret, err := b.KeepSecret(t.Context(), "test", func() {})
+	secret, err := bus.KeepSecret(t.Context(), b.Jet(), "test", func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -16,8 +17,8 @@ import (
 // safe for concurrent use.
 type Removals struct {
 	replica string
-	state   *state
-	records records
+	state   *jet.View
+	records jet.Records
 	unhear  func()
 
 	mu    sync.Mutex
@@ -26,31 +27,31 @@ type Removals struct {
 
 // OpenRemovals begins to follow the removals, for a replica of this identity. The
 // caller stops it.
-func (b *Bus) OpenRemovals(ctx context.Context, replica string) (*Removals, error) {
-	state, err := b.followState(ctx)
+func OpenRemovals(ctx context.Context, handle *jet.Handle, replica string) (*Removals, error) {
+	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r := &Removals{replica: replica, state: state, known: make(map[string]string)}
-	if r.records, err = b.records(ctx, stateBucket); err != nil {
+	if r.records, err = handle.OpenRecords(ctx, jet.StateBucket); err != nil {
 		return nil, err
 	}
-	r.unhear = state.listen(subjects.RemovedKeys, r.note)
+	r.unhear = state.Listen(subjects.RemovedKeys, r.note)
 	return r, nil
 }
 
 // Stop stops following.
 func (r *Removals) Stop() { r.unhear() }
 
-func (r *Removals) note(c change) {
+func (r *Removals) note(c jet.Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var record subjects.RemovedRecord
-	if c.gone || c.decode(&record) != nil {
-		delete(r.known, c.key)
+	if c.Gone || c.Decode(&record) != nil {
+		delete(r.known, c.Key)
 		return
 	}
-	r.known[c.key] = record.Plugin
+	r.known[c.Key] = record.Plugin
 }
 
 // Known are the plugins that were removed.
@@ -69,11 +70,11 @@ func (r *Removals) Known() []string {
 func (r *Removals) Owners() []string {
 	ids := make(map[string]bool)
 	for _, prefix := range []string{subjects.AllInitKeys, subjects.AllSocketKeys} {
-		for _, c := range r.state.under(prefix) {
+		for _, c := range r.state.Under(prefix) {
 			var record struct {
 				Plugin string `json:"plugin"`
 			}
-			if c.decode(&record) == nil && record.Plugin != "" {
+			if c.Decode(&record) == nil && record.Plugin != "" {
 				ids[record.Plugin] = true
 			}
 		}
@@ -85,7 +86,7 @@ func (r *Removals) Owners() []string {
 func (r *Removals) Add(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
-	return r.records.put(ctx, subjects.RemovedKey(id), subjects.RemovedRecord{V: subjects.Version, Plugin: id, Time: time.Now().UTC()})
+	return r.records.Put(ctx, subjects.RemovedKey(id), subjects.RemovedRecord{V: subjects.Version, Plugin: id, Time: time.Now().UTC()})
 }
 
 // Undo notes that a plugin is there again. It waits for a replica that has begun to
@@ -95,18 +96,18 @@ func (r *Removals) Undo(ctx context.Context, id string, isOver func(cleaner stri
 	key := subjects.RemovedKey(id)
 	for {
 		var record subjects.RemovedRecord
-		revision, err := r.records.get(ctx, key, &record)
+		revision, err := r.records.Get(ctx, key, &record)
 		switch {
-		case errors.Is(err, errNoRecord):
+		case errors.Is(err, jet.ErrNoRecord):
 			return nil
-		case err != nil && !isUnreadable(err):
+		case err != nil && !jet.IsUnreadable(err):
 			return err
 		case record.Cleaning == "", isOver(record.Cleaning):
-			if err = r.records.remove(ctx, key, revision); err == nil {
+			if err = r.records.Remove(ctx, key, revision); err == nil {
 				return nil
 			}
 		}
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return ctx.Err()
 		}
 	}
@@ -117,19 +118,19 @@ func (r *Removals) Undo(ctx context.Context, id string, isOver func(cleaner stri
 func (r *Removals) Clean(ctx context.Context, id string, clean func(context.Context) error) error {
 	key := subjects.RemovedKey(id)
 	var record subjects.RemovedRecord
-	revision, err := r.records.get(ctx, key, &record)
-	if errors.Is(err, errNoRecord) {
+	revision, err := r.records.Get(ctx, key, &record)
+	if errors.Is(err, jet.ErrNoRecord) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	record.Cleaning = r.replica
-	if revision, err = r.records.update(ctx, key, record, revision); err != nil {
-		return ignoreMoved(err) // it is looked at again
+	if revision, err = r.records.Update(ctx, key, record, revision); err != nil {
+		return jet.IgnoreMoved(err) // it is looked at again
 	}
 	if err := clean(ctx); err != nil {
 		return err
 	}
-	return ignoreMoved(r.records.remove(ctx, key, revision))
+	return jet.IgnoreMoved(r.records.Remove(ctx, key, revision))
 }

@@ -53,10 +53,10 @@ func (b *Bus) keepRoom() {
 // not write to a stream any more after a write has failed.
 func (b *Bus) restartJetStream() {
 	free, wanted, ok := b.embedded.room()
-	if ok && free < wanted || time.Since(b.writes.restarted) < restartPause {
+	if ok && free < wanted || time.Since(b.watching.restarted) < restartPause {
 		return
 	}
-	b.writes.restarted = time.Now()
+	b.watching.restarted = time.Now()
 	s := b.embedded.server
 	err := s.ShutdownJetStream()
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -93,12 +94,12 @@ func (r *Runner) SetSlots(n int) { r.slots.resize(n) }
 
 // pull asks for fires as long as there are slots.
 func (r *Runner) pull() {
-	var failing transient
+	failing := r.schedules.handle.NewTransient()
 	for {
-		consumer, err := r.schedules.bus.fires(r.pulling, r.config.ID)
+		consumer, err := r.schedules.fires(r.pulling, r.config.ID)
 		for err == nil {
 			if err = r.pullOnce(consumer); err == nil {
-				failing.works()
+				failing.Works()
 			}
 		}
 		if r.pulling.Err() != nil {
@@ -107,8 +108,8 @@ func (r *Runner) pull() {
 		if errors.Is(err, jetstream.ErrConsumerDeleted) {
 			continue // to have fires handed out anew
 		}
-		failing.failed(r.pulling, r.schedules.bus.config.Logger, time.Now(), "no fires can be had", "plugin", r.config.ID, "error", err)
-		if pause(r.pulling, Lease/6) != nil {
+		failing.Failed(r.pulling, r.schedules.handle.Logger(), time.Now(), "no fires can be had", "plugin", r.config.ID, "error", err)
+		if jet.Pause(r.pulling, Lease/6) != nil {
 			return
 		}
 	}
@@ -164,7 +165,7 @@ func (r *Runner) handle(msg jetstream.Msg) {
 	key := subjects.FireKey(msg.Subject())
 	var fire subjects.FireMessage
 	if err := json.Unmarshal(msg.Data(), &fire); err != nil {
-		r.schedules.bus.config.Logger.Warn("a fire cannot be read", "plugin", r.config.ID, "error", err)
+		r.schedules.handle.Logger().Warn("a fire cannot be read", "plugin", r.config.ID, "error", err)
 		_ = msg.Ack()
 		return
 	}

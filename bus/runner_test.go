@@ -54,7 +54,7 @@ func newRunnerTest(t *testing.T) *runnerTest {
 
 func openSchedules(t *testing.T, b *bus.Bus) *bus.Schedules {
 	t.Helper()
-	s, err := b.OpenSchedules(t.Context(), func(string, *subjects.ScheduleRecord) {})
+	s, err := bus.OpenSchedules(t.Context(), b.Jet(), func(string, *subjects.ScheduleRecord) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -25,52 +26,52 @@ type ScheduleWatch func(key string, record *subjects.ScheduleRecord)
 // Schedules is the KV bucket of the schedules of all plugins, and the stream of
 // their fires. It is safe for concurrent use.
 type Schedules struct {
-	bus      *Bus
-	records  records
-	follower *follower
+	handle   *jet.Handle
+	records  jet.Records
+	follower *jet.Follower
 	watch    ScheduleWatch
 	index    *scheduleIndex
 }
 
 // OpenSchedules makes the bucket and the stream where they are missing, and returns
 // once watch was told of all schedules. The caller stops the Schedules.
-func (b *Bus) OpenSchedules(ctx context.Context, watch ScheduleWatch) (*Schedules, error) {
-	if err := b.ensureFires(ctx); err != nil {
+func OpenSchedules(ctx context.Context, handle *jet.Handle, watch ScheduleWatch) (*Schedules, error) {
+	s := &Schedules{handle: handle, watch: watch, index: newScheduleIndex()}
+	err := s.ensureFires(ctx)
+	if err != nil {
 		return nil, err
 	}
-	s := &Schedules{bus: b, watch: watch, index: newScheduleIndex()}
-	var err error
-	if s.follower, err = b.follow(ctx, scheduleBucket, s.note); err != nil {
+	if s.follower, err = handle.Follow(ctx, jet.ScheduleBucket, s.note); err != nil {
 		return nil, err
 	}
-	if s.records, err = b.records(ctx, scheduleBucket); err != nil {
-		s.follower.stop()
+	if s.records, err = handle.OpenRecords(ctx, jet.ScheduleBucket); err != nil {
+		s.follower.Stop()
 		return nil, err
 	}
 	return s, nil
 }
 
 // Stop stops watching.
-func (s *Schedules) Stop() { s.follower.stop() }
+func (s *Schedules) Stop() { s.follower.Stop() }
 
-func (s *Schedules) note(c change) {
-	if c.anew {
+func (s *Schedules) note(c jet.Change) {
+	if c.Anew {
 		s.index.reset()
 		return
 	}
 	var record *subjects.ScheduleRecord
-	if !c.gone {
+	if !c.Gone {
 		record = new(subjects.ScheduleRecord)
-		if err := c.decode(record); err != nil {
-			s.bus.config.Logger.Warn("a schedule cannot be read: cancel it", "error", err)
+		if err := c.Decode(record); err != nil {
+			s.handle.Logger().Warn("a schedule cannot be read: cancel it", "error", err)
 			record = nil
 		}
 	}
 	if record != nil {
 		record.Payload = nil
 	}
-	s.index.tell(c.key, knownAs(record, c.revision, len(c.value)))
-	s.watch(c.key, record)
+	s.index.tell(c.Key, knownAs(record, c.Revision, len(c.Value)))
+	s.watch(c.Key, record)
 }
 
 // knownAs is what the index keeps of a record of so many bytes at a revision; nil is one that
@@ -89,7 +90,7 @@ func knownAs(record *subjects.ScheduleRecord, revision uint64, size int) knownSc
 
 // scheduleSize is about what a schedule takes whose record has so many bytes: a fire has
 // few.
-func scheduleSize(record int) int64 { return int64(record) + 2*messageOverhead }
+func scheduleSize(record int) int64 { return int64(record) + 2*jet.MessageOverhead }
 
 // Count is how many schedules a plugin has.
 func (s *Schedules) Count(id string) int { return s.index.total(id) }
@@ -112,7 +113,7 @@ func (s *Schedules) Plugins() []string { return s.index.plugins() }
 // what they set. After another error it may be set or not.
 func (s *Schedules) Set(ctx context.Context, record subjects.ScheduleRecord, limit ScheduleLimit) error {
 	key := subjects.ScheduleKey(record.Plugin, string(record.Schedule))
-	record.V, record.Set = subjects.Version, newNonce()
+	record.V, record.Set = subjects.Version, jet.NewNonce()
 	body, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("schedule: %w", err)
@@ -136,23 +137,23 @@ func (s *Schedules) set(ctx context.Context, key string, record subjects.Schedul
 	unsure, before := false, uint64(0)
 	for {
 		var is subjects.ScheduleRecord
-		revision, err := s.records.get(ctx, key, &is)
+		revision, err := s.records.Get(ctx, key, &is)
 		switch {
-		case err != nil && !errors.Is(err, errNoRecord) && !isUnreadable(err):
+		case err != nil && !errors.Is(err, jet.ErrNoRecord) && !jet.IsUnreadable(err):
 			return 0, err
 		case err == nil && is.Set == record.Set:
 			return revision, nil // it was written
 		case unsure && revision != before:
 			return 0, errUnsure
 		}
-		written, err := s.records.update(ctx, key, record, revision)
+		written, err := s.records.Update(ctx, key, record, revision)
 		if err == nil {
 			return written, nil
 		}
-		if !isRefusal(err) {
+		if !jet.IsRefusal(err) {
 			unsure, before = true, revision
 		}
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return 0, err
 		}
 	}
@@ -171,12 +172,12 @@ func (s *Schedules) admit(ctx context.Context, key, id string, limit ScheduleLim
 	all, former := s.index.sum(key)
 	grows := scheduleSize(record) - former
 	fits := func() (most int64, fits bool) {
-		most, ok := s.bus.offer.most(scheduleShare)
+		most, ok := s.handle.Share(jet.ScheduleShare)
 		return most, !ok || grows <= 0 || all+grows <= most
 	}
 	most, ok := fits()
 	if !ok {
-		s.bus.askOfferAgain(ctx)
+		s.handle.AskOfferAgain(ctx)
 		most, ok = fits()
 	}
 	if !ok {
@@ -193,24 +194,24 @@ func (s *Schedules) Cancel(ctx context.Context, id, schedule string) (bool, erro
 	key, unsure := subjects.ScheduleKey(id, schedule), false
 	for {
 		var record subjects.ScheduleRecord
-		revision, err := s.records.get(ctx, key, &record)
+		revision, err := s.records.Get(ctx, key, &record)
 		switch {
-		case errors.Is(err, errNoRecord) && unsure:
+		case errors.Is(err, jet.ErrNoRecord) && unsure:
 			return false, fmt.Errorf("schedule: %w", errUnsure) // cancelled, or it has run
-		case errors.Is(err, errNoRecord):
+		case errors.Is(err, jet.ErrNoRecord):
 			return false, nil
-		case err != nil && !isUnreadable(err):
+		case err != nil && !jet.IsUnreadable(err):
 			return false, fmt.Errorf("schedule: %w", err)
 		case record.Running != nil && !record.IsRecurring():
 			return false, nil
 		}
-		err = s.records.remove(ctx, key, revision)
+		err = s.records.Remove(ctx, key, revision)
 		if err == nil {
 			s.index.removed(key, revision)
 			return true, nil
 		}
-		unsure = unsure || !isRefusal(err)
-		if pause(ctx, insistPause) != nil {
+		unsure = unsure || !jet.IsRefusal(err)
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return false, fmt.Errorf("schedule: %w", err)
 		}
 	}
@@ -222,15 +223,15 @@ func (s *Schedules) Drop(ctx context.Context, id string) error {
 	// Whoever follows the bucket must be told of each.
 	var errs []error
 	for key, known := range s.index.of(id) {
-		err := s.records.remove(ctx, key, known.revision)
+		err := s.records.Remove(ctx, key, known.revision)
 		switch {
 		case err == nil:
 			s.index.removed(key, known.revision)
-		case errors.Is(err, errMoved):
+		case errors.Is(err, jet.ErrMoved):
 			errs = append(errs, fmt.Errorf("schedule: %w", err))
 		default:
 			return fmt.Errorf("schedule: %w", err)
 		}
 	}
-	return errors.Join(append(errs, s.bus.dropFires(ctx, id))...)
+	return errors.Join(append(errs, s.dropFires(ctx, id))...)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -38,9 +39,9 @@ type secretRecord struct {
 // Of two secrets that were made for one key the one made first holds everywhere, so that
 // replicas agree whoever writes last; between two of the same time, what the bucket has.
 type Secret struct {
-	bus     *Bus
+	handle  *jet.Handle
 	key     string
-	records records
+	records jet.Records
 	changed func()
 	known   atomic.Pointer[secretRecord]
 	wake    chan struct{} // has a token when the record has changed
@@ -52,22 +53,22 @@ type Secret struct {
 // KeepSecret reads a secret, or makes it where there is none, and keeps it. changed is
 // called, by one goroutine, each time that another one holds from then on. The caller
 // stops the Secret. A record that cannot be read is ErrSecretDamaged.
-func (b *Bus) KeepSecret(ctx context.Context, key string, changed func()) (*Secret, error) {
-	state, err := b.followState(ctx)
+func KeepSecret(ctx context.Context, handle *jet.Handle, key string, changed func()) (*Secret, error) {
+	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Secret{bus: b, key: key, changed: changed, wake: make(chan struct{}, 1)}
-	if s.records, err = b.records(ctx, stateBucket); err != nil {
+	s := &Secret{handle: handle, key: key, changed: changed, wake: make(chan struct{}, 1)}
+	if s.records, err = handle.OpenRecords(ctx, jet.StateBucket); err != nil {
 		return nil, err
 	}
-	if _, err := prepare(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.settle(ctx) }); err != nil {
+	if _, err := jet.Prepare(ctx, handle, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.settle(ctx) }); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", key, err)
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.done.Go(func() { s.run(running) })
-	s.unhear = state.listen(key, func(change) {
+	s.unhear = state.Listen(key, func(jet.Change) {
 		select {
 		case s.wake <- struct{}{}:
 		default:
@@ -101,9 +102,9 @@ func (s *Secret) run(ctx context.Context) {
 				break
 			}
 			if ctx.Err() == nil {
-				s.bus.config.Logger.Warn("whether a secret is still there cannot be asked, or it cannot be put back", "key", s.key, "error", err)
+				s.handle.Logger().Warn("whether a secret is still there cannot be asked, or it cannot be put back", "key", s.key, "error", err)
 			}
-			if pause(ctx, secretPause) != nil {
+			if jet.Pause(ctx, secretPause) != nil {
 				return
 			}
 		}
@@ -130,23 +131,23 @@ func (s *Secret) settle(ctx context.Context) error {
 		case err == nil && (known == nil || !known.Made.Before(is.Made)):
 			s.known.Store(&is)
 			return nil
-		case errors.Is(err, errNoRecord) && revision != 0: // it was removed: the former one is to hold no more
+		case errors.Is(err, jet.ErrNoRecord) && revision != 0: // it was removed: the former one is to hold no more
 			want = newSecret(time.Time{})
-		case errors.Is(err, errNoRecord) && known == nil:
+		case errors.Is(err, jet.ErrNoRecord) && known == nil:
 			want = newSecret(time.Now().UTC())
 		case errors.Is(err, ErrSecretDamaged) && known == nil:
 			return err
-		case err == nil, errors.Is(err, errNoRecord), errors.Is(err, ErrSecretDamaged):
-			s.bus.config.Logger.Warn("a secret of the cluster was lost or replaced, and is put back", "key", s.key)
+		case err == nil, errors.Is(err, jet.ErrNoRecord), errors.Is(err, ErrSecretDamaged):
+			s.handle.Logger().Warn("a secret of the cluster was lost or replaced, and is put back", "key", s.key)
 		default:
 			return err
 		}
-		if _, err = s.records.update(ctx, s.key, want, revision); err == nil {
+		if _, err = s.records.Update(ctx, s.key, want, revision); err == nil {
 			s.known.Store(want)
 			return nil
 		}
 		// Somebody was faster, or nobody knows what became of it: the record tells.
-		if pause(ctx, insistPause) != nil {
+		if jet.Pause(ctx, jet.RetryPause) != nil {
 			return err
 		}
 	}
@@ -155,8 +156,8 @@ func (s *Secret) settle(ctx context.Context) error {
 // read reads the record.
 func (s *Secret) read(ctx context.Context) (is secretRecord, revision uint64, err error) {
 	var body json.RawMessage
-	revision, err = s.records.get(ctx, s.key, &body)
-	if err != nil && !isUnreadable(err) {
+	revision, err = s.records.Get(ctx, s.key, &body)
+	if err != nil && !jet.IsUnreadable(err) {
 		return is, revision, err
 	}
 	if err != nil || json.Unmarshal(body, &is) != nil || is.V != subjects.Version || len(is.Bytes) != secretSize {

@@ -19,7 +19,7 @@ import (
 // keep keeps a secret until the test ends.
 func keep(t *testing.T, b *bus.Bus, key string) *bus.Secret {
 	t.Helper()
-	s, err := b.KeepSecret(t.Context(), key, func() {})
+	s, err := bus.KeepSecret(t.Context(), b.Jet(), key, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestReplicasThatAskAtTheSameTimeShareASecret(t *testing.T) {
 	for i := range secrets {
 		b := open(t, url)
 		group.Go(func() {
-			s, err := b.KeepSecret(t.Context(), "test", func() {})
+			s, err := bus.KeepSecret(t.Context(), b.Jet(), "test", func() {})
 			if err != nil {
 				t.Error(err)
 				return
@@ -74,7 +74,7 @@ func TestADamagedSecretIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := open(t, url)
-	first, err := b.KeepSecret(t.Context(), "test", func() {})
+	first, err := bus.KeepSecret(t.Context(), b.Jet(), "test", func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestADamagedSecretIsNotUsed(t *testing.T) {
 		if _, err := stateKV(t, js).Put(t.Context(), "test", []byte(damaged)); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := b.KeepSecret(t.Context(), "test", func() {}); !errors.Is(err, bus.ErrSecretDamaged) {
+		if s, err := bus.KeepSecret(t.Context(), b.Jet(), "test", func() {}); !errors.Is(err, bus.ErrSecretDamaged) {
 			t.Errorf("%q: got %v, %v", damaged, s, err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestReplicasWithDifferentSecretsAgreeOnTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := testenv.StartLink(t, url[len("nats://"):])
-	old, err := open(t, "nats://"+link.Address()).KeepSecret(t.Context(), "test", func() { t.Error("the first secret gives way") })
+	old, err := bus.KeepSecret(t.Context(), open(t, "nats://"+link.Address()).Jet(), "test", func() { t.Error("the first secret gives way") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestReplicasWithDifferentSecretsAgreeOnTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := make(chan struct{}, 10)
-	fresh, err := open(t, url).KeepSecret(t.Context(), "test", func() { changed <- struct{}{} })
+	fresh, err := bus.KeepSecret(t.Context(), open(t, url).Jet(), "test", func() { changed <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestASecretThatIsRemovedIsReplaced(t *testing.T) {
 	changed := make(chan []byte, 10)
 	kept := make([]*bus.Secret, 2)
 	for i := range kept {
-		if kept[i], err = open(t, url).KeepSecret(t.Context(), "test", func() { changed <- kept[i].Bytes() }); err != nil {
+		if kept[i], err = bus.KeepSecret(t.Context(), open(t, url).Jet(), "test", func() { changed <- kept[i].Bytes() }); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(kept[i].Stop)
@@ -233,7 +233,7 @@ func TestASecretWithoutATimeHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := make(chan struct{}, 10)
-	s, err := open(t, url).KeepSecret(t.Context(), "test", func() { changed <- struct{}{} })
+	s, err := bus.KeepSecret(t.Context(), open(t, url).Jet(), "test", func() { changed <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestASleepEndsATerm(t *testing.T) {
 // What a replica knows of the state after a sleep is as old as that.
 func TestASleepMakesTheStateOld(t *testing.T) {
 	var beating sync.Mutex
-	h, err := open(t, testenv.NATS(t)).StartHeartbeat(t.Context(), "r1", func() any {
+	h, err := bus.StartHeartbeat(t.Context(), open(t, testenv.NATS(t)).Jet(), "r1", func() any {
 		beating.Lock()
 		defer beating.Unlock()
 		return subjects.Heartbeat{V: subjects.Version, Replica: "r1"}

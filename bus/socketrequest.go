@@ -25,6 +25,19 @@ const (
 	maxSocketRequests = 16
 )
 
+// SocketControl is a connection on which replicas ask each other: see [bus.Bus.Control].
+type SocketControl interface {
+	// Listen subscribes, with bounds on what may wait. The handler must not block for long.
+	Listen(subject string, handle nats.MsgHandler) (*nats.Subscription, error)
+	// AwaitConnected waits until the connection is up, or for ctx.
+	AwaitConnected(ctx context.Context) error
+	// Closed is closed when the connection is gone for good.
+	Closed() <-chan struct{}
+	FlushTimeout(timeout time.Duration) error
+	PublishMsg(msg *nats.Msg) error
+	RequestMsgWithContext(ctx context.Context, msg *nats.Msg) (*nats.Msg, error)
+}
+
 // SocketHandler carries out a request for a connection; it may block. ErrNoSocket
 // says that the connection has ended, ErrSocketLost that another one has its id, whose
 // owner answers.
@@ -32,7 +45,7 @@ type SocketHandler func(ctx context.Context, request subjects.SocketRequest, bod
 
 // SocketRequests are requests of other replicas for a connection that this one owns.
 type SocketRequests struct {
-	bus          *Bus
+	control      SocketControl
 	subscription *nats.Subscription
 	quit         sync.Once
 	end          context.CancelFunc
@@ -43,10 +56,10 @@ type SocketRequests struct {
 // caller stops it once the connection has ended.
 func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketRequests, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &SocketRequests{bus: s.bus, end: cancel}
+	r := &SocketRequests{control: s.config.Control, end: cancel}
 	places := make(chan struct{}, maxSocketRequests)
 	var err error
-	r.subscription, err = s.bus.control.subscribe(subjects.Socket(id, connection), "", func(msg *nats.Msg) {
+	r.subscription, err = s.config.Control.Listen(subjects.Socket(id, connection), func(msg *nats.Msg) {
 		if !subjects.IsHostReply(msg.Reply) {
 			return // only replicas ask
 		}
@@ -70,8 +83,8 @@ func (s *Sockets) Serve(id, connection string, handle SocketHandler) (*SocketReq
 		cancel()
 		return nil, err
 	}
-	if err := s.bus.control.FlushTimeout(connectTimeout); err != nil {
-		s.bus.config.Logger.Warn("other replicas may not reach a connection yet", "error", err)
+	if err := s.config.Control.FlushTimeout(connectTimeout); err != nil {
+		s.handle.Logger().Warn("other replicas may not reach a connection yet", "error", err)
 	}
 	return r, nil
 }
@@ -89,7 +102,7 @@ func (r *SocketRequests) Stop() {
 	r.Quit()
 	select {
 	case <-r.subscription.StatusChanged(nats.SubscriptionClosed):
-	case <-r.bus.control.closed:
+	case <-r.control.Closed():
 	}
 	r.handling.Wait()
 }
@@ -107,8 +120,8 @@ func (s *Sockets) answer(msg *nats.Msg, err error) {
 		reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(code))
 		reply.Header.Set(subjects.HeaderError, headerText(err.Error(), maxErrorText))
 	}
-	if err := s.bus.control.PublishMsg(reply); err != nil {
-		s.bus.config.Logger.Warn("a request for a connection could not be answered", "error", err)
+	if err := s.config.Control.PublishMsg(reply); err != nil {
+		s.handle.Logger().Warn("a request for a connection could not be answered", "error", err)
 	}
 }
 
@@ -124,10 +137,10 @@ func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjec
 	msg := nats.NewMsg(subjects.Socket(id, connection))
 	msg.Header.Set(subjects.HeaderSocket, string(request))
 	msg.Data = body
-	if err := s.bus.control.awaitConnected(ctx); err != nil {
+	if err := s.config.Control.AwaitConnected(ctx); err != nil {
 		return err
 	}
-	reply, err := s.bus.control.RequestMsgWithContext(ctx, msg)
+	reply, err := s.config.Control.RequestMsgWithContext(ctx, msg)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return ErrNoSocket

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -22,6 +23,8 @@ var (
 type SocketsConfig struct {
 	// Replica is the identity of this replica.
 	Replica string
+	// Control is the connection on which replicas ask each other.
+	Control SocketControl
 	// Heartbeat tells which others are alive.
 	Heartbeat *Heartbeat
 	// Changed is told of a connection's record that was written or has changed, and of
@@ -37,10 +40,10 @@ type SocketsConfig struct {
 // Sockets are the records of all WebSockets, and the way to their owners. It is safe
 // for concurrent use.
 type Sockets struct {
-	bus     *Bus
+	handle  *jet.Handle
 	config  SocketsConfig
-	records records
-	state   *state
+	records jet.Records
+	state   *jet.View
 	unhear  func()
 
 	mu    sync.Mutex
@@ -53,26 +56,26 @@ type knownSocket struct {
 }
 
 // OpenSockets begins to follow the records. The caller stops the Sockets.
-func (b *Bus) OpenSockets(ctx context.Context, config SocketsConfig) (*Sockets, error) {
-	state, err := b.followState(ctx)
+func OpenSockets(ctx context.Context, handle *jet.Handle, config SocketsConfig) (*Sockets, error) {
+	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sockets{bus: b, config: config, state: state, known: make(map[string]knownSocket)}
-	if s.records, err = b.records(ctx, stateBucket); err != nil {
+	s := &Sockets{handle: handle, config: config, state: state, known: make(map[string]knownSocket)}
+	if s.records, err = handle.OpenRecords(ctx, jet.StateBucket); err != nil {
 		return nil, err
 	}
-	s.unhear = state.listen(subjects.AllSocketKeys, s.note)
+	s.unhear = state.Listen(subjects.AllSocketKeys, s.note)
 	return s, nil
 }
 
 // Stop stops following.
 func (s *Sockets) Stop() { s.unhear() }
 
-func (s *Sockets) note(c change) {
+func (s *Sockets) note(c jet.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.anew {
+	if c.Anew {
 		for key, socket := range s.known {
 			socket.revision = 0
 			s.known[key] = socket
@@ -80,18 +83,18 @@ func (s *Sockets) note(c change) {
 		s.config.Renewed()
 		return
 	}
-	if c.gone {
-		delete(s.known, c.key)
-		s.config.Changed(c.key, c.revision, nil)
+	if c.Gone {
+		delete(s.known, c.Key)
+		s.config.Changed(c.Key, c.Revision, nil)
 		return
 	}
 	var record subjects.SocketRecord
-	if err := c.decode(&record); err != nil {
-		s.bus.config.Logger.Warn("the record of a connection cannot be read", "error", err)
+	if err := c.Decode(&record); err != nil {
+		s.handle.Logger().Warn("the record of a connection cannot be read", "error", err)
 		return
 	}
-	s.known[c.key] = knownSocket{record, c.revision}
-	s.config.Changed(c.key, c.revision, &record)
+	s.known[c.Key] = knownSocket{record, c.Revision}
+	s.config.Changed(c.Key, c.Revision, &record)
 }
 
 // Count is how many open connections a plugin has beside one, without those that other
@@ -133,7 +136,7 @@ func (s *Sockets) Abandoned(tells, owns func(string) bool) []*OwnedSocket {
 			continue
 		}
 		if tells(record.Plugin) {
-			gone = append(gone, &OwnedSocket{sockets: s, key: key, revision: socket.revision, record: record, made: s.state.follower.made()})
+			gone = append(gone, &OwnedSocket{sockets: s, key: key, revision: socket.revision, record: record, made: s.state.Made()})
 		}
 	}
 	slices.SortFunc(gone, func(a, b *OwnedSocket) int { return a.record.Opened.Compare(b.record.Opened) })
@@ -154,12 +157,12 @@ func (s *Sockets) DropLeftovers(ctx context.Context, owns func(string) bool) {
 	for key, socket := range known {
 		record := socket.record
 		if record.Replica == s.config.Replica && record.Final == nil && time.Since(record.Opened) > leftAfter && !owns(key) {
-			_ = s.records.remove(ctx, key, socket.revision) // or at the next look
+			_ = s.records.Remove(ctx, key, socket.revision) // or at the next look
 		}
 	}
 }
 
 // Forget forgets the connections of a plugin: nobody is told of them.
 func (s *Sockets) Forget(ctx context.Context, id string) error {
-	return s.bus.forget(ctx, subjects.SocketKeys(id))
+	return s.handle.Forget(ctx, subjects.SocketKeys(id))
 }

@@ -29,7 +29,7 @@ func TestReplicasStartTogetherOnANewCluster(t *testing.T) {
 		var group errgroup.Group
 		for i, b := range replicas {
 			group.Go(func() (err error) {
-				caches[i], err = b.OpenCache(t.Context(), bus.CacheConfig{})
+				caches[i], err = bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{})
 				return err
 			})
 		}

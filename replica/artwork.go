@@ -28,7 +28,7 @@ func (r *Replica) startArtwork(ctx context.Context, config *Config) (_ *artworkP
 		return nil, nil
 	}
 	p := &artworkProxy{}
-	if p.key, err = r.bus.KeepSecret(ctx, subjects.ArtworkKey, func() {}); err != nil {
+	if p.key, err = bus.KeepSecret(ctx, r.bus.Jet(), subjects.ArtworkKey, func() {}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -60,7 +60,7 @@ func (r *Replica) drain(ctx context.Context) error {
 		r.inits.Stop()
 	}
 	if r.heartbeat != nil {
-		ctx, cancel := context.WithTimeout(ctx, r.bus.LeavePatience())
+		ctx, cancel := context.WithTimeout(ctx, r.bus.Jet().LeavePatience())
 		defer cancel()
 		if err := r.heartbeat.Stop(ctx); err != nil {
 			r.log.Warn("others will see this replica gone only after a lease", "error", err)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
+	"github.com/pluginhost/pluginhost/jet"
 )
 
 // Limits of the health listener. Its answers take no time: only clients that are slow
@@ -71,7 +71,7 @@ func (r *Replica) notReady() string {
 }
 
 // faultText says since when JetStream takes no writes, why, and what to do.
-func faultText(fault *bus.WriteFault) string {
+func faultText(fault *jet.WriteFault) string {
 	return fmt.Sprintf("JetStream takes no writes to %s since %s: %s", fault.Stream, fault.Since.UTC().Format(time.RFC3339), cut(fault.Cause, maxErrorText))
 }
 

@@ -20,7 +20,7 @@ type leadership struct {
 // startLeadership takes part in the election and announces when this replica
 // gains or loses the lead. The caller stops it.
 func (r *Replica) startLeadership(ctx context.Context) (*leadership, error) {
-	election, err := r.bus.StartElection(ctx, r.id)
+	election, err := bus.StartElection(ctx, r.bus.Jet(), r.id)
 	if err != nil {
 		return nil, err
 	}

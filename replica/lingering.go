@@ -11,7 +11,7 @@ import (
 func (r *Replica) lingering(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	unhook := context.AfterFunc(r.running, func() {
-		timer := time.AfterFunc(r.bus.LeavePatience(), cancel)
+		timer := time.AfterFunc(r.bus.Jet().LeavePatience(), cancel)
 		context.AfterFunc(ctx, func() { timer.Stop() })
 	})
 	return ctx, func() {

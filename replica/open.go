@@ -63,10 +63,10 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.heartbeat, err = r.bus.StartHeartbeat(ctx, r.id, func() any { return r.record() }); err != nil {
+	if r.heartbeat, err = bus.StartHeartbeat(ctx, r.bus.Jet(), r.id, func() any { return r.record() }); err != nil {
 		return err
 	}
-	if r.inits, err = r.bus.OpenInits(ctx, bus.InitsConfig{Heartbeat: r.heartbeat, Own: r.initialisedHere}); err != nil {
+	if r.inits, err = bus.OpenInits(ctx, r.bus.Jet(), bus.InitsConfig{Heartbeat: r.heartbeat, Own: r.initialisedHere}); err != nil {
 		return err
 	}
 	if r.leadership, err = r.startLeadership(ctx); err != nil {
@@ -85,13 +85,13 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.packages, err = r.openPackages(ctx, config); err != nil {
 		return err
 	}
-	if r.cache, err = r.bus.OpenCache(ctx, bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
+	if r.cache, err = bus.OpenCache(ctx, r.bus.Jet(), bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
 		return err
 	}
 	if r.artwork, err = r.startArtwork(ctx, config); err != nil {
 		return err
 	}
-	if r.generations, err = r.bus.KeepSecret(ctx, subjects.GenerationKey, r.reloadAll); err != nil {
+	if r.generations, err = bus.KeepSecret(ctx, r.bus.Jet(), subjects.GenerationKey, r.reloadAll); err != nil {
 		return err
 	}
 	if r.discovery, err = r.bus.StartDiscovery(); err != nil {

@@ -47,7 +47,7 @@ type planner struct {
 // caller stops it.
 func (r *Replica) startPlanner(ctx context.Context) (_ *planner, err error) {
 	p := &planner{replica: r, election: r.leadership.election, plans: make(map[string]*plan), wake: make(chan struct{}, 1), overlooks: newOverlooks(r)}
-	if p.schedules, err = r.bus.OpenSchedules(ctx, p.note); err != nil {
+	if p.schedules, err = bus.OpenSchedules(ctx, r.bus.Jet(), p.note); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

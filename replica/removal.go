@@ -39,7 +39,7 @@ type removals struct {
 // startRemovals begins to look for removed plugins. The caller stops it.
 func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
 	s := &removals{replica: r, takingBack: make(map[string]time.Time), unsaid: make(map[string]bool)}
-	if s.bus, err = r.bus.OpenRemovals(ctx, r.id); err != nil {
+	if s.bus, err = bus.OpenRemovals(ctx, r.bus.Jet(), r.id); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -43,7 +43,7 @@ type sockets struct {
 func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
 	s := &sockets{replica: r, owned: make(map[string]*socket)}
 	s.running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.bus, err = r.bus.OpenSockets(ctx, bus.SocketsConfig{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
+	s.bus, err = bus.OpenSockets(ctx, r.bus.Jet(), bus.SocketsConfig{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
 	if err != nil {
 		s.cancel()
 		return nil, err

@@ -184,9 +184,9 @@ func freePorts(t testing.TB, n int) []int {
 }
 
 // Connect returns a connection that is closed with the test.
-func Connect(t testing.TB, url string) *nats.Conn {
+func Connect(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	conn, err := nats.Connect(url)
+	conn, err := nats.Connect(url, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func service(t *testing.T) (*cache.Service, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	c, err := b.OpenCache(t.Context(), bus.CacheConfig{Copy: 1e6, Staleness: time.Second})
+	c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{Copy: 1e6, Staleness: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"context"
@@ -19,13 +19,13 @@ var ErrForeign = errors.New("it was not made by pluginhost")
 type bucket string
 
 const (
-	stateBucket    bucket = subjects.StateBucket
-	scheduleBucket bucket = subjects.ScheduleBucket
-	cacheBucket    bucket = subjects.CacheBucket
+	StateBucket    bucket = subjects.StateBucket
+	ScheduleBucket bucket = subjects.ScheduleBucket
+	CacheBucket    bucket = subjects.CacheBucket
 )
 
-// stream is the name of the bucket's stream.
-func (b bucket) stream() string { return "KV_" + string(b) }
+// Stream is the name of the bucket's stream.
+func (b bucket) Stream() string { return "KV_" + string(b) }
 
 // subject is the subject of a key.
 func (b bucket) subject(key string) string { return "$KV." + string(b) + "." + key }
@@ -36,33 +36,33 @@ func (b bucket) subject(key string) string { return "$KV." + string(b) + "." + k
 // time: limits leave no trace on its disk, roll-ups do.
 const history = 64
 
-// message writes the value of a key.
-func (b bucket) message(key string, value []byte) *nats.Msg {
+// Message writes the value of a key.
+func (b bucket) Message(key string, value []byte) *nats.Msg {
 	msg := nats.NewMsg(b.subject(key))
 	msg.Data = value
-	rollUp(msg)
+	RollUp(msg)
 	return msg
 }
 
-// rollUp has a message remove those before it.
-func rollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject) }
+// RollUp has a message remove those before it.
+func RollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject) }
 
-// ensureBucket returns a KV bucket, made if it is missing. Reads are answered
+// EnsureBucket returns a KV bucket, made if it is missing. Reads are answered
 // by the stream's leader only, so that they see the last write: KV buckets made
 // by nats.go allow any server to answer. Nor are there markers for keys whose time
 // is over: on a cluster, that of a former value can remove the one that has just
 // taken its place. A bucket that does not do is ErrForeign.
-func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
-	stream, err := b.ensureStream(ctx, jetstream.StreamConfig{
-		Name:              want.stream(),
+func (h *Handle) EnsureBucket(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
+	stream, err := h.EnsureStream(ctx, jetstream.StreamConfig{
+		Name:              want.Stream(),
 		Subjects:          []string{want.subject(">")},
 		MaxMsgsPerSubject: history,
 		Discard:           jetstream.DiscardNew,
 		AllowRollup:       true,
 		DenyDelete:        true,
 		AllowMsgTTL:       true,
-		Replicas:          b.copies(),
-		Storage:           b.storage(),
+		Replicas:          h.Copies(),
+		Storage:           h.Storage(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("kv bucket %s: %w", want, err)
@@ -72,12 +72,12 @@ func (b *Bus) ensureBucket(ctx context.Context, want bucket) (jetstream.KeyValue
 			ErrForeign, want, history, want)
 	}
 	// It is there, which not every server knows yet where another replica has just made it.
-	return b.openBucket(ctx, want, jetstream.ErrBucketNotFound)
+	return h.OpenBucket(ctx, want, jetstream.ErrBucketNotFound)
 }
 
-// openBucket opens a KV bucket that is there. It tries again after transient, as prepare does.
-func (b *Bus) openBucket(ctx context.Context, of bucket, transient ...error) (jetstream.KeyValue, error) {
-	kv, err := prepare(ctx, b, func(ctx context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(ctx, string(of)) }, transient...)
+// OpenBucket opens a KV bucket that is there. It tries again after transient, as prepare does.
+func (h *Handle) OpenBucket(ctx context.Context, of bucket, transient ...error) (jetstream.KeyValue, error) {
+	kv, err := Prepare(ctx, h, func(ctx context.Context) (jetstream.KeyValue, error) { return h.js.KeyValue(ctx, string(of)) }, transient...)
 	if err != nil {
 		return nil, fmt.Errorf("kv bucket %s: %w", of, err)
 	}

@@ -1,22 +1,49 @@
-package bus_test
+package jet_test
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/testenv"
 )
+
+const (
+	lease = 3 * time.Second
+	// wait is how long something may take that happens in an instant.
+	wait = 30 * time.Second
+)
+
+// open returns a handle on a connection of its own, until the test ends.
+func open(t *testing.T, url string) *jet.Handle {
+	t.Helper()
+	conn := testenv.Connect(t, url, nats.MaxReconnects(-1))
+	handle, err := jet.New(jet.Config{Conn: conn, Logger: slog.New(slog.DiscardHandler), Patience: wait, Lease: lease})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(handle.Close)
+	return handle
+}
 
 // A server that was killed reads its disk anew, where what has gone because of a limit
 // leaves no trace.
 func TestWhatWasRemovedStaysRemovedWhenServersAreKilled(t *testing.T) {
 	cluster := testenv.StartNATSCluster(t)
-	records, err := open(t, cluster.URL()).OpenRecords(t.Context(), time.Second)
+	handle := open(t, cluster.URL())
+	if _, err := handle.EnsureBucket(t.Context(), jet.ScheduleBucket); err != nil {
+		t.Fatal(err)
+	}
+	records, err := handle.OpenRecords(t.Context(), jet.ScheduleBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
+	records = records.TellFor(time.Second)
 	const keys, versions, kept = 40, 3, 20
 	for n := range keys {
 		key, revision := fmt.Sprint("p.", n), uint64(0)

@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"bytes"
@@ -13,20 +13,21 @@ func TestWhatFailsForAMomentIsNoWarning(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	begun := time.Now()
-	var failing transient
+	const tolerated = time.Minute
+	failing := Transient{tolerated: tolerated}
 	fail := func(after time.Duration) {
-		failing.failed(t.Context(), logger, begun.Add(after), "failed", "error", errors.New("no leader"))
+		failing.Failed(t.Context(), logger, begun.Add(after), "failed", "error", errors.New("no leader"))
 	}
 	for _, step := range []struct {
 		after    time.Duration
 		works    bool
 		warnings int // so far
 	}{
-		{after: 0}, {after: transientFor - 1}, {after: transientFor, warnings: 1}, {after: transientFor + 1, warnings: 2},
-		{after: 2 * transientFor, works: true, warnings: 2}, {after: 2 * transientFor, warnings: 2}, {after: 3 * transientFor, warnings: 3},
+		{after: 0}, {after: tolerated - 1}, {after: tolerated, warnings: 1}, {after: tolerated + 1, warnings: 2},
+		{after: 2 * tolerated, works: true, warnings: 2}, {after: 2 * tolerated, warnings: 2}, {after: 3 * tolerated, warnings: 3},
 	} {
 		if step.works {
-			failing.works()
+			failing.Works()
 		} else {
 			fail(step.after)
 		}

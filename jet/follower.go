@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"context"
@@ -25,27 +25,27 @@ var (
 	errDoubt = errors.New("the servers may have lost what was written last")
 )
 
-// change is what became of a key.
-type change struct {
-	key      string
-	revision uint64 // 0 where gone was found out later
-	value    []byte
-	gone     bool
-	// there is a value that was there when the watch began: whenever it was written.
-	there bool
-	// anew is of no key: the bucket is another one, or came back older. Revisions begin
+// Change is what became of a key.
+type Change struct {
+	Key      string
+	Revision uint64 // 0 where gone was found out later
+	Value    []byte
+	Gone     bool
+	// There is a value that was there when the watch began: whenever it was written.
+	There bool
+	// Anew is of no key: the bucket is another one, or came back older. Revisions begin
 	// anew, and can be lower; what is there is told again, and what is not, as gone.
-	anew bool
+	Anew bool
 }
 
-// follower tells of every key of a bucket and every change of one, in the order
+// Follower tells of every key of a bucket and every change of one, in the order
 // of the bucket. A watch that ends, or falls silent while the bucket moves on,
 // is begun anew, and a bucket that is gone is made anew: what disappeared
 // meanwhile is told as gone. So is a bucket read anew that came back older.
-type follower struct {
-	bus    *Bus
+type Follower struct {
+	handle *Handle
 	want   bucket
-	note   func(change)
+	note   func(Change)
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	known  chan struct{} // closed once all that was there has been told
@@ -67,35 +67,35 @@ type knownKey struct {
 	written  time.Time // by the server's clock
 }
 
-// follow begins to follow a bucket, which is made if it is missing, and waits
+// Follow begins to follow a bucket, which is made if it is missing, and waits
 // until all that is there was told. note is called by one goroutine. The caller
 // stops the follower.
-func (b *Bus) follow(ctx context.Context, want bucket, note func(change)) (*follower, error) {
-	if _, err := b.ensureBucket(ctx, want); err != nil {
+func (h *Handle) Follow(ctx context.Context, want bucket, note func(Change)) (*Follower, error) {
+	if _, err := h.EnsureBucket(ctx, want); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &follower{bus: b, want: want, note: note, cancel: cancel, known: make(chan struct{}), keys: make(map[string]knownKey), doubts: make(chan struct{}, 1)}
+	f := &Follower{handle: h, want: want, note: note, cancel: cancel, known: make(chan struct{}), keys: make(map[string]knownKey), doubts: make(chan struct{}, 1)}
 	f.created.Store(new(time.Time))
 	f.done.Go(func() { f.run(running) })
-	ctx, stop := context.WithTimeout(ctx, b.config.Patience)
+	ctx, stop := context.WithTimeout(ctx, h.config.Patience)
 	defer stop()
 	select {
 	case <-f.known:
 		return f, nil
 	case <-ctx.Done():
-		f.stop()
+		f.Stop()
 		return nil, fmt.Errorf("read %s: %w", want, ctx.Err())
 	}
 }
 
-// stop ends the follower and waits for it.
-func (f *follower) stop() {
+// Stop ends the follower and waits for it.
+func (f *Follower) Stop() {
 	f.cancel()
 	f.done.Wait()
 }
 
-func (f *follower) run(ctx context.Context) {
+func (f *Follower) run(ctx context.Context) {
 	for {
 		err := f.watch(ctx)
 		if ctx.Err() != nil {
@@ -108,8 +108,8 @@ func (f *follower) run(ctx context.Context) {
 		case errors.Is(err, errDoubt):
 			level = slog.LevelDebug
 		}
-		f.bus.config.Logger.Log(ctx, level, "records are read anew", "bucket", string(f.want), "reason", err)
-		if pause(ctx, insistPause) != nil {
+		f.handle.config.Logger.Log(ctx, level, "records are read anew", "bucket", string(f.want), "reason", err)
+		if Pause(ctx, RetryPause) != nil {
 			return
 		}
 	}
@@ -117,7 +117,7 @@ func (f *follower) run(ctx context.Context) {
 
 // doubt has the bucket compared with what was told, for somebody who has read less than
 // what was.
-func (f *follower) doubt() {
+func (f *Follower) doubt() {
 	select {
 	case f.doubts <- struct{}{}:
 	default:
@@ -125,8 +125,8 @@ func (f *follower) doubt() {
 }
 
 // watch tells of changes until the watch has ended.
-func (f *follower) watch(ctx context.Context) error {
-	progress := progress{checked: time.Now(), reconnects: f.bus.core.Stats().Reconnects}
+func (f *Follower) watch(ctx context.Context) error {
+	progress := progress{checked: time.Now(), reconnects: f.handle.config.Conn.Stats().Reconnects}
 	kv, last, err := f.reopen(ctx)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (f *follower) watch(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = kvwatch.End(watcher) }()
-	check := time.NewTicker(Lease / 3)
+	check := time.NewTicker(f.handle.config.Lease / 3)
 	defer check.Stop()
 	begins := &reading{missing: maps.Clone(f.keys)} // until all that is there was told
 	for {
@@ -189,12 +189,15 @@ func resume(ctx context.Context, kv jetstream.KeyValue, former jetstream.KeyWatc
 	return watcher, nil
 }
 
+// reopenTimeout bounds how long it takes to make the bucket or to look at it.
+const reopenTimeout = 5 * time.Second
+
 // reopen makes the bucket if it is missing, and forgets what was in a former one. last
 // is the newest revision there was.
-func (f *follower) reopen(ctx context.Context) (kv jetstream.KeyValue, last uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+func (f *Follower) reopen(ctx context.Context) (kv jetstream.KeyValue, last uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reopenTimeout)
 	defer cancel()
-	if kv, err = f.bus.ensureBucket(ctx, f.want); err != nil {
+	if kv, err = f.handle.EnsureBucket(ctx, f.want); err != nil {
 		return nil, 0, err
 	}
 	info, err := f.info(ctx)
@@ -205,7 +208,7 @@ func (f *follower) reopen(ctx context.Context) (kv jetstream.KeyValue, last uint
 		for key := range f.keys {
 			f.keys[key] = knownKey{}
 		}
-		f.note(change{anew: true})
+		f.note(Change{Anew: true})
 		f.created.Store(&info.Created)
 		f.older = false
 	}
@@ -219,18 +222,18 @@ type reading struct {
 }
 
 // readAll ends the reading: what was not told is gone, unless the bucket came back older.
-func (f *follower) readAll(ctx context.Context, begins *reading) error {
+func (f *Follower) readAll(ctx context.Context, begins *reading) error {
 	if err := f.confirm(ctx, begins.lower); err != nil {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(begins.missing)) {
-		f.tell(change{key: key, gone: true})
+		f.tell(Change{Key: key, Gone: true})
 	}
 	return nil
 }
 
 // isLower says whether an entry is not what was told of its key, and none that came later.
-func (f *follower) isLower(entry jetstream.KeyValueEntry) bool {
+func (f *Follower) isLower(entry jetstream.KeyValueEntry) bool {
 	known := f.keys[entry.Key()]
 	return entry.Revision() < known.revision || entry.Revision() == known.revision && !entry.Created().Equal(known.written)
 }
@@ -238,17 +241,17 @@ func (f *follower) isLower(entry jetstream.KeyValueEntry) bool {
 // confirm asks the leader of the bucket about a key that was told at a lower revision than
 // before; empty is none. The server that told it may lag behind, and a leader may just have
 // become one: errOlder is what it says twice.
-func (f *follower) confirm(ctx context.Context, key string) error {
+func (f *Follower) confirm(ctx context.Context, key string) error {
 	known := f.keys[key]
 	for range 2 {
 		if key == "" {
 			return nil
 		}
-		if err := pause(ctx, Lease/6); err != nil {
+		if err := Pause(ctx, f.handle.config.Lease/6); err != nil {
 			return err
 		}
-		attempt, cancel := context.WithTimeout(ctx, Lease/3)
-		stream, err := f.bus.js.Stream(attempt, f.want.stream())
+		attempt, cancel := context.WithTimeout(ctx, f.handle.config.Lease/3)
+		stream, err := f.handle.js.Stream(attempt, f.want.Stream())
 		var last *jetstream.RawStreamMsg
 		if err == nil {
 			last, err = stream.GetLastMsgForSubject(attempt, f.want.subject(key))
@@ -268,10 +271,10 @@ func (f *follower) confirm(ctx context.Context, key string) error {
 }
 
 // made is when the bucket was made that is followed.
-func (f *follower) made() time.Time { return *f.created.Load() }
+func (f *Follower) made() time.Time { return *f.created.Load() }
 
-func (f *follower) info(ctx context.Context) (*jetstream.StreamInfo, error) {
-	stream, err := f.bus.js.Stream(ctx, f.want.stream())
+func (f *Follower) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	stream, err := f.handle.js.Stream(ctx, f.want.Stream())
 	if err != nil {
 		return nil, err
 	}
@@ -296,8 +299,8 @@ type progress struct {
 }
 
 // check ends a watch that stays behind the bucket, or of a bucket that is gone.
-func (f *follower) check(ctx context.Context, p *progress) error {
-	ctx, cancel := context.WithTimeout(ctx, Lease/3)
+func (f *Follower) check(ctx context.Context, p *progress) error {
+	ctx, cancel := context.WithTimeout(ctx, f.handle.config.Lease/3)
 	defer cancel()
 	info, err := f.info(ctx)
 	switch {
@@ -305,7 +308,7 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 		return err
 	case err != nil:
 		return nil // nobody answers: the watch will tell, or the next check
-	case wallPassed(p.checked, time.Now()) > removedTTL/2:
+	case WallPassed(p.checked, time.Now()) > RemovedTTL/2:
 		return errors.New("removals may have been told and forgotten meanwhile")
 	case !f.made().Equal(info.Created):
 		return errors.New("the bucket is another one")
@@ -316,7 +319,7 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 	case info.State.LastSeq < p.seen && p.behind:
 		f.older = true
 		return fmt.Errorf("%w: it ends at revision %d, and was at %d", errOlder, info.State.LastSeq, p.seen)
-	case f.bus.core.Stats().Reconnects != p.reconnects:
+	case f.handle.config.Conn.Stats().Reconnects != p.reconnects:
 		return errDoubt // once the servers answer again
 	}
 	// A server that tells can be ahead of the leader by a moment.
@@ -326,7 +329,7 @@ func (f *follower) check(ctx context.Context, p *progress) error {
 }
 
 // see tells of an entry; begins is nil unless it was there when the watch began.
-func (f *follower) see(entry jetstream.KeyValueEntry, begins *reading) {
+func (f *Follower) see(entry jetstream.KeyValueEntry, begins *reading) {
 	if begins != nil {
 		delete(begins.missing, entry.Key())
 		if f.isLower(entry) {
@@ -336,17 +339,17 @@ func (f *follower) see(entry jetstream.KeyValueEntry, begins *reading) {
 	if known, is := f.keys[entry.Key()]; is && known.revision >= entry.Revision() {
 		return // told by a former watch
 	}
-	f.tell(change{key: entry.Key(), revision: entry.Revision(), value: entry.Value(), gone: entry.Operation() != jetstream.KeyValuePut, there: begins != nil})
+	f.tell(Change{Key: entry.Key(), Revision: entry.Revision(), Value: entry.Value(), Gone: entry.Operation() != jetstream.KeyValuePut, There: begins != nil})
 	if _, is := f.keys[entry.Key()]; is {
 		f.keys[entry.Key()] = knownKey{entry.Revision(), entry.Created()}
 	}
 }
 
-func (f *follower) tell(c change) {
-	if c.gone {
-		delete(f.keys, c.key)
+func (f *Follower) tell(c Change) {
+	if c.Gone {
+		delete(f.keys, c.Key)
 	} else {
-		f.keys[c.key] = knownKey{revision: c.revision}
+		f.keys[c.Key] = knownKey{revision: c.Revision}
 	}
 	f.note(c)
 }

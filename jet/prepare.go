@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"context"
@@ -16,21 +16,21 @@ const codeNoPeers jetstream.ErrorCode = 10005
 // the folder of its last stream.
 const codeNotCreated jetstream.ErrorCode = 10049
 
-// prepare makes or opens a stream, a bucket or a consumer, or writes the first record. It tries again while the
+// Prepare makes or opens a stream, a bucket or a consumer, or writes the first record. It tries again while the
 // cluster elects who does it, or waits for a server that is to have a copy, for as long
 // as a replica that starts is patient: the servers may be starting as well. more are errors after
 // which it tries again, too.
-func prepare[T any](ctx context.Context, b *Bus, operation func(context.Context) (T, error), more ...error) (made T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, b.config.Patience)
+func Prepare[T any](ctx context.Context, h *Handle, operation func(context.Context) (T, error), more ...error) (made T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.config.Patience)
 	defer cancel()
 	waiting := false
-	err = b.insist(ctx, func() {
+	err = h.Insist(ctx, func() {
 		if !waiting {
-			b.config.Logger.Warn("JetStream is not ready yet", "error", err, "waiting", b.config.Patience)
+			h.config.Logger.Warn("JetStream is not ready yet", "error", err, "waiting", h.config.Patience)
 		}
 		waiting = true
 	}, func() error {
-		attempt, cancel := context.WithTimeout(ctx, recordAttempt)
+		attempt, cancel := context.WithTimeout(ctx, AttemptTimeout)
 		defer cancel()
 		made, err = operation(attempt)
 		return err
@@ -38,21 +38,21 @@ func prepare[T any](ctx context.Context, b *Bus, operation func(context.Context)
 	return made, err
 }
 
-// ensureStream returns a stream, made if there is none of its name.
-func (b *Bus) ensureStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
-	return prepare(ctx, b, func(ctx context.Context) (jetstream.Stream, error) {
-		stream, err := b.js.CreateStream(ctx, config)
+// EnsureStream returns a stream, made if there is none of its name.
+func (h *Handle) EnsureStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
+	return Prepare(ctx, h, func(ctx context.Context) (jetstream.Stream, error) {
+		stream, err := h.js.CreateStream(ctx, config)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			stream, err = b.js.Stream(ctx, config.Name)
+			stream, err = h.js.Stream(ctx, config.Name)
 		}
 		return stream, err
 	}, jetstream.ErrStreamNotFound, // that another replica is making, which not every server knows yet
 		&jetstream.APIError{ErrorCode: codeNotCreated})
 }
 
-// openStream opens a stream that is there.
-func (b *Bus) openStream(ctx context.Context, name string) (jetstream.Stream, error) {
-	stream, err := prepare(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, name) })
+// OpenStream opens a stream that is there.
+func (h *Handle) OpenStream(ctx context.Context, name string) (jetstream.Stream, error) {
+	stream, err := Prepare(ctx, h, func(ctx context.Context) (jetstream.Stream, error) { return h.js.Stream(ctx, name) })
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}

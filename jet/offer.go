@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 const (
 	// Of what JetStream has for all that plugins keep, the values of the cache may take a half,
 	// and schedules with their fires a quarter. The rest is for the host's own records.
-	cacheShare    = 2
-	scheduleShare = 4
+	CacheShare    = 2
+	ScheduleShare = 4
 	// offerEvery is how often JetStream is asked how much it offers.
 	offerEvery = 10 * time.Second
 	// offerPause is between two questions before refusals.
@@ -25,8 +25,10 @@ const (
 	offerLearned = 24 * time.Hour
 	// keptOfShare is how much of their share values take after some gave way.
 	keptOfShare = 7.0 / 8
-	// messageOverhead is about what a message takes in a stream beside its body, in bytes.
-	messageOverhead = 320
+	// giveWayTimeout bounds how long values of the cache take to give way.
+	giveWayTimeout = 5 * time.Second
+	// MessageOverhead is about what a message takes in a stream beside its body, in bytes.
+	MessageOverhead = 320
 )
 
 // offer is how much JetStream stores for us, in bytes of one copy. No limit is known of a
@@ -82,18 +84,33 @@ func (o *offer) told(limit, used, plugins int64, connects uint64, isFull bool) {
 	o.asked, o.limit, o.used, o.foreign = time.Now(), limit, used, max(used-plugins, 0)
 }
 
-// askOffer asks JetStream how much it offers, and what is taken.
-func (b *Bus) askOffer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, recordAttempt)
+// Share is how many bytes one of so many shares of what JetStream stores is; ok is false if no
+// limit is known.
+func (h *Handle) Share(shares int64) (bytes int64, ok bool) { return h.offer.most(shares) }
+
+// LearnOffer asks how much JetStream offers, unless that was asked a moment ago. That it does not
+// answer is logged.
+func (h *Handle) LearnOffer(ctx context.Context) {
+	if !h.offer.isOlder(offerEvery) {
+		return
+	}
+	if err := h.AskOffer(ctx); err != nil {
+		h.config.Logger.Debug("it is not known yet how much JetStream offers", "error", err)
+	}
+}
+
+// AskOffer asks JetStream how much it offers, and what is taken.
+func (h *Handle) AskOffer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, AttemptTimeout)
 	defer cancel()
-	isFull := b.writes.isFull()
-	account, err := b.js.AccountInfo(ctx)
+	isFull := h.writes.isFull()
+	account, err := h.js.AccountInfo(ctx)
 	if err != nil {
 		return fmt.Errorf("jetstream account: %w", err)
 	}
 	var plugins int64
-	for _, name := range []string{cacheBucket.stream(), scheduleBucket.stream(), subjects.FireStream} {
-		stream, err := b.js.Stream(ctx, name)
+	for _, name := range []string{CacheBucket.Stream(), ScheduleBucket.Stream(), subjects.FireStream} {
+		stream, err := h.js.Stream(ctx, name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 		case err != nil:
@@ -102,27 +119,27 @@ func (b *Bus) askOffer(ctx context.Context) error {
 			plugins += int64(stream.CachedInfo().State.Bytes) // #nosec G115 -- no disk has as many bytes
 		}
 	}
-	limit, used := oneCopy(account, int64(b.copies()), b.config.Memory)
-	if b.embedded != nil {
-		if own := b.embedded.limit(b.config.Memory); own > 0 && (limit == 0 || own < limit) {
+	limit, used := oneCopy(account, int64(h.Copies()), h.config.Memory)
+	if h.config.Limit != nil {
+		if own := h.config.Limit(); own > 0 && (limit == 0 || own < limit) {
 			limit = own
 		}
 	}
-	b.offer.told(limit, used, plugins, b.core.Stats().Reconnects, isFull)
+	h.offer.told(limit, used, plugins, h.config.Conn.Stats().Reconnects, isFull)
 	return nil
 }
 
-// askOfferAgain asks before something is refused by an answer from before, which may be out of
+// AskOfferAgain asks before something is refused by an answer from before, which may be out of
 // date. Calls at the same moment share one question.
-func (b *Bus) askOfferAgain(ctx context.Context) {
+func (h *Handle) AskOfferAgain(ctx context.Context) {
 	begun := time.Now()
-	b.offer.asking.Lock()
-	defer b.offer.asking.Unlock()
-	if !b.offer.isOlder(time.Since(begun)) || pause(ctx, offerPause) != nil {
+	h.offer.asking.Lock()
+	defer h.offer.asking.Unlock()
+	if !h.offer.isOlder(time.Since(begun)) || Pause(ctx, offerPause) != nil {
 		return
 	}
-	if err := b.askOffer(ctx); err != nil {
-		b.config.Logger.Debug("it is not known how much JetStream offers now", "error", err)
+	if err := h.AskOffer(ctx); err != nil {
+		h.config.Logger.Debug("it is not known how much JetStream offers now", "error", err)
 	}
 }
 
@@ -140,43 +157,30 @@ func oneCopy(account *jetstream.AccountInfo, copies int64, inMemory bool) (limit
 	return max(limit, 0) / limitCopies, int64(taken) / copies // #nosec G115 -- no disk has as many bytes
 }
 
-// limit is how many bytes the embedded server stores; 0 is that it does not say.
-func (e *embeddedServer) limit(inMemory bool) int64 {
-	config := e.server.JetStreamConfig()
-	switch {
-	case config == nil: // JetStream is being started again
-		return 0
-	case inMemory:
-		return max(config.MaxMemory, 0)
-	default:
-		return max(config.MaxStore, 0)
-	}
-}
-
-// keepOffer keeps what is known of the offer current. While JetStream is so full that it
+// KeepOffer keeps what is known of the offer current. While JetStream is so full that it
 // refuses heartbeats, for long, values of the cache that take more than their share give way,
 // the oldest first.
-func (b *Bus) keepOffer(ctx context.Context, forLong bool) {
-	isFull := b.writes.isFull()
-	if !b.Connected() || !isFull && !b.offer.isOlder(offerEvery) {
+func (h *Handle) KeepOffer(ctx context.Context, forLong bool) {
+	isFull := h.writes.isFull()
+	if !h.Connected() || !isFull && !h.offer.isOlder(offerEvery) {
 		return
 	}
-	if err := b.askOffer(ctx); err != nil {
+	if err := h.AskOffer(ctx); err != nil {
 		return // it is asked again soon
 	}
 	if isFull && forLong {
-		if err := b.giveWay(ctx); err != nil {
-			b.config.Logger.Warn("JetStream is full, and values of the cache could not give way", "error", err)
+		if err := h.giveWay(ctx); err != nil {
+			h.config.Logger.Warn("JetStream is full, and values of the cache could not give way", "error", err)
 		}
 	}
 }
 
 // giveWay removes the oldest of the cache's values if all take more than their share. Replicas
 // that find it so at the same moment remove the same.
-func (b *Bus) giveWay(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+func (h *Handle) giveWay(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, giveWayTimeout)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, cacheBucket.stream())
+	stream, err := h.js.Stream(ctx, CacheBucket.Stream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -184,7 +188,7 @@ func (b *Bus) giveWay(ctx context.Context) error {
 		return err
 	}
 	state := stream.CachedInfo().State
-	most, ok := b.offer.most(cacheShare)
+	most, ok := h.offer.most(CacheShare)
 	if !ok || int64(state.Bytes) <= most || state.Msgs < 2 { // #nosec G115 -- no disk has as many bytes
 		return nil
 	}
@@ -193,6 +197,6 @@ func (b *Bus) giveWay(ctx context.Context) error {
 	if err := stream.Purge(ctx, jetstream.WithPurgeKeep(kept)); err != nil {
 		return err
 	}
-	b.config.Logger.Warn("JetStream is full: the oldest values of the cache gave way", "bytes", state.Bytes, "allowed", most, "removed", state.Msgs-kept)
+	h.config.Logger.Warn("JetStream is full: the oldest values of the cache gave way", "bytes", state.Bytes, "allowed", most, "removed", state.Msgs-kept)
 	return nil
 }
