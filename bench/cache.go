@@ -17,6 +17,7 @@ import (
 	hostapi "github.com/pluginhost/pluginhost/api/host"
 	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/replica"
 )
@@ -57,14 +58,14 @@ func measureCache(ctx context.Context, b *bench) (_ []*row, err error) {
 	}
 	defer own.Close()
 	defaults := replica.DefaultConfig().Cache
-	values, err := bus.OpenCache(ctx, own.Jet(), bus.CacheConfig{Copy: defaults.Copy, Staleness: defaults.Staleness})
+	values, err := kvcache.Open(ctx, own.Jet(), kvcache.Config{Copy: defaults.Copy, Staleness: defaults.Staleness})
 	if err != nil {
 		return nil, err
 	}
 	defer values.Stop()
 	functions := apicache.Functions(cache.New(cache.Config{
 		PluginID: "bench", MaxValue: defaults.MaxValue,
-		Store: values.Of("bench", bus.CacheLimits{MaxEntries: defaults.MaxEntries, MaxBytes: defaults.MaxBytes}),
+		Store: values.Of("bench", kvcache.Limits{MaxEntries: defaults.MaxEntries, MaxBytes: defaults.MaxBytes}),
 	}))
 	rows, err := cacheRows(ctx, bare, functions)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 func TestControlRequestsThatTakeTooMuchAreRefused(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	// Two seconds of a processor, for a hundred.
 	compute := func(string) any {
 		for start := time.Now(); time.Since(start) < 20*time.Millisecond; {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -157,7 +158,7 @@ func (b *Bus) Jet() *jet.Handle { return b.jet }
 
 func (b *Bus) handleConfig() jet.Config {
 	config := jet.Config{
-		Conn: b.core.Conn, Purpose: string(forCore), Logger: b.config.Logger, Patience: b.config.Patience, Lease: Lease,
+		Conn: b.core.Conn, Purpose: string(forCore), Logger: b.config.Logger, Patience: b.config.Patience, Lease: cluster.Lease,
 		Replicas: b.config.Replicas, Memory: b.config.Memory,
 	}
 	if b.embedded != nil {

@@ -1,9 +1,10 @@
 package bus
 
 import (
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
 // callStats counts the calls of an endpoint by method.
@@ -41,7 +42,7 @@ func (s *callStats) record(method string, took time.Duration, err error) {
 	entry.Time += took
 	if err != nil {
 		entry.Errors++
-		entry.LastError = cut(err.Error(), maxLastError)
+		entry.LastError = excerpt.Cut(err.Error(), maxLastError)
 	}
 	s.methods[method] = entry
 }
@@ -63,12 +64,4 @@ func (e *Endpoint) Stats() MethodStats {
 		sum.Time += entry.Time
 	}
 	return sum
-}
-
-// cut shortens a foreign text to about limit bytes.
-func cut(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -33,8 +34,8 @@ func connectionsOf(t *testing.T, s *server.Server) map[string]*server.ConnInfo {
 
 func TestWhatOthersSendComesOnConnectionsOfItsOwn(t *testing.T) {
 	s := testenv.Server(t)
-	b := open(t, s.ClientURL())
-	stop(t, heartbeat(t, b, "r1"))
+	b := testenv.Bus(t, s.ClientURL())
+	clustertest.Stop(t, clustertest.Heartbeat(t, b, "r1"))
 	serve(t, b, "p", echo())
 	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: {Answer: func(string) any { return "answer" }}})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -58,7 +59,7 @@ func (b *Bus) StartControl(handlers map[string]ControlHandler) (*Control, error)
 		slots := make(chan struct{}, maxAnswering)
 		budget := newBudget()
 		s, err := b.control.subscribe(subject, "", func(msg *nats.Msg) {
-			err := refusedHeaders(msg)
+			err := natswire.RefusedError(msg.Header)
 			if err == nil && !handle.Waits {
 				err = budget.check()
 			}

@@ -56,7 +56,7 @@ func next(t *testing.T, replies *nats.Subscription) *nats.Msg {
 
 func TestJSONOfOnePluginDoesNotMakeAnotherWait(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	converting, release := make(chan string), make(chan struct{})
 	serve(t, b, "busy", heldJSON(converting, release))
 	serve(t, b, "other", echo())
@@ -88,7 +88,7 @@ func TestJSONOfOnePluginDoesNotMakeAnotherWait(t *testing.T) {
 
 func TestJSONWhoseCallerIsGoneIsNotConverted(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	converting, release := make(chan string, 1000), make(chan struct{})
 	serve(t, b, "busy", heldJSON(converting, release))
 	conn := testenv.Connect(t, url)
@@ -123,7 +123,7 @@ func TestJSONWhoseCallerIsGoneIsNotConverted(t *testing.T) {
 
 func TestJSONBeyondWhatMayWaitIsRefusedAtOnce(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 32 << 20 })
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	converting, release := make(chan string, 100), make(chan struct{})
 	serve(t, b, "busy", heldJSON(converting, release))
 	conn := testenv.Connect(t, url)
@@ -152,7 +152,7 @@ func TestJSONBeyondWhatMayWaitIsRefusedAtOnce(t *testing.T) {
 
 func TestJSONIsChargedFromItsArrivalUntilItIsConverted(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	var charged atomic.Int64
 	var mu sync.Mutex
 	var asked []int64

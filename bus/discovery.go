@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -101,7 +102,7 @@ func (b *Bus) discover(msg *nats.Msg, budget *budget, document func(*Endpoint) a
 	if !subjects.MayReply(msg.Reply) {
 		return
 	}
-	if err := cmp.Or(refusedHeaders(msg), budget.check()); err != nil {
+	if err := cmp.Or(natswire.RefusedError(msg.Header), budget.check()); err != nil {
 		b.refuse(msg, err)
 		return
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -87,7 +89,7 @@ func (b *Bus) Serve(ctx context.Context, config EndpointConfig) (*Endpoint, erro
 		callback bool
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
 		subscription, err := b.calls.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
-			if err := refusedHeaders(msg); err != nil {
+			if err := natswire.RefusedError(msg.Header); err != nil {
 				e.refuse(msg, err)
 				return
 			}
@@ -201,7 +203,7 @@ func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 	reply.Data = nil
 	reply.Header = nats.Header{subjects.HeaderReplica: {e.config.Replica}}
 	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
-	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, min(maxErrorText, e.bus.MaxResponse())))
+	reply.Header.Set(subjects.HeaderError, excerpt.Header(failure.Text, min(subjects.MaxErrorText, e.bus.MaxResponse())))
 	if errors.Is(failure, subjects.ErrOverloaded) {
 		reply.Header.Set(subjects.HeaderRetryAfter, retryAfter.String())
 	}
@@ -209,23 +211,6 @@ func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
 
 // retryAfter is what callers of an overloaded plugin are asked to wait.
 const retryAfter = 100 * time.Millisecond
-
-// maxErrorText bounds the text of an error in a header, in bytes.
-const maxErrorText = 8 << 10
-
-// headerText makes a text fit a header of at most limit bytes: a line break
-// would end it.
-func headerText(text string, limit int) string {
-	clean := make([]byte, 0, max(0, min(len(text), limit)))
-	for i := 0; i < len(text) && len(clean) < limit; i++ {
-		if c := text[i]; c == '\r' || c == '\n' || c == 0 {
-			clean = append(clean, ' ')
-		} else {
-			clean = append(clean, c)
-		}
-	}
-	return string(clean)
-}
 
 func (e *Endpoint) send(reply *nats.Msg) {
 	if !subjects.MayReply(reply.Subject) {

@@ -25,16 +25,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const wait = 20 * time.Second
 
 // open connects a Bus to a server of the test.
-func open(t *testing.T, url string) *bus.Bus {
-	t.Helper()
-	b, err := bus.Open(t.Context(), bus.Config{URL: url, Name: "r1", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	return b
-}
-
 // answering is the Call of a method that returns what it answers.
 func answering(f func(context.Context, []byte) ([]byte, error)) func(context.Context, []byte, func([]byte, error)) {
 	return func(ctx context.Context, request []byte, reply func([]byte, error)) { reply(f(ctx, request)) }
@@ -96,7 +86,7 @@ func request(t *testing.T, conn *nats.Conn, subject, body string, header ...stri
 
 func TestEndpointAnswersOnTheSubjectsOfItsPlugin(t *testing.T) {
 	url := testenv.NATS(t)
-	serve(t, open(t, url), "a plugin.v2", echo())
+	serve(t, testenv.Bus(t, url), "a plugin.v2", echo())
 	conn := testenv.Connect(t, url)
 	for name, c := range map[string]struct {
 		subject, body string
@@ -142,7 +132,7 @@ func TestDeadlineTravelsWithTheCall(t *testing.T) {
 		<-ctx.Done()
 		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "over")
 	})
-	serve(t, open(t, url), "p", method)
+	serve(t, testenv.Bus(t, url), "p", method)
 	reply := request(t, testenv.Connect(t, url), "plugins.p.get", "", subjects.HeaderTimeout, "1ms")
 	if code := reply.Header.Get(subjects.HeaderErrorCode); code != "408" {
 		t.Errorf("code %s, want 408", code)
@@ -153,7 +143,7 @@ func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
 	method := echo()
 	method.Call = answering(func(context.Context, []byte) ([]byte, error) { return make([]byte, 4000), nil })
-	serve(t, open(t, url), "p", method)
+	serve(t, testenv.Bus(t, url), "p", method)
 	conn := testenv.Connect(t, url)
 	if reply := request(t, conn, "plugins.p.get", ""); reply.Header.Get(subjects.HeaderErrorCode) != "413" || len(reply.Data) > 0 {
 		t.Errorf("got %v with %d bytes, want 413", reply.Header, len(reply.Data))
@@ -170,7 +160,7 @@ func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
 	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
 		return nil, errors.New("one\r\nNats-Service-Error-Code: 404\x00" + strings.Repeat("x", 100_000))
 	})
-	serve(t, open(t, url), "p", method)
+	serve(t, testenv.Bus(t, url), "p", method)
 	reply := request(t, testenv.Connect(t, url), "plugins.p.get", "")
 	text := reply.Header.Get(subjects.HeaderError)
 	if codes := reply.Header.Values(subjects.HeaderErrorCode); len(codes) != 1 || codes[0] != "500" {
@@ -200,7 +190,7 @@ func TestPanicInTheHostCostsOneCall(t *testing.T) {
 					panic("a bug")
 				}
 			})
-			serve(t, open(t, url), "p", method)
+			serve(t, testenv.Bus(t, url), "p", method)
 			conn := testenv.Connect(t, url)
 			if reply := request(t, conn, "plugins.p.get", "{}"); reply.Header.Get(subjects.HeaderErrorCode) != "502" {
 				t.Errorf("got %v, want 502", reply.Header)
@@ -214,7 +204,7 @@ func TestPanicInTheHostCostsOneCall(t *testing.T) {
 
 func TestSlowPluginDelaysNoOther(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	release := make(chan struct{})
 	slow := echo()
 	entered := make(chan struct{}, 100)
@@ -248,7 +238,7 @@ func TestSlowPluginDelaysNoOther(t *testing.T) {
 
 func TestDrainAnswersWhatWasDeliveredAndTakesNoMore(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	method := echo()
 	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
@@ -290,7 +280,7 @@ func TestDrainAnswersWhatWasDeliveredAndTakesNoMore(t *testing.T) {
 
 func TestDiscoveryTellsEveryPlugin(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	d, err := b.StartDiscovery()
 	if err != nil {
 		t.Fatal(err)
@@ -402,7 +392,7 @@ func TestEmbeddedServer(t *testing.T) {
 func TestSecretsOfTheURLAreToldNobody(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.Authorization = "sesame" })
 	withToken := strings.Replace(url, "nats://", "nats://sesame@", 1)
-	if got := open(t, withToken).URL(); got != url {
+	if got := testenv.Bus(t, withToken).URL(); got != url {
 		t.Errorf("URL is %q, want %q", got, url)
 	}
 	for _, bad := range []string{
@@ -425,7 +415,7 @@ func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 		<-release
 		return nil, nil
 	})
-	e, err := open(t, url).Serve(t.Context(), bus.EndpointConfig{
+	e, err := testenv.Bus(t, url).Serve(t.Context(), bus.EndpointConfig{
 		ID: "p", Replica: "r1", Limits: bus.EndpointLimits{MaxInFlight: 2, Timeout: wait, MaxTimeout: wait},
 		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
 		Describe: func() bus.Description { return bus.Description{} },

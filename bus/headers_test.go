@@ -13,7 +13,7 @@ import (
 // Who reads the first of two headers and who reads the last would not mean the same.
 func TestAHeaderThatIsThereTwiceIsRefused(t *testing.T) {
 	url := testenv.NATS(t)
-	serve(t, open(t, url), "p", echo())
+	serve(t, testenv.Bus(t, url), "p", echo())
 	conn := testenv.Connect(t, url)
 	for name, value := range map[string]string{
 		subjects.HeaderTimeout: "5s", subjects.HeaderVia: "other", subjects.HeaderContentType: "text/plain",
@@ -49,7 +49,7 @@ func TestAHeaderThatIsThereTwiceIsRefused(t *testing.T) {
 // A header in another case counts: a timeout that is not seen would be waited for in vain.
 func TestTheCaseOfAHeaderDoesNotMatter(t *testing.T) {
 	url := testenv.NATS(t)
-	serve(t, open(t, url), "p", echo())
+	serve(t, testenv.Bus(t, url), "p", echo())
 	conn := testenv.Connect(t, url)
 	reply := request(t, conn, subjects.Call("p", "get"), "x")
 	if string(reply.Data) != "x" {

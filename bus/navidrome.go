@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -109,7 +110,7 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 	reply, err := b.calls.RequestMsgWithContext(ctx, msg)
 	switch {
 	case err == nil:
-		if err := refusedHeaders(reply); err != nil {
+		if err := natswire.RefusedError(reply.Header); err != nil {
 			return nil, fmt.Errorf("the answer to %s: %w", request.subject, err)
 		}
 		return reply.Data, navidromeFailure(reply.Header)
@@ -142,8 +143,8 @@ func navidromeFailure(header nats.Header) error {
 	if err != nil {
 		return fmt.Errorf("the answer of Navidrome has the code %.40q: want a number", code)
 	}
-	if len(text) > maxErrorText {
-		text = text[:maxErrorText]
+	if len(text) > subjects.MaxErrorText {
+		text = text[:subjects.MaxErrorText]
 	}
 	return subjects.FromCode(number, strings.ToValidUTF8(text, "\uFFFD"))
 }

@@ -42,7 +42,7 @@ func TestSubsonicRequestsGoOverTheBus(t *testing.T) {
 		seen <- msg
 		return &nats.Msg{Data: []byte("\x00\xffbinary")}
 	})
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
 	request := subjects.SubsonicRequest{Plugin: "p.2", User: "Jo\u00e9", Endpoint: "ping.view", Query: "u=Jo%C3%A9&x=%FF"}
@@ -81,7 +81,7 @@ func TestArtworkAddressesComeOverTheBus(t *testing.T) {
 		}
 		return &nats.Msg{Data: []byte(*reply.Load())}
 	})
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	address := func(address string) string {
 		body, err := json.Marshal(subjects.ArtworkReply{V: 1, URL: address})
 		if err != nil {
@@ -118,7 +118,7 @@ func TestArtworkAddressesComeOverTheBus(t *testing.T) {
 // A scrobble must not arrive after the plugin was told that it did not.
 func TestNothingIsKeptForANavidromeWhileTheConnectionIsLost(t *testing.T) {
 	restartable := testenv.Restartable(t)
-	b := open(t, restartable.URL())
+	b := testenv.Bus(t, restartable.URL())
 	restartable.Stop()
 	for !slices.Contains(b.Away(), "calls") {
 		if t.Context().Err() != nil {
@@ -145,7 +145,7 @@ func TestNothingIsKeptForANavidromeWhileTheConnectionIsLost(t *testing.T) {
 
 func TestRequestsThatNavidromeDoesNotAnswerSayWhy(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	request := subjects.SubsonicRequest{Plugin: "p", User: "joe", Endpoint: "ping"}
 	expect := func(what string, err, want error, text string) {
 		t.Helper()

@@ -154,7 +154,7 @@ func TestARereadRecordIsTheNewest(t *testing.T) {
 func TestAnOldRecordDoesNotReplaceANewOne(t *testing.T) {
 	t.Parallel()
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	var p *bus.Packages
 	var told atomic.Int64
 	versions, held := make(chan string, 100), make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -15,11 +16,22 @@ import (
 // inboxes are the prefixes of the inboxes of those who are no hosts.
 var inboxes = map[string]string{"navidrome": "_INBOX_navidrome", "operator": "_INBOX"}
 
+// keep keeps a secret until the test ends.
+func keep(t *testing.T, b *bus.Bus, key string) *cluster.Secret {
+	t.Helper()
+	s, err := cluster.KeepSecret(t.Context(), b.Jet(), key, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
 // A server does not check whether who asks may publish on the reply subject: the
 // host, who may, must not do it for others.
 func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 	as := testenv.DeployedNATS(t)
-	b := open(t, as("host"))
+	b := testenv.Bus(t, as("host"))
 	artwork, generations := keep(t, b, subjects.ArtworkKey).Bytes(), keep(t, b, subjects.GenerationKey).Bytes()
 	serve(t, b, "p", echo())
 	answer := bus.ControlHandler{Answer: func(string) any { return "answer" }}
@@ -54,7 +66,7 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 			request(t, conn, subject, "x")
 		}
 	}
-	fresh := open(t, as("host"))
+	fresh := testenv.Bus(t, as("host"))
 	if !bytes.Equal(keep(t, fresh, subjects.ArtworkKey).Bytes(), artwork) || !bytes.Equal(keep(t, fresh, subjects.GenerationKey).Bytes(), generations) {
 		t.Error("a key has changed")
 	}
@@ -62,7 +74,7 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 
 func TestNobodyReadsTheAnswersToAHost(t *testing.T) {
 	as := testenv.DeployedNATS(t)
-	keep(t, open(t, as("host")), subjects.ArtworkKey)
+	keep(t, testenv.Bus(t, as("host")), subjects.ArtworkKey)
 	for user := range inboxes {
 		refused := make(chan struct{}, 10)
 		conn, err := nats.Connect(as(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { refused <- struct{}{} }))

@@ -12,6 +12,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
+	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -30,17 +34,17 @@ func TestAReplicaStartsWhileJetStreamIsNotReady(t *testing.T) {
 		asked[subject]++
 		return asked[subject] > 1
 	})
-	b := open(t, link.URL())
+	b := testenv.Bus(t, link.URL())
 	ctx := t.Context()
-	h := heartbeat(t, b, "r1")
-	defer stop(t, h)
+	h := clustertest.Heartbeat(t, b, "r1")
+	defer clustertest.Stop(t, h)
 	for name, begin := range map[string]func() (end func(), err error){
 		"election": func() (func(), error) {
-			e, err := bus.StartElection(ctx, b.Jet(), "r1")
+			e, err := cluster.StartElection(ctx, b.Jet(), "r1")
 			return func() { _ = e.Stop(context.WithoutCancel(ctx)) }, err
 		},
 		"schedules": func() (func(), error) {
-			s, err := bus.OpenSchedules(ctx, b.Jet(), func(string, *subjects.ScheduleRecord) {})
+			s, err := schedule.Open(ctx, b.Jet(), func(string, *subjects.ScheduleRecord) {})
 			return func() { s.Stop() }, err
 		},
 		"packages": func() (func(), error) {
@@ -48,11 +52,11 @@ func TestAReplicaStartsWhileJetStreamIsNotReady(t *testing.T) {
 			return func() { p.Stop() }, err
 		},
 		"cache": func() (func(), error) {
-			c, err := bus.OpenCache(ctx, b.Jet(), bus.CacheConfig{})
+			c, err := kvcache.Open(ctx, b.Jet(), kvcache.Config{})
 			return func() { c.Stop() }, err
 		},
 		"secret": func() (func(), error) {
-			s, err := bus.KeepSecret(ctx, b.Jet(), "test", func() {})
+			s, err := cluster.KeepSecret(ctx, b.Jet(), "test", func() {})
 			return func() { s.Stop() }, err
 		},
 	} {
@@ -103,7 +107,7 @@ func TestAReplicaStartsWhileTheServerCannotMakeAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	secret, err := bus.KeepSecret(t.Context(), b.Jet(), "test", func() {})
+	secret, err := cluster.KeepSecret(t.Context(), b.Jet(), "test", func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

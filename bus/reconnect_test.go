@@ -5,14 +5,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/testenv"
 )
 
 func TestEndpointsServeAgainWhenTheServerIsBack(t *testing.T) {
 	server := testenv.Restartable(t)
-	b := open(t, server.URL())
-	h := heartbeat(t, b, "r1")
-	defer stop(t, h)
+	b := testenv.Bus(t, server.URL())
+	h := clustertest.Heartbeat(t, b, "r1")
+	defer clustertest.Stop(t, h)
 	serve(t, b, "p", echo())
 
 	back := make(chan struct{})

@@ -6,18 +6,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/internal/natswire"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/subjects"
 )
-
-// refusedHeaders is ErrBadRequest for a message whose headers were over the bounds of
-// package natswire, and which has come without them and its payload; otherwise nil.
-func refusedHeaders(msg *nats.Msg) error {
-	if reason, refused := natswire.Refused(msg.Header); refused {
-		return subjects.Errorf(subjects.ErrBadRequest, "%s", reason)
-	}
-	return nil
-}
 
 // refuse answers a request with why it is not carried out, if it may be answered.
 func (b *Bus) refuse(msg *nats.Msg, err error) {
@@ -28,7 +19,7 @@ func (b *Bus) refuse(msg *nats.Msg, err error) {
 	_ = errors.As(err, &failure)
 	reply := nats.NewMsg(msg.Reply)
 	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
-	reply.Header.Set(subjects.HeaderError, headerText(failure.Text, maxErrorText))
+	reply.Header.Set(subjects.HeaderError, excerpt.Header(failure.Text, subjects.MaxErrorText))
 	if failure.RetryAfter > 0 {
 		reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
 	}

@@ -24,7 +24,7 @@ func many(n int) nats.Header {
 
 func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	endpoint := serve(t, b, "p", echo())
 	status := bus.ControlHandler{Answer: func(string) any { return "answer" }}
 	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: status, subjects.ControlInfos: status})
@@ -69,7 +69,7 @@ func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
 
 func TestAnswerWithTooManyHeadersFailsTheRequest(t *testing.T) {
 	url := testenv.NATS(t)
-	b := open(t, url)
+	b := testenv.Bus(t, url)
 	answer(t, testenv.Connect(t, url), subjects.NavidromeSubsonic, func(*nats.Msg) *nats.Msg {
 		return &nats.Msg{Header: many(80_000), Data: []byte("answer")}
 	})

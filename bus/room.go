@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
 const (
@@ -13,7 +16,7 @@ const (
 	roomMost  = 64 << 20
 	roomShare = 20
 	// restartPause is between two starts of JetStream of the embedded server.
-	restartPause = 3 * Lease
+	restartPause = 3 * cluster.Lease
 )
 
 // room is how many bytes are free on the embedded server's disk, and how many should be; ok
@@ -27,7 +30,7 @@ func (e *embeddedServer) room() (free, wanted int64, ok bool) {
 func (e *embeddedServer) cause(err error) string {
 	text := fmt.Sprintf("the embedded NATS server does not answer them (%v)", err)
 	if told := e.logger.last.Load(); told != nil {
-		text = "the embedded NATS server says: " + cut(*told, maxToldError)
+		text = "the embedded NATS server says: " + excerpt.Cut(*told, cluster.MaxReason)
 	}
 	free, wanted, ok := e.room()
 	switch {

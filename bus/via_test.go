@@ -20,7 +20,7 @@ func TestACallKnowsWhoWaitsForIt(t *testing.T) {
 		defer cancel()
 		return []byte(strings.Join(bus.Via(bounded), " ")), nil
 	})
-	serve(t, open(t, url), "p.2", method)
+	serve(t, testenv.Bus(t, url), "p.2", method)
 	conn := testenv.Connect(t, url)
 	for name, c := range map[string]struct {
 		via        []string // values of the header

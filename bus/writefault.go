@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/jet"
 )
 
@@ -51,7 +52,7 @@ func (w *watching) stop() {
 // watchWrites looks for faults until ctx is over: it tells the log when one begins and when
 // it is over, and does what can be done about it.
 func (b *Bus) watchWrites(ctx context.Context) {
-	ticker := time.NewTicker(Lease / 3)
+	ticker := time.NewTicker(cluster.Lease / 3)
 	defer ticker.Stop()
 	for {
 		select {

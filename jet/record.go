@@ -26,6 +26,9 @@ const (
 	// AttemptTimeout is how long a stream's leader is given to answer before it is
 	// asked again: without a leader a question gets no answer at all.
 	AttemptTimeout = time.Second
+	// RecordTimeout bounds what is done with a record, beside the caller's own deadline. It is longer
+	// than most elections of a JetStream leader.
+	RecordTimeout = 15 * time.Second
 	// RemovedTTL is how long it is told that a record was removed.
 	RemovedTTL = time.Minute
 )

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
@@ -15,7 +15,7 @@ import (
 // artworkProxy makes public addresses of images and, where it listens, serves
 // them.
 type artworkProxy struct {
-	key    *bus.Secret // of signer
+	key    *cluster.Secret // of signer
 	signer *artwork.Signer
 	covers covers
 	server *httpserver.Server // nil where another replica serves
@@ -28,7 +28,7 @@ func (r *Replica) startArtwork(ctx context.Context, config *Config) (_ *artworkP
 		return nil, nil
 	}
 	p := &artworkProxy{}
-	if p.key, err = bus.KeepSecret(ctx, r.bus.Jet(), subjects.ArtworkKey, func() {}); err != nil {
+	if p.key, err = cluster.KeepSecret(ctx, r.bus.Jet(), subjects.ArtworkKey, func() {}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -28,7 +28,7 @@ type candidate struct {
 
 // keepCandidate keeps a generation whose OnInit has failed, and begins to try it again;
 // err is what its making ended with. changing is held.
-func (h *hosted) keepCandidate(g *generation, s source, failed *bus.InitError, err error) {
+func (h *hosted) keepCandidate(g *generation, s source, failed *cluster.InitError, err error) {
 	ctx, cancel := context.WithCancelCause(h.replica.running)
 	c := &candidate{hosted: h, source: s, generation: g, giveUp: cancel}
 	c.failed(failed, err)
@@ -76,13 +76,13 @@ func (h *hosted) dropCandidate(ctx context.Context) {
 	if c == nil {
 		return
 	}
-	c.giveUp(bus.ErrInitGivenUp)
+	c.giveUp(cluster.ErrInitGivenUp)
 	c.done.Wait()
 	h.discard(ctx, c.generation)
 }
 
 // run tries OnInit again until it has succeeded or is given up.
-func (c *candidate) run(ctx context.Context, failed *bus.InitError) {
+func (c *candidate) run(ctx context.Context, failed *cluster.InitError) {
 	r, h := c.hosted.replica, c.hosted
 	for {
 		if err := r.heartbeat.AwaitInitRetry(ctx, h.id, c.generation.id, failed); err != nil {
@@ -110,7 +110,7 @@ func (c *candidate) run(ctx context.Context, failed *bus.InitError) {
 }
 
 // failed notes a failure of OnInit. The log has it unless it is that of the attempt before.
-func (c *candidate) failed(failed *bus.InitError, err error) {
+func (c *candidate) failed(failed *cluster.InitError, err error) {
 	h := c.hosted
 	h.initFailure.Store(&initFailure{generation: c.generation.id, revision: failed.Revision})
 	c.mu.Lock()
@@ -118,7 +118,7 @@ func (c *candidate) failed(failed *bus.InitError, err error) {
 	c.failure = err
 	c.retry = subjects.InitRetry{Failures: failed.Failures, Next: time.Now().Add(failed.RetryAfter()).UTC()}
 	c.mu.Unlock()
-	var last *bus.InitError
+	var last *cluster.InitError
 	if before == nil || errors.As(before, &last) && last.Text == failed.Text {
 		return // nothing new, or the reload tells
 	}

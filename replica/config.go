@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -100,7 +100,7 @@ func (c *Config) grace() time.Duration {
 // silence is how long a replica may be silent before what it alone has in force goes.
 func (c *Config) silence() time.Duration {
 	if c.away > 0 {
-		return max(c.away, bus.Lease)
+		return max(c.away, cluster.Lease)
 	}
 	return silenceGrace
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -216,12 +217,12 @@ func (r *Replica) initialise(ctx context.Context, g *generation, s source) (err 
 		return nil
 	}
 	_, held, _ := r.initialisedHere(s.entry.ID)
-	err = r.heartbeat.Initialise(ctx, bus.InitConfig{
+	err = r.heartbeat.Initialise(ctx, cluster.InitConfig{
 		ID: s.entry.ID, Generation: g.id, Replica: r.id, Served: s.served, Retry: s.retry, Failures: s.failures,
 		Held: held, Hold: func(run string) { r.hold(g, run) }, Forget: r.forgetting(s.entry.ID),
 		Run: func(ctx context.Context) error { return g.onInit(ctx, s.config) },
 	})
-	var failed *bus.InitError
+	var failed *cluster.InitError
 	if errors.As(err, &failed) && failed.Replica != r.id {
 		return fmt.Errorf("%w (on replica %s)", err, failed.Replica)
 	}

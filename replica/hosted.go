@@ -16,6 +16,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -54,7 +55,7 @@ type hosted struct {
 	changing sync.Mutex
 	// runner runs the fires of the plugin's schedules; nil while none can be run. It
 	// changes under changing.
-	runner *bus.Runner
+	runner *schedule.Runner
 	// retiring holds a token for each former generation that has calls.
 	retiring chan struct{}
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 )
 
 // initialised is the run of OnInit by which a generation is initialised, for its host
@@ -23,7 +23,7 @@ func (i *initialised) by() string {
 // of is the run of OnInit that a call of the generation counts for: the one that it is, or
 // the one that has initialised the generation.
 func (i *initialised) of(ctx context.Context) string {
-	if run := bus.InitRun(ctx); run != "" {
+	if run := cluster.InitRun(ctx); run != "" {
 		return run
 	}
 	return i.by()
@@ -33,7 +33,7 @@ func (i *initialised) of(ctx context.Context) string {
 // without an id, a later OnInit cannot replace.
 func markOf(ctx context.Context, isMade bool) string {
 	if isMade {
-		return bus.InitRun(ctx)
+		return cluster.InitRun(ctx)
 	}
 	return ""
 }

@@ -5,14 +5,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
 // leadership is this replica's part in the election of a leader.
 type leadership struct {
 	replica  *Replica
-	election *bus.Election
+	election *cluster.Election
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 }
@@ -20,7 +20,7 @@ type leadership struct {
 // startLeadership takes part in the election and announces when this replica
 // gains or loses the lead. The caller stops it.
 func (r *Replica) startLeadership(ctx context.Context) (*leadership, error) {
-	election, err := bus.StartElection(ctx, r.bus.Jet(), r.id)
+	election, err := cluster.StartElection(ctx, r.bus.Jet(), r.id)
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 )
 
 // silenceGrace is how long a replica may be silent before what the OnInit of its own
 // version has set without an id goes: as long as the server keeps its record.
-const silenceGrace = 10 * bus.Lease
+const silenceGrace = 10 * cluster.Lease
 
 // leavings has removed, while this replica leads, what runs of OnInit have set without an
 // id that failed, or in whose place there is another one: schedules, and connections whose

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -86,7 +86,7 @@ func TestOnInitRunsOnceWhereItsRecordIsLost(t *testing.T) {
 			bucket := s.bucket(subjects.StateBucket)
 			eventually(t, "the bucket is no new one", func() bool {
 				status, err := bucket.Status(t.Context())
-				return err == nil && time.Since(status.(*jetstream.KeyValueBucketStatus).StreamInfo().Created) > bus.Lease
+				return err == nil && time.Since(status.(*jetstream.KeyValueBucketStatus).StreamInfo().Created) > cluster.Lease
 			})
 			var putBack func()
 			if while == "before OnInit" {

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -63,10 +65,10 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.heartbeat, err = bus.StartHeartbeat(ctx, r.bus.Jet(), r.id, func() any { return r.record() }); err != nil {
+	if r.heartbeat, err = cluster.StartHeartbeat(ctx, r.bus.Jet(), r.id, func() any { return r.record() }); err != nil {
 		return err
 	}
-	if r.inits, err = bus.OpenInits(ctx, r.bus.Jet(), bus.InitsConfig{Heartbeat: r.heartbeat, Own: r.initialisedHere}); err != nil {
+	if r.inits, err = cluster.OpenInits(ctx, r.bus.Jet(), cluster.InitsConfig{Heartbeat: r.heartbeat, Own: r.initialisedHere}); err != nil {
 		return err
 	}
 	if r.leadership, err = r.startLeadership(ctx); err != nil {
@@ -85,13 +87,13 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 	if r.packages, err = r.openPackages(ctx, config); err != nil {
 		return err
 	}
-	if r.cache, err = bus.OpenCache(ctx, r.bus.Jet(), bus.CacheConfig{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
+	if r.cache, err = kvcache.Open(ctx, r.bus.Jet(), kvcache.Config{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
 		return err
 	}
 	if r.artwork, err = r.startArtwork(ctx, config); err != nil {
 		return err
 	}
-	if r.generations, err = bus.KeepSecret(ctx, r.bus.Jet(), subjects.GenerationKey, r.reloadAll); err != nil {
+	if r.generations, err = cluster.KeepSecret(ctx, r.bus.Jet(), subjects.GenerationKey, r.reloadAll); err != nil {
 		return err
 	}
 	if r.discovery, err = r.bus.StartDiscovery(); err != nil {

@@ -8,19 +8,20 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
 const (
 	// overlookGrace is for how long fires of a schedule are published and not claimed until
 	// the consumer of its plugin is looked at.
-	overlookGrace = bus.Lease
+	overlookGrace = cluster.Lease
 	// overlookPause is between two looks, overlookLooks how many have to find the same.
-	overlookPause = bus.Lease
+	overlookPause = cluster.Lease
 	overlookLooks = 3
 	// unclaimedFor is how long a schedule counts whose fires are not published any more.
-	unclaimedFor = 10 * bus.Lease
+	unclaimedFor = 10 * cluster.Lease
 	// maxToldFires is how many fires an event names.
 	maxToldFires = 10
 )
@@ -48,7 +49,7 @@ type unclaimed struct {
 // suspicion is what so many looks in a row have found.
 type suspicion struct {
 	looks int
-	found bus.Overlooked
+	found schedule.Overlooked
 	// begun says that the fires may have been handed out anew, without an answer.
 	begun bool
 }
@@ -106,7 +107,7 @@ func (o *overlooks) forgetAll() {
 }
 
 // run looks at the plugins in doubt as long as this replica leads.
-func (o *overlooks) run(ctx context.Context, schedules *bus.Schedules, election *bus.Election) {
+func (o *overlooks) run(ctx context.Context, schedules *schedule.Schedules, election *cluster.Election) {
 	ticker := time.NewTicker(overlookPause)
 	defer ticker.Stop()
 	for {
@@ -137,7 +138,7 @@ func (o *overlooks) run(ctx context.Context, schedules *bus.Schedules, election 
 
 // look compares the fires of a plugin with its consumer, and has them handed out anew once
 // enough looks have found the same.
-func (o *overlooks) look(ctx context.Context, schedules *bus.Schedules, id string) error {
+func (o *overlooks) look(ctx context.Context, schedules *schedule.Schedules, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, overlookPause)
 	defer cancel()
 	is := o.suspects[id]
@@ -166,7 +167,7 @@ func (o *overlooks) look(ctx context.Context, schedules *bus.Schedules, id strin
 }
 
 // announce counts and tells that fires of a plugin are handed out anew.
-func (o *overlooks) announce(id string, found bus.Overlooked) {
+func (o *overlooks) announce(id string, found schedule.Overlooked) {
 	now := time.Now().UTC()
 	o.mu.Lock()
 	o.counts[id] = subjects.RecoveredFires{ID: id, Times: o.counts[id].Times + 1, Last: now}

@@ -22,7 +22,7 @@ import (
 )
 
 // record writes the record of a package as nobody should.
-func (c *cluster) record(p client.Package) {
+func (c *packageCluster) record(p client.Package) {
 	c.t.Helper()
 	sum := sha256.Sum256(p.Content)
 	body, err := json.Marshal(subjects.PackageRecord{
@@ -38,7 +38,7 @@ func (c *cluster) record(p client.Package) {
 }
 
 // object stores bytes under the digest of a package.
-func (c *cluster) object(p client.Package, content []byte) {
+func (c *packageCluster) object(p client.Package, content []byte) {
 	c.t.Helper()
 	store, err := c.js.ObjectStore(c.t.Context(), subjects.PackageStore)
 	if err == nil {

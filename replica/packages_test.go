@@ -26,9 +26,9 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/journal"
 )
 
-// cluster is replicas with plugins folders of their own, and an operator who installs
+// packageCluster is replicas with plugins folders of their own, and an operator who installs
 // plugins for all of them.
-type cluster struct {
+type packageCluster struct {
 	t    *testing.T
 	url  string
 	conn *nats.Conn
@@ -36,14 +36,14 @@ type cluster struct {
 	js jetstream.JetStream
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T) *packageCluster {
 	t.Helper()
 	return newClusterAt(t, testenv.NATS(t))
 }
 
-func newClusterAt(t *testing.T, url string) *cluster {
+func newClusterAt(t *testing.T, url string) *packageCluster {
 	t.Helper()
-	c := &cluster{t: t, url: url, conn: testenv.Connect(t, url)}
+	c := &packageCluster{t: t, url: url, conn: testenv.Connect(t, url)}
 	c.Client = client.New(c.conn, client.WithResends(0)) // which would hide a refusal
 	var err error
 	if c.js, err = jetstream.New(c.conn); err != nil {
@@ -54,14 +54,14 @@ func newClusterAt(t *testing.T, url string) *cluster {
 
 // config is that of a replica, without plugins of its own and with data that outlives
 // it.
-func (c *cluster) config() replica.Config {
+func (c *packageCluster) config() replica.Config {
 	c.t.Helper()
 	config := testenv.Config(c.t, c.url, c.t.TempDir())
 	config.Plugins.Watch = false
 	return config
 }
 
-func (c *cluster) start(config replica.Config) *replica.Replica {
+func (c *packageCluster) start(config replica.Config) *replica.Replica {
 	c.t.Helper()
 	return testenv.Start(c.t, config, c.t.Output())
 }
@@ -85,21 +85,21 @@ func agent(t *testing.T, version string, wasm []byte) client.Package {
 	return packed(t, "agent", version, agentManifest(), wasm)
 }
 
-func (c *cluster) install(p client.Package) {
+func (c *packageCluster) install(p client.Package) {
 	c.t.Helper()
 	if err := c.InstallPackage(c.t.Context(), p, nil); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-func (c *cluster) update(p client.Package) {
+func (c *packageCluster) update(p client.Package) {
 	c.t.Helper()
 	if err := c.UpdatePackage(c.t.Context(), p, nil); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-func (c *cluster) remove(id string) {
+func (c *packageCluster) remove(id string) {
 	c.t.Helper()
 	if err := c.RemovePackage(c.t.Context(), id); err != nil {
 		c.t.Fatal(err)
@@ -182,7 +182,7 @@ func TestAPackageIsLoadedByEveryReplicaByItself(t *testing.T) {
 }
 
 // deafen has replicas not hear of records for a while.
-func (c *cluster) deafen() {
+func (c *packageCluster) deafen() {
 	c.t.Helper()
 	stream, err := c.js.Stream(c.t.Context(), "KV_"+subjects.StateBucket)
 	if err != nil {

@@ -3,7 +3,7 @@ package replica
 import (
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -74,7 +74,7 @@ func (p *plan) look(now time.Time, r *Replica) *dueFire {
 	case !r.isServed(record.Plugin):
 		p.at = now.Add(lookPause)
 		return nil
-	case running == nil && r.inits.IsLeaving(record.Plugin, record.Init, bus.Lease):
+	case running == nil && r.inits.IsLeaving(record.Plugin, record.Init, cluster.Lease):
 		p.at = now.Add(removalPause) // it is about to be removed
 		return nil
 	case running != nil && r.heartbeat.Alive(running.Replica) && now.Before(p.believed):

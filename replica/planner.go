@@ -10,7 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -23,7 +24,7 @@ const (
 	planPatience = 5 * time.Second
 	// lateAfter is how late a fire is announced: later than one that waited for
 	// another leader.
-	lateAfter = bus.Lease + time.Second
+	lateAfter = cluster.Lease + time.Second
 )
 
 // planner publishes the fires of all schedules while this replica leads. It goes by
@@ -31,8 +32,8 @@ const (
 // that it was claimed, so that what becomes of single fires need not be known.
 type planner struct {
 	replica   *Replica
-	election  *bus.Election
-	schedules *bus.Schedules
+	election  *cluster.Election
+	schedules *schedule.Schedules
 	cancel    context.CancelFunc
 	done      sync.WaitGroup
 	wake      chan struct{} // has a token when the queue has changed
@@ -47,7 +48,7 @@ type planner struct {
 // caller stops it.
 func (r *Replica) startPlanner(ctx context.Context) (_ *planner, err error) {
 	p := &planner{replica: r, election: r.leadership.election, plans: make(map[string]*plan), wake: make(chan struct{}, 1), overlooks: newOverlooks(r)}
-	if p.schedules, err = bus.OpenSchedules(ctx, r.bus.Jet(), p.note); err != nil {
+	if p.schedules, err = schedule.Open(ctx, r.bus.Jet(), p.note); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -191,7 +192,7 @@ func (p *planner) publish(ctx context.Context, due *dueFire) bool {
 	due.Term = term
 	err := p.schedules.Fire(ctx, due.key, due.FireMessage)
 	switch {
-	case errors.Is(err, bus.ErrFireQueued): // or so the stream says
+	case errors.Is(err, schedule.ErrQueued): // or so the stream says
 	case err != nil:
 		if ctx.Err() == nil {
 			p.replica.log.Warn("fires cannot be published yet", "error", err)

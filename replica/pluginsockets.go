@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/socket"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -18,8 +18,8 @@ type pluginSockets struct {
 	init    *initialised
 
 	mu     sync.Mutex
-	inits  bool      // OnInit runs, or is about to
-	opened []*socket // meanwhile
+	inits  bool          // OnInit runs, or is about to
+	opened []*heldSocket // meanwhile
 }
 
 var _ websocket.Sockets = (*pluginSockets)(nil)
@@ -63,7 +63,7 @@ func (p *pluginSockets) Close(ctx context.Context, id string, code int, reason s
 }
 
 func notFoundOr(err error) error {
-	if errors.Is(err, bus.ErrNoSocket) {
+	if errors.Is(err, socket.ErrNone) {
 		return websocket.ErrNotFound
 	}
 	return err

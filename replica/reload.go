@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -80,7 +80,7 @@ func (l *reload) wait(ctx context.Context) error {
 func (h *hosted) askReload(always bool) *reload {
 	asked := h.putReload(always)
 	if running := h.initialising.Load(); running != nil && h.isOutdated(running) {
-		running.giveUp(bus.ErrInitGivenUp)
+		running.giveUp(cluster.ErrInitGivenUp)
 	}
 	return asked
 }
@@ -241,7 +241,7 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 		if err = h.initialise(ctx, g, s, asked, look); err == nil {
 			return g, nil
 		}
-		var failed *bus.InitError
+		var failed *cluster.InitError
 		if errors.As(err, &failed) && !errors.Is(err, errOutdated) && !moved() {
 			h.keepCandidate(g, s, failed, err)
 			return nil, err
@@ -281,8 +281,8 @@ func (h *hosted) initialise(ctx context.Context, g *generation, s source, asked 
 	defer h.initialising.Store(nil)
 	defer time.AfterFunc(initPatience, asked.takesLong).Stop()
 	err := h.replica.initialise(ctx, g, s)
-	givenUp := errors.Is(context.Cause(ctx), bus.ErrInitGivenUp)
-	var failed *bus.InitError
+	givenUp := errors.Is(context.Cause(ctx), cluster.ErrInitGivenUp)
+	var failed *cluster.InitError
 	switch {
 	case errors.As(err, &failed):
 		h.initFailure.Store(&initFailure{generation: s.id, revision: failed.Revision, givenUp: givenUp})

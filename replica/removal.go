@@ -8,14 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 )
 
 const (
 	// removalGrace is how long a plugin may be away, as while its folder is
 	// replaced, before what it has left behind goes.
 	removalGrace = 10 * time.Second
-	removalPause = bus.Lease / 3
+	removalPause = cluster.Lease / 3
 	// backTimeout bounds how long a plugin that is back waits for that to be noted.
 	backTimeout = 5 * time.Second
 )
@@ -24,7 +24,7 @@ const (
 // leads: schedules and fires, records of connections and of OnInit.
 type removals struct {
 	replica *Replica
-	bus     *bus.Removals
+	bus     *cluster.Removals
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
@@ -39,7 +39,7 @@ type removals struct {
 // startRemovals begins to look for removed plugins. The caller stops it.
 func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
 	s := &removals{replica: r, takingBack: make(map[string]time.Time), unsaid: make(map[string]bool)}
-	if s.bus, err = bus.OpenRemovals(ctx, r.bus.Jet(), r.id); err != nil {
+	if s.bus, err = cluster.OpenRemovals(ctx, r.bus.Jet(), r.id); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

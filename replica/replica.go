@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -33,8 +35,8 @@ type Replica struct {
 	lock        *flock.Flock
 	bus         *bus.Bus
 	runtime     *wasmrt.Runtime
-	heartbeat   *bus.Heartbeat
-	inits       *bus.Inits
+	heartbeat   *cluster.Heartbeat
+	inits       *cluster.Inits
 	leadership  *leadership
 	planner     *planner
 	sockets     *sockets
@@ -42,9 +44,9 @@ type Replica struct {
 	leavings    *leavings
 	packages    *packages
 	folder      *pluginsFolder
-	cache       *bus.Cache
-	generations *bus.Secret   // the key by which they are told apart
-	artwork     *artworkProxy // nil where Navidrome makes the addresses of images
+	cache       *kvcache.Cache
+	generations *cluster.Secret // the key by which they are told apart
+	artwork     *artworkProxy   // nil where Navidrome makes the addresses of images
 	control     *bus.Control
 	discovery   *bus.Discovery
 	health      *health

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -15,24 +15,24 @@ import (
 
 // busSchedules keeps the schedules of one plugin in the bucket of all.
 type busSchedules struct {
-	schedules *bus.Schedules
+	schedules *schedule.Schedules
 	id        string
 	limit     int
 	init      *initialised
 }
 
 // Set implements scheduler.Store.
-func (s busSchedules) Set(ctx context.Context, schedule scheduler.Schedule) error {
+func (s busSchedules) Set(ctx context.Context, set scheduler.Schedule) error {
 	return s.schedules.Set(ctx, subjects.ScheduleRecord{
 		Plugin:     s.id,
-		Schedule:   []byte(schedule.ID),
-		Init:       markOf(ctx, schedule.IsMade),
-		Created:    schedule.Created.UTC(),
-		Due:        schedule.Due.UTC(),
-		Expression: schedule.Expression,
-		Zone:       schedule.Zone,
-		Payload:    schedule.Payload,
-	}, bus.ScheduleLimit{Max: s.limit, Run: s.init.of(ctx)})
+		Schedule:   []byte(set.ID),
+		Init:       markOf(ctx, set.IsMade),
+		Created:    set.Created.UTC(),
+		Due:        set.Due.UTC(),
+		Expression: set.Expression,
+		Zone:       set.Zone,
+		Payload:    set.Payload,
+	}, schedule.Limit{Max: s.limit, Run: s.init.of(ctx)})
 }
 
 // Cancel implements scheduler.Store.
@@ -54,7 +54,7 @@ func (h *hosted) setRunner(next *generation) {
 	}
 	r := h.replica
 	r.beat(r.running) // others must know that we have the plugin before we claim a fire
-	h.runner = r.planner.schedules.StartRunner(bus.RunnerConfig{
+	h.runner = r.planner.schedules.StartRunner(schedule.RunnerConfig{
 		ID:      h.id,
 		Replica: r.id,
 		Slots:   slots,
@@ -96,7 +96,7 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord, f
 		return nil
 	}, nil)
 	if errors.Is(err, errNotCalled) {
-		return bus.ErrNotRun
+		return schedule.ErrNotRun
 	}
 	var response api.SchedulerCallbackResponse
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api/host"
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
@@ -83,7 +84,7 @@ func (g *granting) cache() ([]host.Function, io.Closer, error) {
 	limits := g.config.Cache
 	return hostcache.New(hostcache.Config{
 		PluginID: g.entry.ID,
-		Store:    g.replica.cache.Of(g.entry.ID, bus.CacheLimits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
+		Store:    g.replica.cache.Of(g.entry.ID, kvcache.Limits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
 		MaxValue: limits.MaxValue,
 		Logger:   g.replica.log,
 	}).Functions(), nil, nil

@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pluginhost/pluginhost/bus/socket"
+
 	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -20,52 +22,52 @@ var errLeftToOthers = errors.New("the plugin is not told here")
 // servingPause is between two looks whether a plugin serves.
 const servingPause = 50 * time.Millisecond
 
-// socket is a WebSocket that this replica owns, or whose end it tells.
-type socket struct {
+// heldSocket is a WebSocket that this replica owns, or whose end it tells.
+type heldSocket struct {
 	sockets    *sockets
 	hosted     *hosted
 	id         string                // of the connection
 	connection *websocket.Connection // nil where only the end is to be told
-	record     *bus.OwnedSocket      // of the goroutine that runs
+	record     *socket.Owned         // of the goroutine that runs
 	dial       string                // tells it from others under the id
 	init       string                // the run of OnInit that opened it without an id
 	opened     time.Time
 	ended      chan struct{} // closed when nothing of it is left but requests
 	since      atomic.Uint64 // the revision of the record when it became ours
 	// requests are of other replicas; nil without a connection.
-	requests atomic.Pointer[bus.SocketRequests]
+	requests atomic.Pointer[socket.Requests]
 
 	leaving atomic.Bool // another replica tells the plugin of the end
 	silent  atomic.Bool // nobody does, as it was replaced; or it is another's now
 	lost    atomic.Bool // the bucket has lost its record
 }
 
-func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connection, record *bus.OwnedSocket) *socket {
+func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connection, record *socket.Owned) *heldSocket {
 	is := record.Record()
-	own := &socket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: is.Dial, init: is.Init, opened: is.Opened, ended: make(chan struct{})}
+	own := &heldSocket{sockets: s, hosted: h, id: id, connection: connection, record: record, dial: is.Dial, init: is.Init, opened: is.Opened, ended: make(chan struct{})}
 	own.since.Store(record.Revision())
 	return own
 }
 
 // isLost says whether a record of its key is not, or no longer, its own.
-func (s *socket) isLost(record subjects.SocketRecord) bool {
+func (s *heldSocket) isLost(record subjects.SocketRecord) bool {
 	return record.Dial != s.dial || record.Replica != s.sockets.replica.id && !s.leaving.Load()
 }
 
 // isAfter says whether it was opened after that of a record under its key.
-func (s *socket) isAfter(record *subjects.SocketRecord) bool {
+func (s *heldSocket) isAfter(record *subjects.SocketRecord) bool {
 	return record != nil && record.Dial != s.dial && record.Opened.Before(s.opened)
 }
 
 // restore writes the record again that the bucket has lost.
-func (s *socket) restore() {
+func (s *heldSocket) restore() {
 	if !s.lost.CompareAndSwap(true, false) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.sockets.running, bus.Lease)
+	ctx, cancel := context.WithTimeout(s.sockets.running, cluster.Lease)
 	defer cancel()
 	switch err := s.record.Restore(ctx); {
-	case errors.Is(err, bus.ErrSocketLost):
+	case errors.Is(err, socket.ErrLost):
 		s.drop()
 	case err != nil:
 		s.lost.Store(true) // it is looked at again
@@ -73,7 +75,7 @@ func (s *socket) restore() {
 }
 
 // serve takes requests of other replicas.
-func (s *socket) serve() error {
+func (s *heldSocket) serve() error {
 	requests, err := s.sockets.bus.Serve(s.hosted.id, s.id, s.carryOut)
 	if err != nil {
 		return err
@@ -87,13 +89,13 @@ func (s *socket) serve() error {
 
 // silence leaves the plugin and other replicas to another connection under its id,
 // also while a callback goes on.
-func (s *socket) silence() {
+func (s *heldSocket) silence() {
 	s.silent.Store(true)
 	s.quit()
 }
 
 // quit takes no more requests of other replicas.
-func (s *socket) quit() {
+func (s *heldSocket) quit() {
 	if requests := s.requests.Load(); requests != nil {
 		requests.Quit()
 	}
@@ -101,7 +103,7 @@ func (s *socket) quit() {
 
 // drop closes it at once, without a word to the plugin. A callback that runs goes on:
 // it may be what has opened another connection.
-func (s *socket) drop() {
+func (s *heldSocket) drop() {
 	s.silence()
 	if s.connection != nil {
 		s.connection.Abort()
@@ -109,10 +111,10 @@ func (s *socket) drop() {
 }
 
 // replace closes it without a word to the plugin, which opens another.
-func (s *socket) replace() error { return s.closeSilently("replaced by another connection") }
+func (s *heldSocket) replace() error { return s.closeSilently("replaced by another connection") }
 
 // closeSilently closes it without a word to the plugin.
-func (s *socket) closeSilently(reason string) error {
+func (s *heldSocket) closeSilently(reason string) error {
 	s.silence()
 	if s.connection == nil {
 		return nil
@@ -121,14 +123,14 @@ func (s *socket) closeSilently(reason string) error {
 }
 
 // leave closes it and leaves it to another replica to tell the plugin.
-func (s *socket) leave() {
+func (s *heldSocket) leave() {
 	s.leaving.Store(true)
 	if s.connection != nil {
 		_ = s.close(closeGoingAway, "the host is going away")
 	}
 }
 
-func (s *socket) close(code int, reason string) error {
+func (s *heldSocket) close(code int, reason string) error {
 	if err := s.connection.Close(code, reason); err != nil && !errors.Is(err, websocket.ErrClosed) {
 		return err
 	}
@@ -136,32 +138,32 @@ func (s *socket) close(code int, reason string) error {
 }
 
 // send sends a message; bus.ErrNoSocket says that the connection has ended.
-func (s *socket) send(ctx context.Context, message websocket.Message) error {
+func (s *heldSocket) send(ctx context.Context, message websocket.Message) error {
 	if s.connection == nil {
-		return bus.ErrNoSocket
+		return socket.ErrNone
 	}
 	return endedOr(s.connection.Send(ctx, message))
 }
 
 // end is what the plugin asks for: to close it.
-func (s *socket) end(code int, reason string) error {
+func (s *heldSocket) end(code int, reason string) error {
 	if s.connection == nil {
-		return bus.ErrNoSocket
+		return socket.ErrNone
 	}
 	return endedOr(s.connection.Close(code, reason))
 }
 
 func endedOr(err error) error {
 	if errors.Is(err, websocket.ErrClosed) {
-		return bus.ErrNoSocket
+		return socket.ErrNone
 	}
 	return err
 }
 
 // carryOut carries out a request of another replica.
-func (s *socket) carryOut(ctx context.Context, request subjects.SocketRequest, body []byte) error {
+func (s *heldSocket) carryOut(ctx context.Context, request subjects.SocketRequest, body []byte) error {
 	if s.silent.Load() {
-		return bus.ErrSocketLost
+		return socket.ErrLost
 	}
 	switch request {
 	case subjects.SocketText, subjects.SocketBinary:
@@ -181,7 +183,7 @@ func (s *socket) carryOut(ctx context.Context, request subjects.SocketRequest, b
 
 // run delivers what the connection receives until it ends, and then tells the plugin
 // how.
-func (s *socket) run() {
+func (s *heldSocket) run() {
 	end := s.connection.Run(s.sockets.running, s.deliver)
 	s.quit() // the plugin may open another one when it is told
 	if s.silent.Load() {
@@ -203,15 +205,15 @@ func (s *socket) run() {
 
 // write writes its record, for a little longer than the replica runs: others find out
 // without it that the replica is gone.
-func (s *socket) write(record func(context.Context) error) error {
+func (s *heldSocket) write(record func(context.Context) error) error {
 	ctx, cancel := s.sockets.replica.lingering(s.sockets.running)
 	defer cancel()
 	return record(ctx)
 }
 
 // finish lets go of it.
-func (s *socket) finish(err error) {
-	if err != nil && !errors.Is(err, bus.ErrSocketLost) && s.sockets.running.Err() == nil {
+func (s *heldSocket) finish(err error) {
+	if err != nil && !errors.Is(err, socket.ErrLost) && s.sockets.running.Err() == nil {
 		s.sockets.replica.log.Warn("the record of a connection could not be written", "plugin", s.hosted.id, "error", err)
 	}
 	s.sockets.forget(s)
@@ -222,7 +224,7 @@ func (s *socket) finish(err error) {
 }
 
 // deliver calls the plugin back with a message.
-func (s *socket) deliver(message websocket.Message) error {
+func (s *heldSocket) deliver(message websocket.Message) error {
 	name := "on_text_message"
 	request, err := (&api.OnTextMessageRequest{ConnectionId: s.id, Message: string(message.Data)}).MarshalVT()
 	if message.Binary {
@@ -233,13 +235,13 @@ func (s *socket) deliver(message websocket.Message) error {
 		err = s.callBack(name, request)
 	}
 	if err != nil {
-		s.silent.Store(s.silent.Load() || errors.Is(err, bus.ErrSocketLost))
+		s.silent.Store(s.silent.Load() || errors.Is(err, socket.ErrLost))
 	}
 	return err
 }
 
 // tellEnd calls the plugin back with the end that is recorded.
-func (s *socket) tellEnd() {
+func (s *heldSocket) tellEnd() {
 	end := s.record.Record().Final
 	name := "on_close"
 	request, err := (&api.OnCloseRequest{ConnectionId: s.id, Code: int32(end.Code), Reason: end.Reason}).MarshalVT() // #nosec G115 -- 16 bits
@@ -253,7 +255,7 @@ func (s *socket) tellEnd() {
 	switch {
 	case err == nil, s.silent.Load():
 		s.finish(s.write(s.record.Remove))
-	case errors.Is(err, bus.ErrSocketLost):
+	case errors.Is(err, socket.ErrLost):
 		s.finish(nil)
 	default:
 		s.leaving.Store(true)
@@ -262,7 +264,7 @@ func (s *socket) tellEnd() {
 }
 
 // mayTell says just before a callback whether the plugin is still to be told here.
-func (s *socket) mayTell() error {
+func (s *heldSocket) mayTell() error {
 	if s.silent.Load() {
 		return errLeftToOthers
 	}
@@ -270,16 +272,16 @@ func (s *socket) mayTell() error {
 }
 
 // mayStillTell is mayTell without waiting.
-func (s *socket) mayStillTell() bool { return !s.silent.Load() && s.record.Holds() }
+func (s *heldSocket) mayStillTell() bool { return !s.silent.Load() && s.record.Holds() }
 
 // callBack calls the plugin back. What the plugin makes of it is told to whoever looks,
 // and has no consequence, as in Navidrome. While no generation serves, as when OnInit opened the
 // connection and goes on, it waits.
-func (s *socket) callBack(name string, request []byte) error {
+func (s *heldSocket) callBack(name string, request []byte) error {
 	for {
 		_, err := s.hosted.callBack(s.sockets.running, name, request, s.mayTell, s.mayStillTell)
 		switch {
-		case errors.Is(err, errLeftToOthers), errors.Is(err, bus.ErrSocketLost):
+		case errors.Is(err, errLeftToOthers), errors.Is(err, socket.ErrLost):
 			return err
 		case !errors.Is(err, errNotCalled):
 			s.hosted.calledBack(subjects.CallbackError{Method: name, Connection: []byte(s.id)}, err)

@@ -9,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/socket"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -20,7 +21,7 @@ const (
 	closeGoingAway, closeNormal = 1001, 1000
 	// lookPause is between two looks whether a replica is gone that has a connection, or
 	// runs a fire.
-	lookPause = bus.Lease / 30
+	lookPause = cluster.Lease / 30
 )
 
 // errOwnerGone is what plugins hear of a connection whose replica died.
@@ -29,21 +30,21 @@ const errOwnerGone = "the replica that held the connection is gone"
 // sockets are the WebSockets that this replica owns, of all plugins.
 type sockets struct {
 	replica *Replica
-	bus     *bus.Sockets
+	bus     *socket.Sockets
 	running context.Context // ends when nothing more may be done
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
 	mu    sync.Mutex
-	owned map[string]*socket // by the keys of their records
+	owned map[string]*heldSocket // by the keys of their records
 }
 
 // startSockets opens the records and looks for connections whose replica is gone.
 // The caller stops it.
 func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
-	s := &sockets{replica: r, owned: make(map[string]*socket)}
+	s := &sockets{replica: r, owned: make(map[string]*heldSocket)}
 	s.running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.bus, err = bus.OpenSockets(ctx, r.bus.Jet(), bus.SocketsConfig{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
+	s.bus, err = socket.Open(ctx, r.bus.Jet(), socket.Config{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
 	if err != nil {
 		s.cancel()
 		return nil, err
@@ -93,7 +94,7 @@ func (s *sockets) note(key string, revision uint64, record *subjects.SocketRecor
 
 // find returns a connection that this replica owns, or nil. One that was replaced, or
 // has become another replica's, is none.
-func (s *sockets) find(id, connection string) *socket {
+func (s *sockets) find(id, connection string) *heldSocket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if own := s.owned[subjects.SocketKey(id, connection)]; own != nil && !own.silent.Load() {
@@ -104,7 +105,7 @@ func (s *sockets) find(id, connection string) *socket {
 
 // connect makes a connection this replica's, in the place of one under the same id,
 // wherever that is. run is the run of OnInit that initialises the generation which opens it.
-func (s *sockets) connect(ctx context.Context, h *hosted, opening websocket.Opening, run string) (*socket, error) {
+func (s *sockets) connect(ctx context.Context, h *hosted, opening websocket.Opening, run string) (*heldSocket, error) {
 	id := opening.ID
 	if h.unloading.Load() {
 		return nil, errors.New("the plugin is being unloaded")
@@ -147,7 +148,7 @@ func (s *sockets) replace(ctx context.Context, id, connection string) {
 	} else {
 		err = s.bus.Ask(ctx, id, connection, subjects.SocketReplace, nil)
 	}
-	if err != nil && !errors.Is(err, bus.ErrNoSocket) {
+	if err != nil && !errors.Is(err, socket.ErrNone) {
 		// Its replica is stalled or dead: the record becomes ours all the same.
 		s.replica.log.Warn("a connection that is replaced could not be closed", "plugin", id, "error", err)
 	}
@@ -155,7 +156,7 @@ func (s *sockets) replace(ctx context.Context, id, connection string) {
 
 // enter makes a connection the one that has its id here, and returns the one that has
 // not, which is itself where its record is the older one.
-func (s *sockets) enter(own *socket) (former *socket) {
+func (s *sockets) enter(own *heldSocket) (former *heldSocket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	former = s.owned[own.record.Key()]
@@ -167,7 +168,7 @@ func (s *sockets) enter(own *socket) (former *socket) {
 }
 
 // forget removes a connection that has ended from those owned.
-func (s *sockets) forget(own *socket) {
+func (s *sockets) forget(own *heldSocket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.owned[own.record.Key()] == own {
@@ -176,10 +177,10 @@ func (s *sockets) forget(own *socket) {
 }
 
 // of are the connections of a plugin that this replica owns.
-func (s *sockets) of(h *hosted) []*socket {
+func (s *sockets) of(h *hosted) []*heldSocket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var of []*socket
+	var of []*heldSocket
 	for _, own := range s.owned {
 		if own.hosted == h {
 			of = append(of, own)
@@ -190,12 +191,12 @@ func (s *sockets) of(h *hosted) []*socket {
 
 // counted are the connections of a plugin that this replica owns, without those that other
 // runs of OnInit than one have opened without an id.
-func (s *sockets) counted(h *hosted, run string) []*socket {
-	return slices.DeleteFunc(s.of(h), func(own *socket) bool { return own.init != "" && own.init != run })
+func (s *sockets) counted(h *hosted, run string) []*heldSocket {
+	return slices.DeleteFunc(s.of(h), func(own *heldSocket) bool { return own.init != "" && own.init != run })
 }
 
 // all are the connections that this replica owns.
-func (s *sockets) all() []*socket {
+func (s *sockets) all() []*heldSocket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.owned))
@@ -246,7 +247,7 @@ func (s *sockets) lookForAbandoned() {
 			switch {
 			case err == nil:
 				s.takeOver(abandoned)
-			case !errors.Is(err, bus.ErrSocketLost) && s.running.Err() == nil:
+			case !errors.Is(err, socket.ErrLost) && s.running.Err() == nil:
 				s.replica.log.Warn("a connection whose replica is gone cannot be taken over yet", "error", err)
 			}
 		}
@@ -260,7 +261,7 @@ func (s *sockets) closeLeavings() {
 	owned := slices.Collect(maps.Values(s.owned))
 	s.mu.Unlock()
 	for _, own := range owned {
-		if own.init == "" || own.silent.Load() || !s.replica.inits.IsLeaving(own.hosted.id, own.init, bus.Lease) {
+		if own.init == "" || own.silent.Load() || !s.replica.inits.IsLeaving(own.hosted.id, own.init, cluster.Lease) {
 			continue
 		}
 		own.silence()
@@ -269,7 +270,7 @@ func (s *sockets) closeLeavings() {
 }
 
 func (s *sockets) isLeaving(record subjects.SocketRecord) bool {
-	return s.replica.inits.IsLeaving(record.Plugin, record.Init, bus.Lease)
+	return s.replica.inits.IsLeaving(record.Plugin, record.Init, cluster.Lease)
 }
 
 // tells says whether this replica can tell a plugin of its connections.
@@ -286,7 +287,7 @@ func (s *sockets) owns(key string) bool {
 }
 
 // takeOver tells a plugin of the end of a connection that another replica had.
-func (s *sockets) takeOver(record *bus.OwnedSocket) {
+func (s *sockets) takeOver(record *socket.Owned) {
 	is := record.Record()
 	own := newSocket(s, s.replica.hosted(is.Plugin), string(is.Connection), nil, record)
 	if s.enter(own) == own {

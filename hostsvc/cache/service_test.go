@@ -12,6 +12,7 @@ import (
 
 	api "github.com/pluginhost/pluginhost/api/host/cache"
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -26,7 +27,7 @@ func service(t *testing.T) (*cache.Service, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	c, err := bus.OpenCache(t.Context(), b.Jet(), bus.CacheConfig{Copy: 1e6, Staleness: time.Second})
+	c, err := kvcache.Open(t.Context(), b.Jet(), kvcache.Config{Copy: 1e6, Staleness: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func service(t *testing.T) (*cache.Service, *bytes.Buffer) {
 	var log bytes.Buffer
 	return cache.New(cache.Config{
 		PluginID: "p",
-		Store:    c.Of("p", bus.CacheLimits{MaxEntries: 100, MaxBytes: 1e6}),
+		Store:    c.Of("p", kvcache.Limits{MaxEntries: 100, MaxBytes: 1e6}),
 		MaxValue: maxValue,
 		Logger:   slog.New(slog.NewTextHandler(&log, nil)),
 	}), &log

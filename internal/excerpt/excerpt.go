@@ -40,3 +40,26 @@ func Of(text []byte) string {
 	}
 	return shown.String()
 }
+
+// Cut returns about the first limit bytes of a text, and "…" in the place of the rest. What is not
+// UTF-8 where it is cut is left out.
+func Cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "…"
+}
+
+// Header returns at most the first limit bytes of a text, fit for the value of a header: a line
+// break would end it.
+func Header(text string, limit int) string {
+	clean := make([]byte, 0, max(0, min(len(text), limit)))
+	for i := 0; i < len(text) && len(clean) < limit; i++ {
+		if c := text[i]; c == '\r' || c == '\n' || c == 0 {
+			clean = append(clean, ' ')
+		} else {
+			clean = append(clean, c)
+		}
+	}
+	return string(clean)
+}

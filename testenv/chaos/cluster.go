@@ -23,8 +23,8 @@ import (
 // pluginID is the plugin that has the schedules and the connections.
 const pluginID = "p"
 
-// cluster is three NATS servers and three replicas.
-type cluster struct {
+// machines are three NATS servers and three replicas.
+type machines struct {
 	*testenv.NATSCluster
 	disks   disks // of the NATS servers; nil is that none can be filled
 	env     *standalone.Environment
@@ -41,8 +41,8 @@ type seat struct {
 	process            *testenv.Process
 }
 
-func startCluster(ctx context.Context, env *standalone.Environment, journalURL string, o options) *cluster {
-	c := &cluster{env: env, ctx: ctx}
+func startCluster(ctx context.Context, env *standalone.Environment, journalURL string, o options) *machines {
+	c := &machines{env: env, ctx: ctx}
 	if o.fillsDisks() {
 		c.disks = make(disks)
 		c.NATSCluster = testenv.StartNATSClusterIn(env, func(name string) string { return c.disks.mount(env, name) })
@@ -74,7 +74,7 @@ func startCluster(ctx context.Context, env *standalone.Environment, journalURL s
 
 // build builds the command, and copies it: it may be built anew meanwhile, of another
 // source.
-func (c *cluster) build(without string) {
+func (c *machines) build(without string) {
 	built := testenv.Binary(c.env)
 	if without != "" {
 		built = testenv.BinaryWithout(c.env, without)
@@ -90,7 +90,7 @@ func (c *cluster) build(without string) {
 }
 
 // start starts the replica of a seat, and waits until it is ready.
-func (c *cluster) start(s *seat) {
+func (c *machines) start(s *seat) {
 	urls := make([]string, len(s.links))
 	for i, link := range s.links {
 		urls[i] = "nats://" + link.Address()
@@ -100,7 +100,7 @@ func (c *cluster) start(s *seat) {
 }
 
 // writeLogs writes what each replica has logged into a file of a folder.
-func (c *cluster) writeLogs(folder string) error {
+func (c *machines) writeLogs(folder string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
@@ -113,13 +113,13 @@ func (c *cluster) writeLogs(folder string) error {
 }
 
 // kill kills the replica of a seat.
-func (c *cluster) kill(s *seat) {
+func (c *machines) kill(s *seat) {
 	s.process.Signal(syscall.SIGKILL)
 	s.process.Wait()
 }
 
 // seatOf is where a replica sits; nil is nowhere.
-func (c *cluster) seatOf(replica string) *seat {
+func (c *machines) seatOf(replica string) *seat {
 	for _, s := range c.seats {
 		if s.process.ReplicaID == replica {
 			return s
@@ -130,7 +130,7 @@ func (c *cluster) seatOf(replica string) *seat {
 
 // leader asks for the leader, as an operator does, until there is one of those that
 // run.
-func (c *cluster) leader() (*seat, error) {
+func (c *machines) leader() (*seat, error) {
 	for c.ctx.Err() == nil {
 		out, err := exec.CommandContext(c.ctx, c.command, "status", "--json", "--nats", c.URL()).Output()
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/standalone"
@@ -34,8 +34,8 @@ func (b *breaker) storing(ctx context.Context) (server string) {
 	server = b.Servers()[b.random.IntN(len(b.Servers()))]
 	leads, streams := b.random.IntN(2) == 0, []string{"KV_" + subjects.StateBucket, subjects.FireStream}
 	name := streams[b.random.IntN(len(streams))]
-	for ; leads && ctx.Err() == nil; await(ctx, bus.Lease/30) {
-		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+	for ; leads && ctx.Err() == nil; await(ctx, cluster.Lease/30) {
+		attempt, cancel := context.WithTimeout(ctx, cluster.Lease/6)
 		stream, err := b.js.Stream(attempt, name)
 		cancel()
 		if err == nil && leaderOf(stream) != "" {
@@ -60,7 +60,7 @@ func (b *breaker) fill(ctx context.Context, server string) (failed bool) {
 	before := len(b.Log(server))
 	paused, cancel := context.WithTimeout(ctx, b.pause())
 	defer cancel()
-	for ; paused.Err() == nil; await(paused, bus.Lease/30) {
+	for ; paused.Err() == nil; await(paused, cluster.Lease/30) {
 		b.disks[server].Fill() // also what the server has freed
 	}
 	return strings.Contains(b.Log(server)[before:], syscall.ENOSPC.Error())

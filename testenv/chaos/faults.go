@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -49,11 +49,11 @@ const fullDisk = "the disk of a NATS server is full"
 
 // untilHandedOut is how long hosts take at most to find out that NATS would never deliver a
 // fire, and to have it handed out anew.
-const untilHandedOut = 6 * bus.Lease
+const untilHandedOut = 6 * cluster.Lease
 
 // breaker makes things go wrong, one after the other.
 type breaker struct {
-	*cluster
+	*machines
 	options options
 	random  *rand.Rand
 	probe   *probe
@@ -194,8 +194,8 @@ func (b *breaker) awaitRecurring(ctx context.Context) {
 // isOlder says, as soon as the servers answer, whether the stream of fires is older than the
 // plugin's consumer: it ends before what that counts as done, or has a fire from before.
 func (b *breaker) isOlder(ctx context.Context) bool {
-	for ; ctx.Err() == nil; await(ctx, bus.Lease/30) {
-		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+	for ; ctx.Err() == nil; await(ctx, cluster.Lease/30) {
+		attempt, cancel := context.WithTimeout(ctx, cluster.Lease/6)
 		consumer, err := b.js.Consumer(attempt, subjects.FireStream, subjects.FireConsumer(pluginID))
 		var stream jetstream.Stream
 		if err == nil {
@@ -292,19 +292,19 @@ func startProbe(ctx context.Context, conn *nats.Conn) (*probe, error) {
 // answers.
 func (p *probe) ask(ctx context.Context) {
 	for ctx.Err() == nil {
-		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+		attempt, cancel := context.WithTimeout(ctx, cluster.Lease/6)
 		_, err := p.js.Consumer(attempt, subjects.FireStream, subjects.FireConsumer(pluginID))
 		cancel()
 		if err == nil {
 			p.answered("consumer")
 		}
-		await(ctx, bus.Lease/30)
+		await(ctx, cluster.Lease/30)
 	}
 }
 
 func (p *probe) write(ctx context.Context, subject string, body []byte) {
 	for ctx.Err() == nil {
-		attempt, cancel := context.WithTimeout(ctx, bus.Lease/6)
+		attempt, cancel := context.WithTimeout(ctx, cluster.Lease/6)
 		_, err := p.js.Publish(attempt, subject, body, jetstream.WithRetryAttempts(0))
 		cancel()
 		// That the queue is full is an answer, too.
@@ -312,7 +312,7 @@ func (p *probe) write(ctx context.Context, subject string, body []byte) {
 		if err == nil || errors.As(err, &refused) {
 			p.answered(subject)
 		}
-		await(ctx, bus.Lease/30)
+		await(ctx, cluster.Lease/30)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 )
 
 // report is what was counted.
@@ -245,7 +245,7 @@ func (r *report) count(l *load, heard *diary, w *witness, faults []fault) {
 func (r *report) late(story string, due, came time.Time, faults []fault) {
 	since, sinceServer, server, older := due, due, false, false
 	for _, f := range faults {
-		if f.Start.Before(came) && f.End.Add(bus.Lease+f.Stuck).After(due) {
+		if f.Start.Before(came) && f.End.Add(cluster.Lease+f.Stuck).After(due) {
 			server, older = server || f.Server, older || f.Stuck > 0
 			switch {
 			case f.Server && f.Start.After(sinceServer):
@@ -289,7 +289,7 @@ func (r *report) judge(o options) {
 	bad(r.ToldAgain > r.Retold, "connections whose end was told again: %d, and hosts know of %d", r.ToldAgain, r.Retold)
 	bad(r.SpokeAfter > faults, "connections with a message after their end: %d, and %d faults can have hit a callback", r.SpokeAfter, faults)
 	bad(r.Inits != 1, "OnInit ran %d times", r.Inits)
-	const grace = bus.Lease + time.Second
+	const grace = cluster.Lease + time.Second
 	if o.punctual {
 		bad(r.Late > grace, "a fire was %v late after a replica's fault, at most %v is allowed: %s", r.Late.Round(time.Millisecond), grace, r.LateIs)
 		bad(r.LateServer > r.Recovery+grace, "a fire was %v late after a server's fault, at most %v is allowed: %s", r.LateServer.Round(time.Millisecond), (r.Recovery + grace).Round(time.Millisecond), r.LateServerIs)
@@ -369,12 +369,12 @@ func (r report) Text() string {
 	row("runs of recurring schedules", r.RecurringRuns, fmt.Sprintf("at most %d", r.RecurringMost))
 	row("  that do not fire any more", len(r.Still), "0")
 	row("fires handed out anew, undeliverable before", r.Recovered, "")
-	row("latest fire after a replica's fault", r.Late.Round(time.Millisecond), fmt.Sprint(bus.Lease+time.Second))
+	row("latest fire after a replica's fault", r.Late.Round(time.Millisecond), fmt.Sprint(cluster.Lease+time.Second))
 	line("  %s", r.LateIs)
 	row("longest time without JetStream", r.Recovery.Round(time.Millisecond), "")
-	row("latest fire after a server's fault", r.LateServer.Round(time.Millisecond), (r.Recovery + bus.Lease + time.Second).Round(time.Millisecond).String())
+	row("latest fire after a server's fault", r.LateServer.Round(time.Millisecond), (r.Recovery + cluster.Lease + time.Second).Round(time.Millisecond).String())
 	line("  %s", r.LateServerIs)
-	row("latest fire after the stream came back older", r.LateOlder.Round(time.Millisecond), (r.Recovery + bus.Lease + time.Second + untilHandedOut).Round(time.Millisecond).String())
+	row("latest fire after the stream came back older", r.LateOlder.Round(time.Millisecond), (r.Recovery + cluster.Lease + time.Second + untilHandedOut).Round(time.Millisecond).String())
 	line("  %s", r.LateOlderIs)
 	row("fires of former leaders that ran", len(r.Unfenced), "0")
 	row("WebSockets", r.Connections, "")

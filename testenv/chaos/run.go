@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv/journal"
@@ -37,7 +37,7 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 	env.Cleanup(heard.close)
 	told := journal.Start(env, heard.hear)
 	c := startCluster(context.WithoutCancel(ctx), env, told.URL(), o)
-	conn, err := nats.Connect(c.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(bus.Lease/30))
+	conn, err := nats.Connect(c.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(cluster.Lease/30))
 	if err != nil {
 		return r, err
 	}
@@ -78,7 +78,7 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 	for n := range o.sockets {
 		l.done.Go(func() { l.connect(loading, n, heard.address(), heard, rand.New(rand.NewPCG(o.seed, uint64(n)+2))) }) // #nosec G404 -- to be repeated
 	}
-	b := &breaker{cluster: c, options: o, random: random, probe: probe, js: js, state: state, say: say}
+	b := &breaker{machines: c, options: o, random: random, probe: probe, js: js, state: state, say: say}
 	loadBegun := time.Now()
 	err = b.breakAll(ctx)
 
@@ -91,7 +91,7 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 	}
 	lasted := time.Since(loadBegun)
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && !l.isKept(heard); {
-		await(env.Context(), bus.Lease/10)
+		await(env.Context(), cluster.Lease/10)
 	}
 	r.fill(l, heard, w, b, lasted, o)
 	if o.logs != "" {

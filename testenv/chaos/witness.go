@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -76,7 +76,7 @@ func follow(ctx context.Context, kv jetstream.KeyValue, note func(jetstream.KeyV
 	for ctx.Err() == nil {
 		watcher, err := kv.WatchAll(ctx)
 		if err != nil {
-			await(ctx, bus.Lease/30)
+			await(ctx, cluster.Lease/30)
 			continue
 		}
 		open := true
@@ -178,7 +178,7 @@ func (w *witness) readLogs(processes []*testenv.Process) {
 // unfenced are the runs of fires that a leader published which was none any more: a
 // replica learns of a new term within a moment.
 func (w *witness) unfenced() (runs []claimed) {
-	const moment = bus.Lease / 2
+	const moment = cluster.Lease / 2
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for run, seen := range w.claims {

@@ -1,8 +1,0 @@
-//go:build unclaimed && !unfenced
-
-package bus
-
-const (
-	claims  = false
-	fencing = true
-)

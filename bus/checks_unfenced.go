@@ -1,8 +1,0 @@
-//go:build unfenced
-
-package bus
-
-const (
-	claims  = true
-	fencing = false
-)

@@ -1,0 +1,8 @@
+//go:build unclaimed && !unfenced
+
+package cluster
+
+const (
+	Claims  = false
+	Fencing = true
+)

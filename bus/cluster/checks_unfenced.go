@@ -1,0 +1,8 @@
+//go:build unfenced
+
+package cluster
+
+const (
+	Claims  = true
+	Fencing = false
+)

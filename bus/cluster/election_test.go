@@ -1,0 +1,122 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func without(all []*cluster.Election, one *cluster.Election) []*cluster.Election {
+	var others []*cluster.Election
+	for _, e := range all {
+		if e != one {
+			others = append(others, e)
+		}
+	}
+	return others
+}
+
+func TestOneReplicaLeadsAndAnotherAfterItResigned(t *testing.T) {
+	url := testenv.NATS(t)
+	var all []*cluster.Election
+	for i := range 3 {
+		all = append(all, clustertest.Elect(t, testenv.Bus(t, url), fmt.Sprint("r", i)))
+	}
+	for term := uint64(0); len(all) > 0; {
+		leader, next := clustertest.AwaitLeader(t, all...)
+		if next <= term {
+			t.Errorf("term %d follows %d", next, term)
+		}
+		term = next
+		begun := time.Now()
+		all = without(all, leader)
+		clustertest.Resign(t, leader)
+		if _, _, leads := leader.Term(); leads {
+			t.Error("it leads after it resigned")
+		}
+		if len(all) > 0 {
+			if _, _ = clustertest.AwaitLeader(t, all...); time.Since(begun) >= cluster.Lease {
+				t.Error("the lease of a leader that had resigned was waited for")
+			}
+		}
+	}
+}
+
+// While a leader without a connection still believes in its term, nobody else
+// begins one.
+func TestATermEndsBeforeTheNextBegins(t *testing.T) {
+	url := testenv.NATS(t)
+	first := testenv.Bus(t, url)
+	leader := clustertest.Elect(t, first, "first")
+	_, term := clustertest.AwaitLeader(t, leader)
+	other := clustertest.Elect(t, testenv.Bus(t, url), "other")
+	defer clustertest.Resign(t, other)
+	for other.Leader() != "first" {
+		<-time.After(time.Millisecond)
+	}
+	first.Close()
+	for deadline := time.Now().Add(wait); ; {
+		// The other is asked last: what it says is newer.
+		_, ends, leads := leader.Term()
+		next, _, takes := other.Term()
+		if takes && leads && time.Now().Before(ends) {
+			t.Error("two lead at the same time")
+		}
+		if takes {
+			if next <= term {
+				t.Errorf("term %d follows %d", next, term)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody takes over")
+		}
+	}
+	_ = leader.Stop(context.Background()) // it cannot resign
+}
+
+func TestALeaderKeepsItsTermWhileItsServerRestarts(t *testing.T) {
+	server := testenv.Restartable(t)
+	e := clustertest.Elect(t, testenv.Bus(t, server.URL()), "r1")
+	defer clustertest.Resign(t, e)
+	_, before := clustertest.AwaitLeader(t, e)
+	server.Stop()
+	server.Start()
+	if _, after := clustertest.AwaitLeader(t, e); after < before {
+		t.Errorf("term %d follows %d", after, before)
+	}
+}
+
+func TestARecordThatIsRemovedOrBrokenIsWrittenAnew(t *testing.T) {
+	url := testenv.NATS(t)
+	e := clustertest.Elect(t, testenv.Bus(t, url), "r1")
+	defer clustertest.Resign(t, e)
+	clustertest.AwaitLeader(t, e)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, breakIt := range []func() error{
+		func() error { return kv.Purge(t.Context(), subjects.LeaderKey) },
+		func() error { _, err := kv.Put(t.Context(), subjects.LeaderKey, []byte("garbage")); return err },
+	} {
+		changed := e.Changed()
+		if err := breakIt(); err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+		clustertest.AwaitLeader(t, e)
+	}
+}
