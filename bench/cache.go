@@ -18,8 +18,8 @@ import (
 	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/cache"
-	"github.com/pluginhost/pluginhost/replica"
 )
 
 const (
@@ -57,7 +57,7 @@ func measureCache(ctx context.Context, b *bench) (_ []*row, err error) {
 		return nil, err
 	}
 	defer own.Close()
-	defaults := replica.DefaultConfig().Cache
+	defaults := config.Default().Cache
 	values, err := kvcache.Open(ctx, own.Jet(), kvcache.Config{Copy: defaults.Copy, Staleness: defaults.Staleness})
 	if err != nil {
 		return nil, err

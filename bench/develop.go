@@ -16,6 +16,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 )
 
@@ -63,17 +64,17 @@ func (b *bench) openAuthor(ctx context.Context) (_ *author, err error) {
 	if err := a.startServer(filepath.Join(dir, "nats")); err != nil {
 		return nil, err
 	}
-	config := replica.DefaultConfig()
-	config.Name, config.HTTP.Listen = "bench", ""
-	config.Data, config.Plugins.Folder = filepath.Join(dir, "data"), filepath.Join(dir, "plugins")
-	config.NATS.URL = a.server.ClientURL()
-	if err := os.MkdirAll(config.Plugins.Folder, 0o700); err != nil {
+	host := config.Default()
+	host.Name, host.HTTP.Listen = "bench", ""
+	host.Data, host.Plugins.Folder = filepath.Join(dir, "data"), filepath.Join(dir, "plugins")
+	host.NATS.URL = a.server.ClientURL()
+	if err := os.MkdirAll(host.Plugins.Folder, 0o700); err != nil {
 		return nil, err
 	}
-	if a.replica, err = replica.Start(ctx, config, slog.New(slog.DiscardHandler)); err != nil {
+	if a.replica, err = replica.Start(ctx, host, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, fmt.Errorf("start the replica: %w", err)
 	}
-	if a.conn, err = nats.Connect(config.NATS.URL); err != nil {
+	if a.conn, err = nats.Connect(host.NATS.URL); err != nil {
 		return nil, err
 	}
 	a.agent = client.New(a.conn).MetadataAgent("watched")
@@ -93,7 +94,7 @@ func (b *bench) openAuthor(ctx context.Context) (_ *author, err error) {
 			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	a.watch = exec.Command(binary, "plugin", "dev", "--watch", a.watched, "--plugins", config.Plugins.Folder, "--nats", config.NATS.URL)
+	a.watch = exec.Command(binary, "plugin", "dev", "--watch", a.watched, "--plugins", host.Plugins.Folder, "--nats", host.NATS.URL)
 	if err := a.watch.Start(); err != nil {
 		a.watch = nil
 		return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/replica"
 )
@@ -112,20 +113,20 @@ func (e *environment) startEcho(subject string, connect func(string, ...nats.Opt
 
 // startReplica starts a replica with the settings that it has by default.
 func (e *environment) startReplica(ctx context.Context, dir string, plugins map[string][]byte) (err error) {
-	config := replica.DefaultConfig()
-	config.Name = "bench"
-	config.Data = filepath.Join(dir, "data")
-	config.Plugins.Folder = filepath.Join(dir, "plugins")
-	config.NATS.URL = e.server.ClientURL()
-	config.HTTP.Listen = ""
-	reuse, fresh := replica.IsolationReuse, replica.IsolationFresh
-	config.Runtime.Plugin = map[string]replica.RuntimeOverride{pluginReuse: {Isolation: &reuse}, pluginFresh: {Isolation: &fresh}}
+	host := config.Default()
+	host.Name = "bench"
+	host.Data = filepath.Join(dir, "data")
+	host.Plugins.Folder = filepath.Join(dir, "plugins")
+	host.NATS.URL = e.server.ClientURL()
+	host.HTTP.Listen = ""
+	reuse, fresh := config.IsolationReuse, config.IsolationFresh
+	host.Runtime.Plugin = map[string]config.RuntimeOverride{pluginReuse: {Isolation: &reuse}, pluginFresh: {Isolation: &fresh}}
 	for id, wasm := range plugins {
-		if err := addPlugin(config.Plugins.Folder, id, wasm); err != nil {
+		if err := addPlugin(host.Plugins.Folder, id, wasm); err != nil {
 			return err
 		}
 	}
-	e.replica, err = replica.Start(ctx, config, slog.New(slog.DiscardHandler))
+	e.replica, err = replica.Start(ctx, host, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("start the replica: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 )
 
@@ -31,16 +32,16 @@ func (b *bench) openStateful(ctx context.Context, name string, settings map[stri
 	if err := e.startServer(filepath.Join(dir, "nats")); err != nil {
 		return nil, err
 	}
-	config := replica.DefaultConfig()
-	config.Name = "bench"
-	config.Data, config.Plugins.Folder = filepath.Join(dir, "data"), filepath.Join(dir, "plugins")
-	config.NATS.URL = e.server.ClientURL()
-	config.HTTP.Listen = ""
-	config.PluginConfig = map[string]map[string]string{pluginStateful: settings}
-	if err := addStateful(filepath.Join(config.Plugins.Folder, pluginStateful), wasm); err != nil {
+	host := config.Default()
+	host.Name = "bench"
+	host.Data, host.Plugins.Folder = filepath.Join(dir, "data"), filepath.Join(dir, "plugins")
+	host.NATS.URL = e.server.ClientURL()
+	host.HTTP.Listen = ""
+	host.PluginConfig = map[string]map[string]string{pluginStateful: settings}
+	if err := addStateful(filepath.Join(host.Plugins.Folder, pluginStateful), wasm); err != nil {
 		return nil, err
 	}
-	if e.replica, err = replica.Start(ctx, config, slog.New(log)); err != nil {
+	if e.replica, err = replica.Start(ctx, host, slog.New(log)); err != nil {
 		return nil, fmt.Errorf("start the replica: %w", err)
 	}
 	return e, nil

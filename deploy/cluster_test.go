@@ -14,6 +14,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -36,8 +37,8 @@ func startReplica(t *testing.T, url string) *replica.Replica {
 		"subsonicapi": map[string]any{"reason": "test", "allowAdmins": true},
 	}, plugin.MetadataAgent), guests.Wasm(t, guests.Services))
 	testenv.AddPlugin(t, plugins, "broken", testenv.Manifest(nil, plugin.MetadataAgent), []byte("no module"))
-	config := testenv.Config(t, url, plugins)
-	config.Navidrome.Subsonic, config.Navidrome.Artwork = replica.SubsonicBus, replica.ArtworkBus
+	host := testenv.Config(t, url, plugins)
+	host.Navidrome.Subsonic, host.Navidrome.Artwork = config.SubsonicBus, config.ArtworkBus
 	log := new(testenv.Log)
 	t.Cleanup(func() { // after the replica has left
 		for line := range strings.Lines(log.String()) {
@@ -46,7 +47,7 @@ func startReplica(t *testing.T, url string) *replica.Replica {
 			}
 		}
 	})
-	return testenv.Start(t, config, log)
+	return testenv.Start(t, host, log)
 }
 
 func TestPermissionsAreEnough(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/testenv/soak/memory"
 )
 
@@ -15,7 +15,7 @@ import (
 // may take to leave.
 func longestDrain(t *testing.T) time.Duration {
 	t.Helper()
-	longest := replica.DefaultConfig().Runtime.MaxTimeout
+	longest := config.Default().Runtime.MaxTimeout
 	if value := settings(t).Runtime.MaxTimeout; value != "" {
 		var err error
 		if longest, err = time.ParseDuration(value); err != nil {
@@ -46,7 +46,7 @@ func settings(t *testing.T) (s fileSettings) {
 func checkMemory(t *testing.T, limit string) {
 	t.Helper()
 	const room = 512 << 20
-	given, applies := settings(t).Runtime, replica.DefaultConfig().Runtime
+	given, applies := settings(t).Runtime, config.Default().Runtime
 	for text, size := range map[string]*int64{given.HostMemory: &applies.HostMemory, given.CompileMemory: &applies.CompileMemory} {
 		if text == "" {
 			continue // the default
@@ -82,7 +82,7 @@ func checkVolume(t *testing.T, limit string) {
 	if limit == "" {
 		return
 	}
-	cache := replica.DefaultConfig().Plugins.CacheSize
+	cache := config.Default().Plugins.CacheSize
 	if text := settings(t).Plugins.CacheSize; text != "" {
 		bytes, err := humanize.ParseBytes(text)
 		if err != nil {

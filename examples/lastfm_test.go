@@ -23,10 +23,10 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
+	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
 	apihttp "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/client"
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -112,7 +112,7 @@ func buildLastfm(t *testing.T) []byte {
 const lastfmKey = "0123456789abcdef0123456789abcdef"
 
 // hostLastfm runs the example on a replica, with entries over those that it needs.
-func hostLastfm(t *testing.T, wasm []byte, upstream *httptest.Server, entries map[string]string, changes ...func(*replica.Config)) *client.Client {
+func hostLastfm(t *testing.T, wasm []byte, upstream *httptest.Server, entries map[string]string, changes ...func(*config.Config)) *client.Client {
 	t.Helper()
 	folder := t.TempDir()
 	testenv.AddPlugin(t, folder, "lastfm", reaching(t, "lastfm", upstream), wasm)
@@ -120,13 +120,13 @@ func hostLastfm(t *testing.T, wasm []byte, upstream *httptest.Server, entries ma
 	for key, value := range entries {
 		settings[key] = value
 	}
-	config := testenv.Config(t, testenv.NATS(t), folder)
-	config.PluginConfig = map[string]map[string]string{"lastfm": settings}
+	host := testenv.Config(t, testenv.NATS(t), folder)
+	host.PluginConfig = map[string]map[string]string{"lastfm": settings}
 	for _, change := range changes {
-		change(&config)
+		change(&host)
 	}
-	testenv.Start(t, config, nil)
-	return client.New(testenv.Connect(t, config.NATS.URL))
+	testenv.Start(t, host, nil)
+	return client.New(testenv.Connect(t, host.NATS.URL))
 }
 
 // serveLastfm stands in for Last.fm: it knows every artist but those that knows
@@ -326,7 +326,7 @@ func checkLastfmAnswers(t *testing.T, wasm []byte) {
 			}
 		})
 	}
-	wantIsolation(t, bus, replica.IsolationClean)
+	wantIsolation(t, bus, config.IsolationClean)
 }
 
 func checkLastfmRequests(t *testing.T, wasm []byte) {
@@ -376,7 +376,7 @@ func checkLastfmRequests(t *testing.T, wasm []byte) {
 			t.Errorf("%x: got %v", request, err)
 		}
 	}
-	wantIsolation(t, bus, replica.IsolationClean)
+	wantIsolation(t, bus, config.IsolationClean)
 }
 
 func checkLastfmNotImplemented(t *testing.T, wasm []byte) {
@@ -389,9 +389,9 @@ func checkLastfmNotImplemented(t *testing.T, wasm []byte) {
 }
 
 func checkLastfmCallsAtOnce(t *testing.T, wasm []byte) {
-	for _, isolation := range []string{replica.IsolationClean, replica.IsolationReuse, replica.IsolationFresh} {
+	for _, isolation := range []string{config.IsolationClean, config.IsolationReuse, config.IsolationFresh} {
 		t.Run(isolation, func(t *testing.T) {
-			bus := hostLastfm(t, wasm, serveLastfm(t, everyArtist), nil, func(c *replica.Config) { c.Runtime.Isolation = isolation })
+			bus := hostLastfm(t, wasm, serveLastfm(t, everyArtist), nil, func(c *config.Config) { c.Runtime.Isolation = isolation })
 			agent := bus.MetadataAgent("lastfm")
 			var callers sync.WaitGroup
 			for caller := range 8 {
@@ -439,7 +439,7 @@ func checkLastfmMemory(t *testing.T, wasm []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := (&config.GetPluginConfigResponse{Config: map[string]string{"api_key": lastfmKey}}).MarshalVT()
+	entries, err := (&apiconfig.GetPluginConfigResponse{Config: map[string]string{"api_key": lastfmKey}}).MarshalVT()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,11 @@ package plugintest
 import (
 	"testing"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 )
 
 func TestLimitsAreThoseOfAHost(t *testing.T) {
-	host := replica.DefaultConfig()
+	host := config.Default()
 	for _, limit := range []struct {
 		name      string
 		here, its any

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -17,7 +16,7 @@ import (
 )
 
 func TestAbuseIsAnsweredByTheTable(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) { abuse.Install(t, c) })
+	w := start(t, nil, func(c *setup) { abuse.Install(t, &c.Config) })
 	for _, kind := range abuse.Kinds() {
 		t.Run(kind.Name, func(t *testing.T) {
 			if _, err := kind.Check(w.context(t), w.caller); err != nil {
@@ -50,7 +49,7 @@ func (w world) running(t *testing.T, id string, n int) {
 }
 
 func TestLoopDoesNotDelayOtherPlugins(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) { abuse.Install(t, c) })
+	w := start(t, nil, func(c *setup) { abuse.Install(t, &c.Config) })
 	for _, word := range []string{"loop", "sleep 600000"} {
 		t.Run(word, func(t *testing.T) {
 			ctx := w.context(t)
@@ -80,8 +79,8 @@ func TestLoopDoesNotDelayOtherPlugins(t *testing.T) {
 }
 
 func TestPluginWhoseSlotsAreTakenRefusesAndRecovers(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
-		abuse.Install(t, c)
+	w := start(t, nil, func(c *setup) {
+		abuse.Install(t, &c.Config)
 		c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, 1
 	})
 	ctx := w.context(t)
@@ -133,7 +132,7 @@ func (b *lockedBuffer) String() string {
 
 func TestGuestOutputForgesNothingAndIsBounded(t *testing.T) {
 	var log lockedBuffer
-	w := start(t, &log, func(c *replica.Config) { abuse.Install(t, c) })
+	w := start(t, &log, func(c *setup) { abuse.Install(t, &c.Config) })
 	for _, word := range []string{"forge 100000", "flood 50000", `error x\nlevel=ERROR msg=forged`, "panic"} {
 		_, err := w.caller.Client.CallJSON(w.context(t), abuse.Probe, biography, []byte(`{"name":"`+word+`"}`), patience)
 		if err != nil && !errors.Is(err, subjects.ErrPlugin) && !errors.Is(err, subjects.ErrCrashed) {
@@ -164,7 +163,7 @@ func TestGuestOutputForgesNothingAndIsBounded(t *testing.T) {
 }
 
 func TestCrashOfOneCallLeavesTheOthersOfItsPluginAlone(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Probe, testenv.Manifest(nil, "MetadataAgent", "Scrobbler"), guests.Wasm(t, guests.Probe))
 	})
 	ctx := w.context(t)

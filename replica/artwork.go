@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
@@ -23,8 +24,8 @@ type artworkProxy struct {
 
 // startArtwork listens if the configuration says so. It is nil where Navidrome
 // makes the addresses. The caller stops it.
-func (r *Replica) startArtwork(ctx context.Context, config *Config) (_ *artworkProxy, err error) {
-	if config.Navidrome.Artwork != ArtworkProxy {
+func (r *Replica) startArtwork(ctx context.Context, settings *config.Config) (_ *artworkProxy, err error) {
+	if settings.Navidrome.Artwork != config.ArtworkProxy {
 		return nil, nil
 	}
 	p := &artworkProxy{}
@@ -37,18 +38,18 @@ func (r *Replica) startArtwork(ctx context.Context, config *Config) (_ *artworkP
 		}
 	}()
 	p.signer = artwork.NewSignerOf(p.key.Bytes)
-	if !config.Navidrome.servesArtwork() || config.Navidrome.ArtworkListen == "" {
+	if !settings.Navidrome.ServesArtwork() || settings.Navidrome.ArtworkListen == "" {
 		return p, nil
 	}
-	if err := p.covers.use(config); err != nil {
+	if err := p.covers.use(settings); err != nil {
 		return nil, err
 	}
 	handler := artwork.NewProxy(artwork.ProxyConfig{Signer: p.signer, Source: &p.covers, Logger: r.log})
-	if p.server, err = artwork.Listen(config.Navidrome.ArtworkListen, handler, r.log); err != nil {
+	if p.server, err = artwork.Listen(settings.Navidrome.ArtworkListen, handler, r.log); err != nil {
 		p.covers.close()
 		return nil, err
 	}
-	r.log.Info("artwork is served", "http", p.server.Address(), "public", config.Navidrome.ShareURL)
+	r.log.Info("artwork is served", "http", p.server.Address(), "public", settings.Navidrome.ShareURL)
 	return p, nil
 }
 
@@ -87,7 +88,7 @@ type covers struct {
 var _ artwork.Source = (*covers)(nil)
 
 // use fetches from now on what another configuration says.
-func (c *covers) use(config *Config) error {
+func (c *covers) use(config *config.Config) error {
 	server, err := openNavidrome(config)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -41,9 +41,9 @@ var longError = []byte{
 var echo = guests.Handmade{Body: guests.Echo}.Bytes()
 
 // addBystander prepares a replica with abuse.Bystander alone.
-func addBystander(t *testing.T) func(*replica.Config) {
+func addBystander(t *testing.T) func(*setup) {
 	t.Helper()
-	return func(c *replica.Config) {
+	return func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Bystander, testenv.Manifest(nil, "MetadataAgent"), echo)
 	}
 }
@@ -78,7 +78,7 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 		{"init-panic", lifecycle, lifecycleWasm, []string{"OnInit: "}},
 		{"init-loop", lifecycle, lifecycleWasm, []string{"OnInit: the guest was stopped", "[Runtime] InitTimeout (300ms)"}},
 	}
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		for _, k := range cases {
 			testenv.AddPlugin(t, c.Plugins.Folder, k.id, k.manifest, k.wasm)
 		}
@@ -93,7 +93,7 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 			"init-loop":           {"returnerror": "loop"},
 		}
 		short := 300 * time.Millisecond
-		c.Runtime.Plugin = map[string]replica.RuntimeOverride{"init-loop": {InitTimeout: &short}}
+		c.Runtime.Plugin = map[string]config.RuntimeOverride{"init-loop": {InitTimeout: &short}}
 	})
 	for _, k := range cases {
 		t.Run(k.id, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 }
 
 func TestGuestThatInitialisesWithoutEndIsGivenUp(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		c.Runtime.CompileTimeout = 3 * time.Second
 		testenv.AddPlugin(t, c.Plugins.Folder, "endless", testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Initialize: guests.Loop[:5]}.Bytes())
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Bystander, testenv.Manifest(nil, "MetadataAgent"), echo)
@@ -151,7 +151,7 @@ func permissions(name string) map[string]any {
 }
 
 func TestImportsOfHostServicesNeedTheirPermission(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		for _, service := range schema.HostServices() {
 			wasm := guests.Handmade{Imports: service.Functions[:1], Body: guests.CallImport}.Bytes()
 			testenv.AddPlugin(t, c.Plugins.Folder, service.Permission+"-refused", testenv.Manifest(nil, "MetadataAgent"), wasm)
@@ -175,7 +175,7 @@ func TestImportsOfHostServicesNeedTheirPermission(t *testing.T) {
 
 func TestPluginsWhoseNamesAreNoTokensAreServed(t *testing.T) {
 	ids := []string{"My Plugin.v2", "über", "*", ">", "a=2Eb", "\u200b", "line\nbreak", "not \xff UTF-8", strings.Repeat(".x", 127)[1:], strings.Repeat("=", 255)}
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		for _, id := range ids {
 			testenv.AddPlugin(t, c.Plugins.Folder, id, testenv.Manifest(nil, "MetadataAgent"), echo)
 		}
@@ -193,7 +193,7 @@ func TestPluginsWhoseNamesAreNoTokensAreServed(t *testing.T) {
 }
 
 func TestBodiesReachTheGuestUntouched(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Bystander, testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Body: guests.Echo, Pages: 20}.Bytes())
 	})
 	for name, body := range map[string]string{
@@ -217,7 +217,7 @@ func TestBodiesReachTheGuestUntouched(t *testing.T) {
 }
 
 func TestJSONRepliesAreInTheContractsForm(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Probe, testenv.Manifest(nil, "MetadataAgent", "Scrobbler"), guests.Wasm(t, guests.Probe))
 	})
 	for _, c := range []struct {
@@ -260,7 +260,7 @@ func TestJSONRepliesAreInTheContractsForm(t *testing.T) {
 }
 
 func TestErrorTextsFitTheirHeader(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) { abuse.Install(t, c) })
+	w := start(t, nil, func(c *setup) { abuse.Install(t, &c.Config) })
 	long := strings.Repeat("long ", 100_000)
 	for name, c := range map[string]struct{ text, want string }{
 		"line breaks and NUL": {"one\r\ntwo\x00three\nfour", "one  two three four"},
@@ -289,7 +289,7 @@ func TestErrorTextsFitTheirHeader(t *testing.T) {
 func TestPluginsWithLongTextsLeaveStatusReadable(t *testing.T) {
 	long := strings.Repeat("endless ", 130_000) // just below what a manifest may have
 	manifest := bytes.Replace(testenv.Manifest(nil, "MetadataAgent"), []byte("A plugin for tests."), []byte(long[:1_040_000]), 1)
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "long", manifest, guests.Handmade{Body: longError, Pages: 20}.Bytes())
 		testenv.AddPlugin(t, c.Plugins.Folder, "failing", testenv.Manifest(nil, "LifecycleManagement"),
 			guests.Handmade{Capabilities: []string{"LifecycleManagement"}, Body: longError, Pages: 20}.Bytes())

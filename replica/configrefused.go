@@ -1,13 +1,11 @@
 package replica
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/internal/nearest"
-	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -44,38 +42,9 @@ func (r *Replica) configFaults() []string {
 	return slices.Clone(r.refused.faults)
 }
 
-// Unmatched is a section with the settings of a plugin that is not there.
-type Unmatched struct {
-	// Section is its path as ConfigSection writes it.
-	Section string
-	// Meant is the id of the plugin that it may be for; empty is none that is like it.
-	Meant string
-}
-
-// Unmatched returns the sections for plugins that are not among ids, in their order. Case
-// does not matter.
-func (c *Config) Unmatched(ids []string) (sections []Unmatched) {
-	there := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		there[plugin.FoldID(id)] = true
-	}
-	add := func(id string, path ...string) {
-		if !there[plugin.FoldID(id)] {
-			sections = append(sections, Unmatched{ConfigSection(append(path, id)...), nearest.To(id, ids)})
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(c.PluginConfig)) {
-		add(id, "PluginConfig")
-	}
-	for _, id := range slices.Sorted(maps.Keys(c.Runtime.Plugin)) {
-		add(id, "Runtime", "Plugin")
-	}
-	return sections
-}
-
 // warnUnmatched tells of settings of plugins that this replica does not have. While its
 // plugins folder is away, or it has none at all, it does not know.
-func (r *Replica) warnUnmatched(config *Config) {
+func (r *Replica) warnUnmatched(config *config.Config) {
 	if !config.Plugins.Enabled || r.folderFault() != "" {
 		return
 	}

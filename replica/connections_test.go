@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -17,16 +16,16 @@ import (
 )
 
 // linked is a replica that reaches its NATS server through a link.
-func linked(t *testing.T, prepare func(*replica.Config)) (world, *testenv.NATSLink) {
+func linked(t *testing.T, prepare func(*setup)) (world, *testenv.NATSLink) {
 	t.Helper()
 	url := testenv.NATS(t)
 	link := testenv.StartNATSLink(t, url, func(*testenv.NATSLink, string) bool { return true })
-	config := testenv.Config(t, link.URL(), t.TempDir())
-	config.HTTP.Listen = "127.0.0.1:0"
-	config.Plugins.Watch = false
-	prepare(&config)
-	r := testenv.Start(t, config, nil)
-	return world{r, abuse.NewCaller(testenv.Connect(t, url)), config.Plugins.Folder}, link
+	with := setup{Config: testenv.Config(t, link.URL(), t.TempDir())}
+	with.HTTP.Listen = "127.0.0.1:0"
+	with.Plugins.Watch = false
+	prepare(&with)
+	r := testenv.Start(t, with.Config, nil, with.options...)
+	return world{r, abuse.NewCaller(testenv.Connect(t, url)), with.Plugins.Folder}, link
 }
 
 // readiness is what /readyz says.
@@ -45,7 +44,7 @@ func (w world) readiness(t *testing.T) (code int, reason string) {
 }
 
 func TestReplicaWithoutOneOfItsConnectionsIsNotReadyAndDoesWhatItCan(t *testing.T) {
-	w, link := linked(t, func(c *replica.Config) { abuse.Install(t, c) })
+	w, link := linked(t, func(c *setup) { abuse.Install(t, &c.Config) })
 	become := func(code int, reason string) {
 		t.Helper()
 		eventually(t, reason, func() bool {
@@ -77,7 +76,7 @@ func TestReplicaWithoutOneOfItsConnectionsIsNotReadyAndDoesWhatItCan(t *testing.
 }
 
 func TestHeartbeatListsAPluginOnceItsCallsArrive(t *testing.T) {
-	w, link := linked(t, func(*replica.Config) {})
+	w, link := linked(t, func(*setup) {})
 	ctx := w.context(t)
 	js, err := jetstream.New(w.caller.Conn)
 	if err != nil {

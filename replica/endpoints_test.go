@@ -24,7 +24,7 @@ import (
 
 // startUnbounded runs the guest stateful as plugin p with permissions for every URL, the
 // local network's too.
-func startUnbounded(t *testing.T, natsURL string, prepare func(*replica.Config)) (*stateful, *replica.Replica) {
+func startUnbounded(t *testing.T, natsURL string, prepare func(*setup)) (*stateful, *replica.Replica) {
 	t.Helper()
 	s := &stateful{t: t, folder: t.TempDir()}
 	reason := map[string]any{"reason": "test"}
@@ -35,15 +35,15 @@ func startUnbounded(t *testing.T, natsURL string, prepare func(*replica.Config))
 		"websocket": map[string]any{"reason": "test", "allowedUrls": []string{"ws://*", "wss://*"}, "allowLocalNetwork": true},
 	}, plugin.MetadataAgent, plugin.SchedulerCallback, plugin.WebSocketCallback, plugin.LifecycleManagement)
 	testenv.AddPlugin(t, s.folder, "p", manifest, guests.Wasm(t, guests.Stateful))
-	config := testenv.Config(t, natsURL, s.folder)
-	config.Plugins.Watch = false
-	prepare(&config)
-	r := testenv.Start(t, config, nil)
+	with := setup{Config: testenv.Config(t, natsURL, s.folder)}
+	with.Plugins.Watch = false
+	prepare(&with)
+	r := testenv.Start(t, with.Config, nil, with.options...)
 	address, err := url.Parse(r.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token := config.NATS.Token; token != "" {
+	if token := with.NATS.Token; token != "" {
 		address.User = url.User(token)
 	}
 	s.conn = testenv.Connect(t, address.String())
@@ -128,7 +128,7 @@ func TestNoPluginReachesWhatItsHostListensOn(t *testing.T) {
 	fake := navidrome.Start(t)
 	for _, at := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"} {
 		t.Run(at, func(t *testing.T) {
-			s, r := startUnbounded(t, "", func(c *replica.Config) {
+			s, r := startUnbounded(t, "", func(c *setup) {
 				c.Navidrome.URL, c.Navidrome.User, c.Navidrome.ShareURL = fake.URL, "joe", "https://music.example.com"
 				c.HTTP.Listen, c.Navidrome.ArtworkListen, c.NATS.Listen = at, at, at
 				c.NATS.Token = "token"
@@ -143,7 +143,7 @@ func TestNoPluginReachesWhatItsHostListensOn(t *testing.T) {
 
 func TestNoPluginReachesTheNATSServersOfItsHost(t *testing.T) {
 	urls := testenv.Cluster(t)
-	s, r := startUnbounded(t, urls[0], func(*replica.Config) {})
+	s, r := startUnbounded(t, urls[0], func(*setup) {})
 	for _, address := range urls { // two of them were discovered
 		s.refuses("the host's own NATS servers", portOfURL(t, address))
 	}
@@ -153,7 +153,7 @@ func TestNoPluginReachesTheNATSServersOfItsHost(t *testing.T) {
 }
 
 func TestAPluginReachesWhatElseThereIsOnTheMachine(t *testing.T) {
-	s, _ := startUnbounded(t, "", func(c *replica.Config) { c.HTTP.Listen, c.NATS.Listen = "0.0.0.0:0", "127.0.0.1:0" })
+	s, _ := startUnbounded(t, "", func(c *setup) { c.HTTP.Listen, c.NATS.Listen = "0.0.0.0:0", "127.0.0.1:0" })
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	defer other.Close()
 	if got := s.do(journal.Command{Do: "get", URL: other.URL}).Text; got != "hello" {
@@ -168,7 +168,7 @@ func TestAPluginReachesWhatElseThereIsOnTheMachine(t *testing.T) {
 }
 
 func TestAnIdleCrowdKeepsNoProbeOut(t *testing.T) {
-	_, r := startUnbounded(t, "", func(c *replica.Config) { c.HTTP.Listen, c.NATS.Listen = "127.0.0.1:0", "127.0.0.1:0" })
+	_, r := startUnbounded(t, "", func(c *setup) { c.HTTP.Listen, c.NATS.Listen = "127.0.0.1:0", "127.0.0.1:0" })
 	const crowd = 300
 	var conns []net.Conn
 	for i := range crowd {

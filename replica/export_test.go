@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/plugin"
 )
@@ -12,10 +13,11 @@ import (
 // WatchClosely has the plugins folder watched with little patience, and only
 // where the system tells of a change. onLook, if it is not nil, runs before each
 // look.
-func (c *Config) WatchClosely(onLook func()) {
-	c.Plugins.Watch = true
-	c.pace = watch.Pace{Quiet: 30 * time.Millisecond, Poll: time.Hour, Check: time.Hour}
-	c.onLook = onLook
+func WatchClosely(onLook func()) Option {
+	return func(r *Replica) {
+		r.pace = watch.Pace{Quiet: 30 * time.Millisecond, Poll: time.Hour, Check: time.Hour}
+		r.onLook = onLook
+	}
 }
 
 // Settled says whether everything in the plugins folder has been taken up.
@@ -33,28 +35,26 @@ func (r *Replica) Settled() bool {
 func (r *Replica) LookAgain() { r.lookAgain() }
 
 // ForgetRemovedAfter has what removed plugins leave behind removed after a while.
-func (c *Config) ForgetRemovedAfter(away time.Duration) { c.away = away }
+func ForgetRemovedAfter(away time.Duration) Option {
+	return func(r *Replica) { r.ForgetRemovedAfter(away) }
+}
 
 // ForgetRemovedAfter has what removed plugins leave behind removed after a while, from
 // now on.
-func (r *Replica) ForgetRemovedAfter(away time.Duration) {
-	config := *r.config.Load()
-	config.away = away
-	r.config.Store(&config)
-}
+func (r *Replica) ForgetRemovedAfter(away time.Duration) { r.away.Store(int64(away)) }
 
 // UnkeyedGeneration is what the id of a generation would be without a key, as former
 // versions had it: anybody can try settings until it fits.
-func UnkeyedGeneration(config Config, id, files string, manifest *plugin.Manifest) (string, error) {
-	settings, err := effectiveSettings(&config, id, manifest)
+func UnkeyedGeneration(config config.Config, id, files string, manifest *plugin.Manifest) (string, error) {
+	settings, err := config.Behaviour(id, permissionsOf(manifest))
 	sum := sha256.Sum256(append([]byte(files), settings...))
 	return hex.EncodeToString(sum[:])[:16], err
 }
 
 // DigestOfSource is the digest of the files that a generation would be made of.
 func DigestOfSource(entry plugin.Entry) (string, error) {
-	config := DefaultConfig()
-	s, err := readSource(nil, &config, entry)
+	settings := config.Default()
+	s, err := readSource(nil, &settings, entry)
 	return s.files, err
 }
 

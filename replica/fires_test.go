@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/journal"
@@ -137,8 +137,8 @@ func (s *stateful) rewrite(id string, change func(*subjects.ScheduleRecord)) {
 
 func TestLimitsAndZoneOfSchedules(t *testing.T) {
 	s := newStateful(t, nil)
-	s.start(func(c *replica.Config) {
-		c.Scheduler = replica.SchedulerConfig{TimeZone: "America/New_York", MaxSchedules: 3, MaxPayload: 10}
+	s.start(func(c *setup) {
+		c.Scheduler = config.Scheduler{TimeZone: "America/New_York", MaxSchedules: 3, MaxPayload: 10}
 	})
 	testTimeNow(t, s, "America/New_York")
 	for _, test := range []struct {
@@ -262,7 +262,7 @@ func TestAFireWaitsForABusyPlugin(t *testing.T) {
 	for _, queue := range []int{0, 5} {
 		t.Run(fmt.Sprintf("with a queue of %d", queue), func(t *testing.T) {
 			s := s.in(t)
-			r := s.start(func(c *replica.Config) { c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, queue })
+			r := s.start(func(c *setup) { c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, queue })
 			id := fmt.Sprint("waits", queue)
 			s.do(once(id, 1000))
 			var calls sync.WaitGroup

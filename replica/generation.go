@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -27,7 +27,7 @@ type generation struct {
 	id       string
 	files    string // the digest of its files
 	entry    plugin.Entry
-	limits   RuntimeConfig
+	limits   config.Runtime
 	module   *wasmrt.Module
 	services services
 	log      *slog.Logger
@@ -42,7 +42,7 @@ type generation struct {
 type source struct {
 	id     string // of the generation
 	entry  plugin.Entry
-	config *Config
+	config *config.Config
 	wasm   []byte
 	files  string // the digest of wasm and manifest
 	// served says that a generation of this id serves already, retry which failure
@@ -59,7 +59,7 @@ type source struct {
 
 // readSource reads plugin.wasm; the manifest is that of the entry, and the digest of the
 // same bytes. key is that of generationID.
-func readSource(key []byte, config *Config, entry plugin.Entry) (source, error) {
+func readSource(key []byte, config *config.Config, entry plugin.Entry) (source, error) {
 	s := source{entry: entry, config: config}
 	if entry.Err != nil {
 		return s, entry.Err
@@ -83,7 +83,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		methods:   make(map[string]bus.Method),
 		callbacks: make(map[string]bus.Method),
 	}
-	g.places = make(chan struct{}, g.limits.callbacks())
+	g.places = make(chan struct{}, g.limits.Callbacks())
 	if g.services, err = r.grant(s.config, s.entry); err != nil {
 		return nil, err
 	}
@@ -109,8 +109,8 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 
 // generationID tells apart what behaves differently. Anybody may see it, so without the
 // key, a secret of the cluster, nobody can try which settings it is of.
-func generationID(key []byte, config *Config, entry plugin.Entry, files string) (string, error) {
-	settings, err := effectiveSettings(config, entry.ID, entry.Manifest)
+func generationID(key []byte, config *config.Config, entry plugin.Entry, files string) (string, error) {
+	settings, err := config.Behaviour(entry.ID, permissionsOf(entry.Manifest))
 	if err != nil {
 		return "", err
 	}
@@ -120,42 +120,15 @@ func generationID(key []byte, config *Config, entry plugin.Entry, files string) 
 	return hex.EncodeToString(mac.Sum(nil))[:16], nil
 }
 
-// effectiveSettings are those that a plugin behaves by. One without a manifest
-// may behave by any.
-func effectiveSettings(config *Config, id string, manifest *plugin.Manifest) ([]byte, error) {
-	type reach struct{ URL, UserHeader string }
-	settings := struct {
-		Config    map[string]string
-		Runtime   RuntimeConfig
-		Navidrome *reach           `json:",omitempty"`
-		Subsonic  string           `json:",omitempty"`
-		Cache     []int64          `json:",omitempty"`
-		Scheduler *SchedulerConfig `json:",omitempty"`
-		WebSocket *WebSocketConfig `json:",omitempty"`
-	}{Config: config.PluginConfigFor(id), Runtime: config.Runtime.For(id)}
-	var permissions *plugin.Permissions
-	if manifest != nil {
-		permissions = &manifest.Permissions
+// permissionsOf are those of a manifest; nil is one that cannot be read.
+func permissionsOf(manifest *plugin.Manifest) *plugin.Permissions {
+	if manifest == nil {
+		return nil
 	}
-	if permissions == nil || permissions.Scheduler != nil {
-		settings.Scheduler = &config.Scheduler
-	}
-	if permissions == nil || permissions.WebSocket != nil {
-		settings.WebSocket = &config.WebSocket
-	}
-	if permissions == nil || permissions.HTTP != nil || permissions.SubsonicAPI != nil || permissions.WebSocket != nil {
-		settings.Navidrome = &reach{config.Navidrome.URL, config.Navidrome.UserHeader}
-	}
-	if permissions == nil || permissions.SubsonicAPI != nil {
-		settings.Subsonic = config.Navidrome.Subsonic
-	}
-	if permissions == nil || permissions.Cache != nil {
-		settings.Cache = []int64{config.Cache.MaxValue, int64(config.Cache.MaxEntries), config.Cache.MaxBytes}
-	}
-	return json.Marshal(settings)
+	return &manifest.Permissions
 }
 
-func moduleLimits(config RuntimeConfig, maxResult int) wasmrt.Limits {
+func moduleLimits(config config.Runtime, maxResult int) wasmrt.Limits {
 	limits := wasmrt.Limits{
 		Isolation:     wasmrt.Isolation(config.Isolation),
 		PoolSize:      config.PoolSize,
@@ -230,7 +203,7 @@ func (r *Replica) initialise(ctx context.Context, g *generation, s source) (err 
 }
 
 // onInit calls OnInit.
-func (g *generation) onInit(ctx context.Context, config *Config) error {
+func (g *generation) onInit(ctx context.Context, config *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, g.limits.InitTimeout)
 	defer cancel()
 	ctx, lacking := withLacking(ctx)
@@ -272,12 +245,12 @@ func (g *generation) tooLong(err error) error {
 
 // refused says what to do about an error that OnInit returned: see to what it asked the
 // host for in vain, or else to its settings.
-func (g *generation) refused(err error, config *Config, lacking *lacking) error {
+func (g *generation) refused(err error, settings *config.Config, lacking *lacking) error {
 	hint := lacking.first()
 	if hint == "" {
-		hint = "check the plugin's settings, " + ConfigSection("PluginConfig", g.entry.ID)
+		hint = "check the plugin's settings, " + config.Section("PluginConfig", g.entry.ID)
 	}
-	return fmt.Errorf("OnInit: %w: %s in %s", err, hint, config.file())
+	return fmt.Errorf("OnInit: %w: %s in %s", err, hint, settings.FileName())
 }
 
 // close waits for the calls that were accepted, or for ctx.

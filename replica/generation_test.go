@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -23,9 +24,9 @@ func TestAPINCannotBeGuessedByTheGeneration(t *testing.T) {
 	as := testenv.DeployedNATS(t)
 	plugins := t.TempDir()
 	testenv.AddPlugin(t, plugins, "p", testenv.Manifest(nil, plugin.MetadataAgent), guests.Handmade{}.Bytes())
-	config := testenv.Config(t, as("host"), plugins)
-	with := func(pin string) replica.Config {
-		guess := config
+	settings := testenv.Config(t, as("host"), plugins)
+	with := func(pin string) config.Config {
+		guess := settings
 		guess.PluginConfig = map[string]map[string]string{"p": {"pin": pin}}
 		return guess
 	}
@@ -147,7 +148,7 @@ func (s *stateful) again() *stateful {
 func TestReplicasWithDifferentKeysAgreeOnGenerations(t *testing.T) {
 	s := newStateful(t, nil)
 	link := testenv.StartLink(t, strings.TrimPrefix(s.url, "nats://"))
-	two := s.starting(2, func(c *replica.Config) { c.NATS.URL = "nats://" + link.Address() })()
+	two := s.starting(2, func(c *setup) { c.NATS.URL = "nats://" + link.Address() })()
 	before := s.generation(two[0])
 	link.Cut()
 	s.loseState()

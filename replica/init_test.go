@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -178,7 +179,7 @@ func TestOnInitHasADeadline(t *testing.T) {
 		return nil, nil
 	})
 	defer close(release)
-	r := s.start(func(c *replica.Config) { c.Runtime.InitTimeout = time.Second })
+	r := s.start(func(c *setup) { c.Runtime.InitTimeout = time.Second })
 	status := r.Status().Plugins[0]
 	if status.State != subjects.StateFailed || !strings.Contains(status.Error, "it took longer than [Runtime] InitTimeout (1s)") {
 		t.Errorf("%+v", status)
@@ -274,7 +275,7 @@ func TestOnInitRunsOnceMoreWithoutItsReplica(t *testing.T) {
 			}
 			s.journal.AwaitCount(t, "init", 1)
 			var record *subjects.InitRecord
-			other := s.starting(1, func(c *replica.Config) { c.Runtime = replica.DefaultConfig().Runtime })
+			other := s.starting(1, func(c *setup) { c.Runtime = config.Default().Runtime })
 			lost.Signal(signal)
 			s.journal.AwaitCount(t, "init", 2)
 			r := other()[0]

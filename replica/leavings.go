@@ -13,6 +13,14 @@ import (
 // version has set without an id goes: as long as the server keeps its record.
 const silenceGrace = 10 * cluster.Lease
 
+// silence is how long a replica may be silent before what it alone has in force goes.
+func (r *Replica) silence() time.Duration {
+	if away := time.Duration(r.away.Load()); away > 0 {
+		return max(away, cluster.Lease)
+	}
+	return silenceGrace
+}
+
 // leavings has removed, while this replica leads, what runs of OnInit have set without an
 // id that failed, or in whose place there is another one: schedules, and connections whose
 // replica is gone.
@@ -80,7 +88,7 @@ func (l *leavings) look(ctx context.Context, id, run string) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
 	r := l.replica
-	if !r.inits.IsLeaving(id, run, r.config.Load().silence()) {
+	if !r.inits.IsLeaving(id, run, r.silence()) {
 		return nil
 	}
 	if isRetired, err := r.inits.Retire(ctx, id, run); err != nil || !isRetired {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv/journal"
 )
@@ -42,7 +41,7 @@ func TestAnotherVersionLeavesTheConnectionsOfOneOnInit(t *testing.T) {
 	t.Parallel()
 	s, g := newStateful(t, nil), newGateway(t)
 	s.eachInitConnects(g)
-	r := s.start(func(c *replica.Config) { c.WebSocket.MaxConnections = 1 })
+	r := s.start(func(c *setup) { c.WebSocket.MaxConnections = 1 })
 	last := g.accept(t)
 	for n := range 5 {
 		s.set(r, fmt.Sprint(n))
@@ -95,7 +94,7 @@ func TestAConnectionOfAFormerOnInitGoesWithItsOwner(t *testing.T) {
 	s.eachInitConnects(g)
 	dies := s.process()
 	first := g.accept(t)
-	s.start(quickly, func(c *replica.Config) { c.PluginConfig["p"]["other"] = "setting" })
+	s.start(quickly, func(c *setup) { c.PluginConfig["p"]["other"] = "setting" })
 	second := g.accept(t)
 	s.awaitConnections(2)
 	dies.Signal(syscall.SIGKILL)
@@ -117,7 +116,7 @@ func TestAFailedOnInitLeavesNoConnections(t *testing.T) {
 		}
 		return commands, nil
 	})
-	r := s.start(func(c *replica.Config) { c.WebSocket.MaxConnections = 1 })
+	r := s.start(func(c *setup) { c.WebSocket.MaxConnections = 1 })
 	kept := g.accept(t)
 	if err := s.settings(r, "another"); err == nil {
 		t.Error("it loads")

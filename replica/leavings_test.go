@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -144,10 +145,10 @@ func (s *stateful) set(r *replica.Replica, other string) {
 }
 
 // quickly has the leader wait no longer than a lease for replicas that are silent.
-func quickly(c *replica.Config) { c.ForgetRemovedAfter(time.Millisecond) }
+func quickly(c *setup) { c.ForgetRemovedAfter(time.Millisecond) }
 
 // limited lets the plugin have two schedules.
-func limited(c *replica.Config) { c.Scheduler.MaxSchedules = 2 }
+func limited(c *setup) { c.Scheduler.MaxSchedules = 2 }
 
 // The limit has place for those of one OnInit: those that are to go do not count.
 func TestARestartLeavesTheSchedulesOfOneOnInit(t *testing.T) {
@@ -238,7 +239,7 @@ func TestAnotherReplicaRemovesWhatAFormerOnInitSet(t *testing.T) {
 	t.Parallel()
 	s := newStateful(t, nil)
 	s.eachInitPlans()
-	alike := func(c *replica.Config) { c.Runtime = replica.DefaultConfig().Runtime } // as a process has it
+	alike := func(c *setup) { c.Runtime = config.Default().Runtime } // as a process has it
 	first := s.start(quickly, alike)
 	s.awaitPlanned("often 1", "once 1")
 	if err := first.Drain(t.Context()); err != nil {
@@ -290,7 +291,7 @@ func TestAnOnInitWithoutItsReplicaLeavesNoSchedules(t *testing.T) {
 	}
 	s.journal.AwaitCount(t, "done", 1)
 	s.awaitPlanned("often 1")
-	other := s.starting(1, func(c *replica.Config) { c.Runtime = replica.DefaultConfig().Runtime })
+	other := s.starting(1, func(c *setup) { c.Runtime = config.Default().Runtime })
 	dies.Signal(syscall.SIGKILL)
 	s.ready(other()...)
 	if len(atSecond) > 0 {
@@ -364,8 +365,8 @@ func TestTheSchedulesOfAVersionGoWithItsLastReplica(t *testing.T) {
 	s := newStateful(t, nil)
 	s.eachInitPlans()
 	dies := s.process()
-	r := s.start(quickly, func(c *replica.Config) {
-		c.Runtime = replica.DefaultConfig().Runtime
+	r := s.start(quickly, func(c *setup) {
+		c.Runtime = config.Default().Runtime
 		c.PluginConfig["p"]["other"] = "setting"
 	})
 	s.stay("often 1", "once 1", "often 2", "once 2")

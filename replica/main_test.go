@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -28,17 +29,34 @@ type world struct {
 	folder string // of the plugins
 }
 
+// setup is what a replica is started with.
+type setup struct {
+	config.Config
+	options []replica.Option
+}
+
+// WatchClosely is replica.WatchClosely.
+func (s *setup) WatchClosely(onLook func()) {
+	s.Plugins.Watch = true
+	s.options = append(s.options, replica.WatchClosely(onLook))
+}
+
+// ForgetRemovedAfter is replica.ForgetRemovedAfter.
+func (s *setup) ForgetRemovedAfter(away time.Duration) {
+	s.options = append(s.options, replica.ForgetRemovedAfter(away))
+}
+
 // start runs a replica with what prepare puts into its configuration and
 // plugins folder. log may be nil.
-func start(t *testing.T, log io.Writer, prepare func(*replica.Config)) world {
+func start(t *testing.T, log io.Writer, prepare func(*setup)) world {
 	t.Helper()
 	url := testenv.NATS(t)
-	config := testenv.Config(t, url, t.TempDir())
-	config.Runtime.CompileTimeout = 5 * time.Minute // the race detector makes compilers slow
-	config.Plugins.Watch = false                    // tests say themselves when to look
-	prepare(&config)
-	r := testenv.Start(t, config, log)
-	return world{r, abuse.NewCaller(testenv.Connect(t, url)), config.Plugins.Folder}
+	s := setup{Config: testenv.Config(t, url, t.TempDir())}
+	s.Runtime.CompileTimeout = 5 * time.Minute // the race detector makes compilers slow
+	s.Plugins.Watch = false                    // tests say themselves when to look
+	prepare(&s)
+	r := testenv.Start(t, s.Config, log, s.options...)
+	return world{r, abuse.NewCaller(testenv.Connect(t, url)), s.Plugins.Folder}
 }
 
 // context returns one that ends with the test, or when patience does.

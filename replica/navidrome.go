@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/internal/excerpt"
@@ -16,7 +17,7 @@ import (
 )
 
 // navidromeURL is [Navidrome] URL; nil is none.
-func navidromeURL(config *Config) (*url.URL, error) {
+func navidromeURL(config *config.Config) (*url.URL, error) {
 	if config.Navidrome.URL == "" {
 		return nil, nil
 	}
@@ -25,7 +26,7 @@ func navidromeURL(config *Config) (*url.URL, error) {
 
 // openNavidrome returns Navidrome as it is reached over HTTP, or nil. The caller
 // closes it.
-func openNavidrome(config *Config) (*navidrome.Server, error) {
+func openNavidrome(config *config.Config) (*navidrome.Server, error) {
 	address, err := navidromeURL(config)
 	if address == nil || err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/journal"
@@ -82,7 +81,7 @@ func TestOnInitRunsOnceWhereItsRecordIsLost(t *testing.T) {
 				}
 				return nil, nil
 			})
-			s.start(func(c *replica.Config) { c.Plugins.Folder = t.TempDir() })
+			s.start(func(c *setup) { c.Plugins.Folder = t.TempDir() })
 			bucket := s.bucket(subjects.StateBucket)
 			eventually(t, "the bucket is no new one", func() bool {
 				status, err := bucket.Status(t.Context())

@@ -14,13 +14,14 @@ import (
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
 // prepareFolders makes the folders and locks the data.
-func (r *Replica) prepareFolders(config *Config) error {
+func (r *Replica) prepareFolders(config *config.Config) error {
 	if _, err := os.Stat(config.Plugins.Folder); errors.Is(err, fs.ErrNotExist) {
 		r.log.Warn("the plugins folder was not there and is made: look whether it is the one that is meant", "folder", config.Plugins.Folder)
 	}
@@ -42,7 +43,7 @@ func (r *Replica) prepareFolders(config *Config) error {
 }
 
 // open starts everything but the plugins.
-func (r *Replica) open(ctx context.Context, config *Config) (err error) {
+func (r *Replica) open(ctx context.Context, config *config.Config) (err error) {
 	if r.health, err = startHealth(r, config.HTTP.Listen); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (r *Replica) open(ctx context.Context, config *Config) (err error) {
 		CompileTimeout:   config.Runtime.CompileTimeout,
 		CompileMemory:    config.Runtime.CompileMemory,
 		CompileWorkers:   config.Runtime.CompileWorkers,
-		Compiler:         config.compiler,
+		Compiler:         r.compiler,
 		HostMemory:       config.Runtime.HostMemory,
 		Logger:           r.log,
 	})
@@ -113,15 +114,15 @@ func (r *Replica) makeRoom(bytes int64) {
 	}
 }
 
-func (r *Replica) busConfig(config *Config) bus.Config {
-	n := config.NATS
+func (r *Replica) busConfig(settings *config.Config) bus.Config {
+	n := settings.NATS
 	return bus.Config{
 		URL:      n.URL,
 		Creds:    n.Creds,
 		TLS:      bus.TLS{CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key},
-		Embedded: bus.Embedded{Listen: n.Listen, Token: n.Token, StoreDir: filepath.Join(config.Data, "nats")},
+		Embedded: bus.Embedded{Listen: n.Listen, Token: n.Token, StoreDir: filepath.Join(settings.Data, "nats")},
 		Replicas: n.Replicas,
-		Memory:   n.Storage == StorageMemory,
+		Memory:   n.Storage == config.StorageMemory,
 		MakeRoom: r.makeRoom,
 		Name:     r.id,
 		Logger:   r.log,
@@ -131,7 +132,7 @@ func (r *Replica) busConfig(config *Config) bus.Config {
 // loadAll loads the plugins of the folder and those that are installed for the
 // cluster at once; the runtime bounds how many compile together. A plugin that fails
 // is no error.
-func (r *Replica) loadAll(ctx context.Context, config *Config) error {
+func (r *Replica) loadAll(ctx context.Context, config *config.Config) error {
 	if !config.Plugins.Enabled {
 		r.log.Warn("nothing is hosted", "reason", errPluginsOff)
 		return nil

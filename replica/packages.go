@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -45,7 +46,7 @@ type packages struct {
 }
 
 // openPackages begins to follow the packages. The caller starts and stops it.
-func (r *Replica) openPackages(ctx context.Context, config *Config) (_ *packages, err error) {
+func (r *Replica) openPackages(ctx context.Context, config *config.Config) (_ *packages, err error) {
 	p := &packages{
 		replica:  r,
 		folder:   filepath.Join(config.Data, "packages"),
@@ -197,7 +198,7 @@ func (r *Replica) sightings() ([]plugin.Sighting, error) {
 }
 
 // entries are what is to be loaded when the replica starts.
-func (r *Replica) entries(config *Config) ([]plugin.Entry, error) {
+func (r *Replica) entries(config *config.Config) ([]plugin.Entry, error) {
 	r.packages.take() // all of them are among the entries
 	if _, err := r.folder.look(); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -54,14 +55,14 @@ func newClusterAt(t *testing.T, url string) *packageCluster {
 
 // config is that of a replica, without plugins of its own and with data that outlives
 // it.
-func (c *packageCluster) config() replica.Config {
+func (c *packageCluster) config() config.Config {
 	c.t.Helper()
 	config := testenv.Config(c.t, c.url, c.t.TempDir())
 	config.Plugins.Watch = false
 	return config
 }
 
-func (c *packageCluster) start(config replica.Config) *replica.Replica {
+func (c *packageCluster) start(config config.Config) *replica.Replica {
 	c.t.Helper()
 	return testenv.Start(c.t, config, c.t.Output())
 }
@@ -123,7 +124,7 @@ func serves(r *replica.Replica, id, version string) bool {
 }
 
 // unpacked are the digests of the packages in the data of a replica.
-func unpacked(t *testing.T, config replica.Config) []string {
+func unpacked(t *testing.T, config config.Config) []string {
 	t.Helper()
 	names, err := os.ReadDir(filepath.Join(config.Data, "packages"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -385,7 +386,7 @@ func TestARemovedPackageLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	s := newStateful(t, nil)
 	testenv.RemovePlugin(t, s.folder, "p")
-	quickly := func(c *replica.Config) { c.ForgetRemovedAfter(time.Millisecond) }
+	quickly := func(c *setup) { c.ForgetRemovedAfter(time.Millisecond) }
 	replicas := []*replica.Replica{s.start(quickly), s.start(quickly)}
 	p := packed(t, "p", "1.0.0", journal.Manifest(), guests.Wasm(t, guests.Stateful))
 	c := newClusterAt(t, s.url)

@@ -19,10 +19,10 @@ import (
 )
 
 // forgetful has what removed plugins leave behind removed at once.
-func forgetful(c *replica.Config) { c.ForgetRemovedAfter(time.Millisecond) }
+func forgetful(c *setup) { c.ForgetRemovedAfter(time.Millisecond) }
 
 // watched has the plugins folder watched.
-func watched(c *replica.Config) { c.WatchClosely(nil) }
+func watched(c *setup) { c.WatchClosely(nil) }
 
 // removeAll deletes a folder of plugins, or one of them, as rm -rf does.
 func removeAll(t *testing.T, path string) {
@@ -216,14 +216,14 @@ func TestTheLastPluginThatIsRemovedByCommandTakesWhatItOwnsWithIt(t *testing.T) 
 func TestAPluginThatIsRemovedByCommandWhileNoReplicaRunsTakesWhatItOwnsWithIt(t *testing.T) {
 	t.Parallel()
 	s := newStateful(t, nil)
-	config := s.config(forgetful)
-	first := testenv.Start(t, config, s.log)
+	with := s.setup(forgetful)
+	first := testenv.Start(t, with.Config, s.log, with.options...)
 	s.do(every("often", "@yearly"))
 	if err := first.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	testenv.RemovePlugin(t, s.folder, "p")
-	second := testenv.Start(t, config, s.log)
+	second := testenv.Start(t, with.Config, s.log, with.options...)
 	nothing := func() bool {
 		return len(s.keysOfBucket(subjects.ScheduleBucket, ">")) == 0 && len(s.keysOfBucket(subjects.StateBucket, "init.p.*")) == 0 &&
 			len(s.keysOfBucket(subjects.StateBucket, "removed.*")) == 0
@@ -236,12 +236,12 @@ func TestAPluginThatIsRemovedByCommandWhileNoReplicaRunsTakesWhatItOwnsWithIt(t 
 	// It is somewhere else now: the mark has had its effect.
 	own := t.TempDir()
 	testenv.AddPlugin(t, own, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
-	elsewhere := s.start(forgetful, func(c *replica.Config) { c.Plugins.Folder = own })
+	elsewhere := s.start(forgetful, func(c *setup) { c.Plugins.Folder = own })
 	s.do(every("often", "@yearly"))
 	if err := elsewhere.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	third := testenv.Start(t, config, s.log)
+	third := testenv.Start(t, with.Config, s.log, with.options...)
 	eventually(t, "it leads", func() bool { return third.Status().Leader == third.ID() })
 	s.awaitBeats(8)
 	if !s.owns() {
@@ -409,11 +409,9 @@ func TestAPackageThatDiffersInNothingButCaseFromAPluginOfTheFolderIsAFault(t *te
 	if is := status(r, "Agent"); is.State != subjects.StateReady {
 		t.Errorf("the plugin of the folder is %+v", is)
 	}
-	restarted := c.start(func() replica.Config {
-		another := c.config()
-		another.Plugins.Folder = config.Plugins.Folder
-		return another
-	}())
+	again := c.config()
+	again.Plugins.Folder = config.Plugins.Folder
+	restarted := c.start(again)
 	if is := status(restarted, "agent"); is.State != subjects.StateFailed {
 		t.Errorf("on another replica the package is %+v", is)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/client"
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -21,7 +21,7 @@ import (
 // HTTP, the cache and the Subsonic API.
 func startSeveral(t *testing.T) world {
 	t.Helper()
-	return start(t, nil, func(c *replica.Config) {
+	return start(t, nil, func(c *setup) {
 		c.PluginConfig = map[string]map[string]string{"a": {"key": "one"}}
 		testenv.AddPlugin(t, c.Plugins.Folder, "a", agentManifest(), echo)
 		testenv.AddPlugin(t, c.Plugins.Folder, "b", agentManifest(), echo)
@@ -44,44 +44,44 @@ func (w world) generations() map[string]string {
 
 func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 	for name, c := range map[string]struct {
-		change  func(*replica.Config)
+		change  func(*config.Config)
 		loaded  []string
 		restart []string
 	}{
-		"nothing": {change: func(*replica.Config) {}},
+		"nothing": {change: func(*config.Config) {}},
 		"the configuration of one plugin": {
-			change: func(c *replica.Config) { c.PluginConfig = map[string]map[string]string{"A": {"key": "two"}} },
+			change: func(c *config.Config) { c.PluginConfig = map[string]map[string]string{"A": {"key": "two"}} },
 			loaded: []string{"a"},
 		},
 		"a configuration that is gone, and one for nobody": {
-			change: func(c *replica.Config) { c.PluginConfig = map[string]map[string]string{"nobody": {"key": "two"}} },
+			change: func(c *config.Config) { c.PluginConfig = map[string]map[string]string{"nobody": {"key": "two"}} },
 			loaded: []string{"a"},
 		},
 		"the limits of one plugin": {
-			change: func(c *replica.Config) {
+			change: func(c *config.Config) {
 				queue := 7
-				c.Runtime.Plugin = map[string]replica.RuntimeOverride{"b": {Queue: &queue}}
+				c.Runtime.Plugin = map[string]config.RuntimeOverride{"b": {Queue: &queue}}
 			},
 			loaded: []string{"b"},
 		},
 		"the limits of all": {
-			change: func(c *replica.Config) { c.Runtime.PoolSize = 3 },
+			change: func(c *config.Config) { c.Runtime.PoolSize = 3 },
 			loaded: []string{"a", "asks", "b", "keeps", "web"},
 		},
 		"the address that one plugin may not call, and another calls": {
-			change: func(c *replica.Config) { c.Navidrome.URL = "http://192.0.2.7:4533" },
+			change: func(c *config.Config) { c.Navidrome.URL = "http://192.0.2.7:4533" },
 			loaded: []string{"asks", "web"},
 		},
 		"how Subsonic calls travel": {
-			change: func(c *replica.Config) { c.Navidrome.Subsonic = replica.SubsonicBus },
+			change: func(c *config.Config) { c.Navidrome.Subsonic = config.SubsonicBus },
 			loaded: []string{"asks"},
 		},
 		"how much a plugin may cache": {
-			change: func(c *replica.Config) { c.Cache.MaxEntries = 5 },
+			change: func(c *config.Config) { c.Cache.MaxEntries = 5 },
 			loaded: []string{"keeps"},
 		},
 		"copies of cached values, and the listener of artwork": {
-			change: func(c *replica.Config) {
+			change: func(c *config.Config) {
 				c.Cache.Copy, c.Cache.Staleness = 0, time.Second
 				c.Navidrome.URL, c.Navidrome.User, c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "http://192.0.2.7", "joe", "https://example.com", "127.0.0.1:0"
 			},
@@ -89,7 +89,7 @@ func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 			restart: []string{"[Cache] Copy", "[Cache] Staleness", "[Navidrome] ShareURL", "[Navidrome] ArtworkListen"},
 		},
 		"what needs a restart, and something that does not": {
-			change: func(c *replica.Config) {
+			change: func(c *config.Config) {
 				c.Name, c.Plugins.Enabled, c.NATS.URL, c.HTTP.Listen = "other", false, "nats://192.0.2.1", "127.0.0.1:0"
 				c.Runtime.CompileWorkers = 7
 				c.PluginConfig = nil
@@ -102,9 +102,9 @@ func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 			w := startSeveral(t)
 			announced := w.events(t)
 			before := w.generations()
-			config := w.Config()
-			c.change(&config)
-			got, err := w.Reconfigure(w.context(t), config)
+			changed := w.Config()
+			c.change(&changed)
+			got, err := w.Reconfigure(w.context(t), changed)
 			if err != nil || !slices.Equal(got.Loaded, c.loaded) || got.Failed != nil || !slices.Equal(got.Restart, c.restart) {
 				t.Errorf("Reconfigure: %+v, %v, want %v loaded, %v to wait for a restart", got, err, c.loaded, c.restart)
 			}
@@ -126,17 +126,17 @@ func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
 	w := startSeveral(t)
 	before := w.generations()
 	for name, c := range map[string]struct {
-		change func(*replica.Config)
+		change func(*config.Config)
 		faults int
 		says   string
 	}{
 		"several faults": {
-			change: func(c *replica.Config) { c.Runtime.PoolSize, c.Runtime.Timeout, c.PluginConfig = 0, -1, nil },
+			change: func(c *config.Config) { c.Runtime.PoolSize, c.Runtime.Timeout, c.PluginConfig = 0, -1, nil },
 			faults: 2,
 			says:   "[Runtime] PoolSize",
 		},
 		"good only after a restart": {
-			change: func(c *replica.Config) {
+			change: func(c *config.Config) {
 				c.Runtime.HostMemory, c.Runtime.MaxMemory, c.PluginConfig = 4_000_000_000, 3_000_000_000, nil
 			},
 			faults: 1,
@@ -144,10 +144,10 @@ func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := w.Config()
-			c.change(&config)
-			_, err := w.Reconfigure(w.context(t), config)
-			var bad *replica.ConfigError
+			changed := w.Config()
+			c.change(&changed)
+			_, err := w.Reconfigure(w.context(t), changed)
+			var bad *config.InvalidError
 			if !errors.As(err, &bad) || len(bad.Faults) != c.faults || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("Reconfigure: %v, want %d faults and %q", err, c.faults, c.says)
 			}
@@ -161,11 +161,11 @@ func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
 func TestPluginThatDoesNotTakeItsNewConfigurationGoesOn(t *testing.T) {
 	w := startSeveral(t)
 	generation := w.plugin(t, "b").Generation
-	config := w.Config()
+	changed := w.Config()
 	pages := int64(64 << 10)
-	config.Runtime.Plugin = map[string]replica.RuntimeOverride{"b": {MaxMemory: &pages}}
+	changed.Runtime.Plugin = map[string]config.RuntimeOverride{"b": {MaxMemory: &pages}}
 	testenv.AddPlugin(t, w.folder, "b", nil, guests.Handmade{Pages: 20}.Bytes()) // more than that
-	got, err := w.Reconfigure(w.context(t), config)
+	got, err := w.Reconfigure(w.context(t), changed)
 	if err != nil || !slices.Equal(got.Failed, []string{"b"}) || got.Loaded != nil {
 		t.Errorf("Reconfigure: %+v, %v", got, err)
 	}
@@ -179,7 +179,7 @@ func TestPluginThatDoesNotTakeItsNewConfigurationGoesOn(t *testing.T) {
 }
 
 func TestNewLimitsOfCallsApplyWithoutLosingOne(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})
 	ctx := w.context(t)
@@ -201,9 +201,9 @@ func TestNewLimitsOfCallsApplyWithoutLosingOne(t *testing.T) {
 		eventually(t, "calls between two changes", func() bool {
 			return t.Failed() || w.plugin(t, "agent").Calls.Requests > before+20
 		})
-		config := w.Config()
-		config.Runtime.Timeout = time.Duration(i+1) * time.Second / 2
-		if _, err := w.Reconfigure(ctx, config); err != nil {
+		changed := w.Config()
+		changed.Runtime.Timeout = time.Duration(i+1) * time.Second / 2
+		if _, err := w.Reconfigure(ctx, changed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestNewLimitsOfCallsApplyWithoutLosingOne(t *testing.T) {
 }
 
 func TestNewTimeoutAppliesToCallsThatSayNone(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		c.Runtime.Timeout = 100 * time.Millisecond
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
 	})
@@ -229,9 +229,9 @@ func TestNewTimeoutAppliesToCallsThatSayNone(t *testing.T) {
 		t.Errorf("with the short timeout: code %q", got)
 	}
 	before := w.plugin(t, "agent").Calls.Requests
-	config := w.Config()
-	config.Runtime.Timeout = 30 * time.Second
-	if _, err := w.Reconfigure(ctx, config); err != nil {
+	changed := w.Config()
+	changed.Runtime.Timeout = 30 * time.Second
+	if _, err := w.Reconfigure(ctx, changed); err != nil {
 		t.Fatal(err)
 	}
 	if got := code(); got != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -209,7 +210,7 @@ func (h *hosted) keep(before view, reason string) error {
 // and none was asked for, errMoved if the plugin does not look so any more,
 // errOutdated if its OnInit was given up, and a *waitingError if it has failed before
 // and is tried again. One that failed just now is kept to be tried again.
-func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, asked *reload, look string) (*generation, error) {
+func (h *hosted) next(ctx context.Context, config *config.Config, entry plugin.Entry, asked *reload, look string) (*generation, error) {
 	h.unloading.Store(false)
 	h.replica.removals.back(ctx, h.id)
 	moved := func() bool { return !asked.always && h.looksOtherwise(look) }
@@ -256,7 +257,7 @@ func (h *hosted) next(ctx context.Context, config *Config, entry plugin.Entry, a
 
 // initialising is an OnInit that runs for a reload.
 type initialising struct {
-	config *Config
+	config *config.Config
 	look   string // how the plugin looked from outside
 	giveUp context.CancelCauseFunc
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -28,7 +27,7 @@ func agentManifest() []byte { return testenv.Manifest(nil, "MetadataAgent") }
 
 func TestRefreshUnderLoadFailsNoCall(t *testing.T) {
 	roomy := guests.Handmade{Body: guests.Echo, Pages: 20}.Bytes()
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), roomy)
 	})
 	ctx := w.context(t)
@@ -84,7 +83,7 @@ func TestRefreshUnderLoadFailsNoCall(t *testing.T) {
 }
 
 func TestRefreshDoesNotWaitForCallsOfTheFormerVersion(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
 	})
 	ctx := w.context(t)
@@ -119,7 +118,7 @@ func TestRefreshDoesNotWaitForCallsOfTheFormerVersion(t *testing.T) {
 }
 
 func TestCallsOfAFormerVersionAreFinishedBeforeTheReplicaLeaves(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
 	})
 	ctx := w.context(t)
@@ -149,7 +148,7 @@ func TestCallsOfAFormerVersionAreFinishedBeforeTheReplicaLeaves(t *testing.T) {
 
 func TestRefreshesAskedMeanwhileShareOneThatFollows(t *testing.T) {
 	var log testenv.Log
-	w := start(t, &log, func(c *replica.Config) {
+	w := start(t, &log, func(c *setup) {
 		c.Runtime.CompileTimeout = 3 * time.Second // what the first version takes until it fails
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), []byte("none"))
 	})
@@ -178,7 +177,7 @@ func TestRefreshesAskedMeanwhileShareOneThatFollows(t *testing.T) {
 }
 
 func TestRefreshToABrokenVersionLeavesTheOldOneServing(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})
 	ctx := w.context(t)
@@ -222,7 +221,7 @@ func TestRefreshToABrokenVersionLeavesTheOldOneServing(t *testing.T) {
 }
 
 func TestRefreshOfARemovedPluginUnloadsIt(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		for _, id := range []string{"agent", abuse.Bystander} {
 			testenv.AddPlugin(t, c.Plugins.Folder, id, agentManifest(), echo)
 		}
@@ -253,7 +252,7 @@ func TestRefreshOfARemovedPluginUnloadsIt(t *testing.T) {
 }
 
 func TestRefreshOfWhatNeverWas(t *testing.T) {
-	w := start(t, nil, func(*replica.Config) {})
+	w := start(t, nil, func(*setup) {})
 	for id, want := range map[string]error{"nobody": plugin.ErrNotFound, "../etc": plugin.ErrBadID, "": plugin.ErrBadID, ".": plugin.ErrBadID} {
 		if err := w.Refresh(w.context(t), id); !errors.Is(err, want) {
 			t.Errorf("Refresh(%q): %v, want %v", id, err, want)
@@ -265,7 +264,7 @@ func TestRefreshOfWhatNeverWas(t *testing.T) {
 }
 
 func TestRefreshesAtTheSameTimeEndWithWhatIsOnDisk(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), silent)
 	})
 	ctx := w.context(t)
@@ -283,7 +282,7 @@ func TestRefreshesAtTheSameTimeEndWithWhatIsOnDisk(t *testing.T) {
 }
 
 func TestRemovalAndReturnAtTheSameTimeLeaveOnePlugin(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) {
+	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})
 	ctx := w.context(t)

@@ -84,6 +84,14 @@ func (s *removals) run(ctx context.Context) {
 	}
 }
 
+// grace is how long a plugin may be away.
+func (r *Replica) grace() time.Duration {
+	if away := time.Duration(r.away.Load()); away > 0 {
+		return away
+	}
+	return removalGrace
+}
+
 // look removes what a plugin has left behind, if nobody has had it all the while.
 func (s *removals) look(ctx context.Context, id string, unserved map[string]time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
@@ -98,7 +106,7 @@ func (s *removals) look(ctx context.Context, id string, unserved map[string]time
 		unserved[id] = time.Now()
 		return nil
 	}
-	if time.Since(since) < s.replica.config.Load().grace() {
+	if time.Since(since) < s.replica.grace() {
 		return nil
 	}
 	return s.bus.Clean(ctx, id, func(ctx context.Context) error { return s.cleanUp(ctx, id) })

@@ -64,9 +64,9 @@ func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
 	s := newStateful(t, nil)
 	own := t.TempDir() // the folder of another replica
 	testenv.AddPlugin(t, own, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
-	quickly := func(c *replica.Config) { c.ForgetRemovedAfter(time.Millisecond) }
+	quickly := func(c *setup) { c.ForgetRemovedAfter(time.Millisecond) }
 	first := s.start(quickly)
-	second := s.start(quickly, func(c *replica.Config) { c.Plugins.Folder = own })
+	second := s.start(quickly, func(c *setup) { c.Plugins.Folder = own })
 	s.do(journal.Command{Do: "once", ID: []byte("later"), Delay: 1_000_000})
 	s.do(journal.Command{Do: "every", ID: []byte("often"), Expression: "@yearly"})
 
@@ -157,7 +157,7 @@ func TestAPluginThatAnotherReplicaHasUnservedKeepsWhatItHas(t *testing.T) {
 	broken := t.TempDir()
 	testenv.AddPlugin(t, broken, "p", journal.Manifest(), []byte("broken"))
 	leader := s.start()
-	s.start(func(c *replica.Config) { c.Plugins.Folder = broken })
+	s.start(func(c *setup) { c.Plugins.Folder = broken })
 	s.do(every("often", "@yearly"))
 	testenv.RemovePlugin(t, s.folder, "p")
 	if err := leader.Refresh(t.Context(), "p"); err != nil {
@@ -183,8 +183,8 @@ func TestAServedPluginKeepsWhatItHasWhileItsReplicaIsAway(t *testing.T) {
 	s := newStateful(t, nil)
 	own := t.TempDir()
 	testenv.AddPlugin(t, own, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))
-	there := func(c *replica.Config) { c.Plugins.Folder = own }
-	patiently := func(c *replica.Config) { c.ForgetRemovedAfter(time.Hour) }
+	there := func(c *setup) { c.Plugins.Folder = own }
+	patiently := func(c *setup) { c.ForgetRemovedAfter(time.Hour) }
 	leader := s.start(patiently)
 	other := s.start(patiently, there)
 	s.do(every("often", "@yearly"))
@@ -220,7 +220,7 @@ func TestAPluginThatIsBackKeepsWhatItHas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStateful(t, nil)
-			r := s.start(func(c *replica.Config) { c.ForgetRemovedAfter(time.Hour) })
+			r := s.start(func(c *setup) { c.ForgetRemovedAfter(time.Hour) })
 			s.do(every("often", "@yearly"))
 			testenv.RemovePlugin(t, s.folder, "p")
 			if err := r.Refresh(t.Context(), "p"); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -27,7 +28,7 @@ var errPluginsOff = errors.New("plugins are off: [Plugins] Enabled is false")
 // Replica is a running host.
 type Replica struct {
 	// config is never changed in place; Reconfigure puts another there.
-	config  atomic.Pointer[Config]
+	config  atomic.Pointer[config.Config]
 	log     *slog.Logger
 	id      string
 	started time.Time
@@ -61,6 +62,14 @@ type Replica struct {
 	background *background
 	watcher    atomic.Pointer[watch.Watcher] // nil where nothing is watched
 
+	compiler wasmrt.Compiler // nil compiles in this process
+
+	// For tests: how often the plugins folder is looked at, a function that runs before each look, and how long a plugin
+	// may be away, in nanoseconds; 0 is removalGrace.
+	pace   watch.Pace
+	onLook func()
+	away   atomic.Int64
+
 	reconfiguring sync.Mutex
 	longest       atomic.Int64 // what LongestTimeout returns
 	refused       refusedConfig
@@ -73,11 +82,20 @@ type Replica struct {
 	drained                 error // what drain returned
 }
 
+// Option is something that a replica is started with besides its configuration.
+type Option func(*Replica)
+
+// WithCompiler has plugins compiled by a compiler, in processes of their own. Without one they are compiled in this
+// process, which no bound on time or memory then protects from them. The caller closes the compiler after Drain.
+func WithCompiler(compiler wasmrt.Compiler) Option {
+	return func(r *Replica) { r.compiler = compiler }
+}
+
 // Start opens the bus, loads every plugin and serves those that load. It
 // returns when each is serving or has failed. A configuration that is not valid
-// is a *ConfigError, a data folder in use ErrDataInUse, a server without
+// is a *config.InvalidError, a data folder in use ErrDataInUse, a server without
 // JetStream bus.ErrNoJetStream. The caller ends the Replica with Drain.
-func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, err error) {
+func Start(ctx context.Context, config config.Config, log *slog.Logger, options ...Option) (_ *Replica, err error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -87,6 +105,9 @@ func Start(ctx context.Context, config Config, log *slog.Logger) (_ *Replica, er
 		plugins:    make(map[string]*hosted),
 		asked:      make(chan struct{}),
 		background: newBackground(),
+	}
+	for _, option := range options {
+		option(r)
 	}
 	r.log = newAuthorLog(r, log)
 	r.folder = newPluginsFolder(config.Plugins.Folder, r.log)
@@ -125,7 +146,7 @@ func identity(name string) string { return name + "-" + strings.ToLower(nuid.Nex
 func (r *Replica) LongestTimeout() time.Duration { return time.Duration(r.longest.Load()) }
 
 // Config is the configuration that applies now. It is not to be changed.
-func (r *Replica) Config() Config { return *r.config.Load() }
+func (r *Replica) Config() config.Config { return *r.config.Load() }
 
 // ID is the replica's identity: its name and a random part.
 func (r *Replica) ID() string { return r.id }

@@ -47,7 +47,7 @@ func (h *hosted) setRunner(next *generation) {
 		h.stopRunner(h.replica.running)
 		return
 	}
-	slots := next.limits.callbacks()
+	slots := next.limits.Callbacks()
 	if h.runner != nil {
 		h.runner.SetSlots(slots)
 		return

@@ -9,6 +9,7 @@ import (
 	"github.com/pluginhost/pluginhost/api/host"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
@@ -31,7 +32,7 @@ type services struct {
 }
 
 // grant makes the services that a manifest asks for.
-func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
+func (r *Replica) grant(config *config.Config, entry plugin.Entry) (services, error) {
 	g := granting{replica: r, config: config, entry: entry, init: new(initialised)}
 	of, err := granted.Grant(entry.Manifest.Permissions.Granted(), map[string]granted.Offer{
 		"http":        g.http,
@@ -48,7 +49,7 @@ func (r *Replica) grant(config *Config, entry plugin.Entry) (services, error) {
 // granting makes the services of one generation.
 type granting struct {
 	replica *Replica
-	config  *Config
+	config  *config.Config
 	entry   plugin.Entry
 	sockets *pluginSockets // nil until the plugin has WebSockets
 	init    *initialised
@@ -149,7 +150,7 @@ func (g *granting) artwork() ([]host.Function, io.Closer, error) {
 
 func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
 	permission := g.entry.Manifest.Permissions.SubsonicAPI
-	config := subsonicapi.Config{
+	calls := subsonicapi.Config{
 		PluginID:         g.entry.ID,
 		AllowedUsernames: permission.AllowedUsernames,
 		AllowAdmins:      permission.AllowAdmins,
@@ -157,20 +158,20 @@ func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
 		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
 		Logger:           g.replica.log,
 	}
-	urlKey := ConfigKey("Navidrome", "URL")
-	if g.config.Navidrome.Subsonic == SubsonicBus {
-		config.Navidrome = hinting{busSubsonic{g.replica.bus}, "no Navidrome answers over NATS: start it, or see to " + ConfigKey("Navidrome", "Subsonic")}
-		return subsonicapi.Functions(subsonicapi.New(config)), nil, nil
+	urlKey := config.Key("Navidrome", "URL")
+	if g.config.Navidrome.Subsonic == config.SubsonicBus {
+		calls.Navidrome = hinting{busSubsonic{g.replica.bus}, "no Navidrome answers over NATS: start it, or see to " + config.Key("Navidrome", "Subsonic")}
+		return subsonicapi.Functions(subsonicapi.New(calls)), nil, nil
 	}
 	server, err := openNavidrome(g.config)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case server == nil:
-		return unconfigured(subsonicapi.Functions(subsonicapi.New(config)), "set "+urlKey), nil, nil
+		return unconfigured(subsonicapi.Functions(subsonicapi.New(calls)), "set "+urlKey), nil, nil
 	}
-	config.Navidrome = hinting{server, "Navidrome does not answer: start it, or check " + urlKey}
-	return subsonicapi.Functions(subsonicapi.New(config)), closing(server.Close), nil
+	calls.Navidrome = hinting{server, "Navidrome does not answer: start it, or check " + urlKey}
+	return subsonicapi.Functions(subsonicapi.New(calls)), closing(server.Close), nil
 }
 
 // closing is an io.Closer that cannot fail.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -56,13 +57,13 @@ type result struct {
 
 // startServices runs the plugin services under an id, with these permissions of
 // the Subsonic API.
-func startServices(t *testing.T, natsURL, id string, subsonic map[string]any, prepare func(*replica.Config)) serviced {
+func startServices(t *testing.T, natsURL, id string, subsonic map[string]any, prepare func(*setup)) serviced {
 	t.Helper()
 	return startLoggedServices(t, nil, natsURL, id, subsonic, prepare)
 }
 
 // startLoggedServices is startServices with the replica's log.
-func startLoggedServices(t *testing.T, log io.Writer, natsURL, id string, subsonic map[string]any, prepare func(*replica.Config)) serviced {
+func startLoggedServices(t *testing.T, log io.Writer, natsURL, id string, subsonic map[string]any, prepare func(*setup)) serviced {
 	t.Helper()
 	permissions := map[string]any{"cache": map[string]any{"reason": "test"}, "artwork": map[string]any{"reason": "test"}}
 	if subsonic != nil {
@@ -73,10 +74,10 @@ func startLoggedServices(t *testing.T, log io.Writer, natsURL, id string, subson
 	permissions["subsonicapi"] = subsonic
 	folder := t.TempDir()
 	testenv.AddPlugin(t, folder, id, testenv.Manifest(permissions, plugin.MetadataAgent, plugin.Scrobbler), guests.Wasm(t, guests.Services))
-	config := testenv.Config(t, natsURL, folder)
-	config.Plugins.Watch = false
-	prepare(&config)
-	s := serviced{testenv.Start(t, config, log), t, natsURL, id}
+	with := setup{Config: testenv.Config(t, natsURL, folder)}
+	with.Plugins.Watch = false
+	prepare(&with)
+	s := serviced{testenv.Start(t, with.Config, log, with.options...), t, natsURL, id}
 	return s
 }
 
@@ -105,14 +106,14 @@ func (s serviced) do(do command) result {
 
 func TestACachedValueOutlivesTheReplica(t *testing.T) {
 	url := testenv.NATS(t)
-	first := startServices(t, url, "p", nil, func(*replica.Config) {})
+	first := startServices(t, url, "p", nil, func(*setup) {})
 	if r := first.do(command{Do: "set", Key: []byte("k\xff"), Value: "v"}); !r.OK {
 		t.Fatal("not stored")
 	}
 	if err := first.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	second := startServices(t, url, "p", nil, func(*replica.Config) {})
+	second := startServices(t, url, "p", nil, func(*setup) {})
 	if r := second.do(command{Do: "get", Key: []byte("k\xff")}); !r.OK || r.Value != "v" {
 		t.Errorf("got %+v", r)
 	}
@@ -129,7 +130,7 @@ func TestACachedValueOutlivesTheReplica(t *testing.T) {
 
 func TestALimitOfTheCacheIsNoSuccess(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 100_000 })
-	s := startServices(t, url, "p", nil, func(c *replica.Config) {
+	s := startServices(t, url, "p", nil, func(c *setup) {
 		c.Cache.MaxValue, c.Cache.MaxEntries, c.Cache.MaxBytes = 200_000, 3, 120_000
 	})
 	tests := []struct {
@@ -158,7 +159,7 @@ func TestALimitOfTheCacheIsNoSuccess(t *testing.T) {
 // success, and neither costs the replica its connection.
 func TestTheCacheWithoutNATSAndAfterwards(t *testing.T) {
 	server := testenv.Restartable(t)
-	s := startServices(t, server.URL(), "p", nil, func(*replica.Config) {})
+	s := startServices(t, server.URL(), "p", nil, func(*setup) {})
 	if r := s.do(command{Do: "set", Key: []byte("k"), Value: "v"}); !r.OK {
 		t.Fatal("not stored")
 	}
@@ -182,7 +183,7 @@ func TestTheCacheWithoutNATSAndAfterwards(t *testing.T) {
 func TestArtworkAddressesLeadToTheImage(t *testing.T) {
 	server := navidrome.Start(t)
 	natsURL := testenv.NATS(t)
-	serving := func(c *replica.Config) {
+	serving := func(c *setup) {
 		c.Navidrome.URL, c.Navidrome.User = server.URL, "joe"
 		c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "https://music.example.com/base", "127.0.0.1:0"
 	}
@@ -218,7 +219,7 @@ func TestArtworkAddressesLeadToTheImage(t *testing.T) {
 
 func TestArtworkIsFetchedFromWhereTheConfigurationSays(t *testing.T) {
 	former, next := navidrome.Start(t), navidrome.Start(t)
-	s := startServices(t, testenv.NATS(t), "p", nil, func(c *replica.Config) {
+	s := startServices(t, testenv.NATS(t), "p", nil, func(c *setup) {
 		c.Navidrome.URL, c.Navidrome.User = former.URL, "joe"
 		c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "https://music.example.com", "127.0.0.1:0"
 	})
@@ -245,7 +246,7 @@ func TestArtworkIsFetchedFromWhereTheConfigurationSays(t *testing.T) {
 // A stranger who keeps a connection open must not keep a replica from leaving.
 func TestConnectionsOfStrangersDoNotHoldUpADrain(t *testing.T) {
 	fake := navidrome.Start(t)
-	s := startServices(t, testenv.NATS(t), "p", nil, func(c *replica.Config) {
+	s := startServices(t, testenv.NATS(t), "p", nil, func(c *setup) {
 		c.Navidrome.URL, c.Navidrome.User = fake.URL, "joe"
 		c.Navidrome.ShareURL, c.Navidrome.ArtworkListen = "https://music.example.com", "127.0.0.1:0"
 		c.HTTP.Listen = "127.0.0.1:0"
@@ -291,7 +292,7 @@ func fetch(t *testing.T, listener, address string) (status int, body []byte) {
 }
 
 func TestWithoutAShareURLArtworkIsLocal(t *testing.T) {
-	s := startServices(t, testenv.NATS(t), "p", nil, func(*replica.Config) {})
+	s := startServices(t, testenv.NATS(t), "p", nil, func(*setup) {})
 	if got := s.do(command{Do: "album", ID: "al1"}).Value; !strings.HasPrefix(got, "http://localhost/") {
 		t.Errorf("got %q", got)
 	}
@@ -320,8 +321,8 @@ func TestNavidromeOnTheBusAnswersBothServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = service.Stop(context.Background()) })
-	s := startServices(t, natsURL, "p", nil, func(c *replica.Config) {
-		c.Navidrome.Subsonic, c.Navidrome.Artwork = replica.SubsonicBus, replica.ArtworkBus
+	s := startServices(t, natsURL, "p", nil, func(c *setup) {
+		c.Navidrome.Subsonic, c.Navidrome.Artwork = config.SubsonicBus, config.ArtworkBus
 	})
 	if r := s.do(command{Do: "call", URL: "/rest/getSong?u=joe&id=t1"}); !strings.Contains(r.Value, "Sinnerman") {
 		t.Errorf("got %+v", r)
@@ -335,11 +336,11 @@ func TestNavidromeOnTheBusAnswersBothServices(t *testing.T) {
 // is over, and the operator as well.
 func TestAHungNavidromeIsAnErrorOfThePluginsCall(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	overHTTP := func(t *testing.T, _ string) func(*replica.Config) {
+	overHTTP := func(t *testing.T, _ string) func(*setup) {
 		fake := navidrome.Start(t, navidrome.WithHandler(func(http.Handler) http.Handler { return http.HandlerFunc(hang) }))
-		return func(c *replica.Config) { c.Navidrome.URL = fake.URL }
+		return func(c *setup) { c.Navidrome.URL = fake.URL }
 	}
-	onTheBus := func(t *testing.T, natsURL string) func(*replica.Config) {
+	onTheBus := func(t *testing.T, natsURL string) func(*setup) {
 		// Not a NavidromeService, which would itself answer in time.
 		conn := testenv.Connect(t, natsURL)
 		for _, subject := range []string{subjects.NavidromeSubsonic, subjects.NavidromeArtwork} {
@@ -350,12 +351,12 @@ func TestAHungNavidromeIsAnErrorOfThePluginsCall(t *testing.T) {
 		if err := conn.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		return func(c *replica.Config) {
-			c.Navidrome.Subsonic, c.Navidrome.Artwork = replica.SubsonicBus, replica.ArtworkBus
+		return func(c *setup) {
+			c.Navidrome.Subsonic, c.Navidrome.Artwork = config.SubsonicBus, config.ArtworkBus
 		}
 	}
 	for name, c := range map[string]struct {
-		start  func(t *testing.T, natsURL string) func(*replica.Config)
+		start  func(t *testing.T, natsURL string) func(*setup)
 		do     command
 		told   string // what the plugin, or its caller, is told
 		logged string
@@ -388,10 +389,10 @@ func TestAHungNavidromeIsAnErrorOfThePluginsCall(t *testing.T) {
 func TestSubsonicCallsFollowThePermission(t *testing.T) {
 	fake := navidrome.Start(t)
 	natsURL := testenv.NATS(t)
-	stock := func(c *replica.Config) { c.Navidrome.URL = fake.URL }
+	stock := func(c *setup) { c.Navidrome.URL = fake.URL }
 	open := startServices(t, natsURL, "open", nil, stock)
 	some := startServices(t, natsURL, "some", map[string]any{"allowedUsernames": []string{"JOE", "alice"}, "allowAdmins": true}, stock)
-	none := startServices(t, natsURL, "none", nil, func(*replica.Config) {})
+	none := startServices(t, natsURL, "none", nil, func(*setup) {})
 	for _, test := range []struct {
 		s           serviced
 		url         string
@@ -424,13 +425,13 @@ func TestASubsonicCallThatLeadsBackIsRefused(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		prepare func(t *testing.T, c *replica.Config)
+		prepare func(t *testing.T, c *setup)
 	}{
-		{"over HTTP, where nobody passes on who waits", func(t *testing.T, c *replica.Config) {
+		{"over HTTP, where nobody passes on who waits", func(t *testing.T, c *setup) {
 			fake := navidrome.Start(t, navidrome.WithScrobble(func(user string, r *http.Request) { back(context.WithoutCancel(r.Context()), user) }))
 			c.Navidrome.URL = fake.URL
 		}},
-		{"on the bus", func(t *testing.T, c *replica.Config) {
+		{"on the bus", func(t *testing.T, c *setup) {
 			fake := navidrome.Start(t, navidrome.WithScrobble(func(user string, r *http.Request) { back(r.Context(), user) }))
 			service, err := client.ServeNavidrome(conn, client.Navidrome{Subsonic: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				r.Header.Set(fake.UserHeader, client.SubsonicUser(r.Context()))
@@ -440,12 +441,12 @@ func TestASubsonicCallThatLeadsBackIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = service.Stop(context.Background()) })
-			c.Navidrome.Subsonic = replica.SubsonicBus
+			c.Navidrome.Subsonic = config.SubsonicBus
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			refusals.Clear()
-			s := startServices(t, natsURL, "p", nil, func(c *replica.Config) { test.prepare(t, c) })
+			s := startServices(t, natsURL, "p", nil, func(c *setup) { test.prepare(t, c) })
 			var group sync.WaitGroup
 			for range 12 {
 				group.Go(func() { back(t.Context(), "joe") })

@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/soak/calls"
 	"github.com/pluginhost/pluginhost/testenv/soak/crash"
@@ -51,7 +50,7 @@ func sound(t *testing.T, result outcome, err error) {
 
 func TestEveryCallerGetsItsOwnAnswerAndCallsLeaveNothingBehind(t *testing.T) {
 	var plugins *calls.Plugins
-	w := start(t, nil, func(c *replica.Config) { plugins = calls.Install(t, c) })
+	w := start(t, nil, func(c *setup) { plugins = calls.Install(t, &c.Config) })
 	result, err := plugins.Run(t.Context(), w.Replica, calls.Sizes{
 		Calls: 6000, Callers: 16, Connections: 2, Samples: 6, Spare: little(), Seed: soakSeed,
 	})
@@ -62,7 +61,7 @@ func TestEveryCallerGetsItsOwnAnswerAndCallsLeaveNothingBehind(t *testing.T) {
 }
 
 func TestReloadsUnderLoadFailNoCallAndLeaveNothingBehind(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) { reloads.Install(t, c) })
+	w := start(t, nil, func(c *setup) { reloads.Install(t, &c.Config) })
 	result, err := reloads.Run(t.Context(), w.Replica, reloads.Sizes{Reloads: 16, WarmUp: 8, Callers: 8, Spare: little(), Seed: soakSeed})
 	sound(t, result, err)
 	if result.Calls == 0 || len(result.Reloads) != 4 {
@@ -71,7 +70,7 @@ func TestReloadsUnderLoadFailNoCallAndLeaveNothingBehind(t *testing.T) {
 }
 
 func TestManyPluginsComeAndGo(t *testing.T) {
-	w := start(t, nil, func(*replica.Config) {})
+	w := start(t, nil, func(*setup) {})
 	result, err := many.Run(t.Context(), t, w.Replica, many.Sizes{Plugins: 20, Compiled: 2, Spare: little(), Seed: soakSeed})
 	sound(t, result, err)
 	if result.Plugins != 22 {
@@ -109,7 +108,7 @@ func TestFloodsOfHeadersAndBodiesHarmNobodyElse(t *testing.T) {
 }
 
 func TestPluginThatCrashesAtEveryCallLeavesNothingBehind(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) { crash.Install(t, c) })
+	w := start(t, nil, func(c *setup) { crash.Install(t, &c.Config) })
 	result, err := crash.Run(t.Context(), w.Replica, crash.Sizes{
 		Calls: 300, Callers: 4, Idle: 100 * time.Millisecond, Busy: 1000, Spare: little(),
 	})

@@ -11,14 +11,13 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/journal"
 )
 
 func TestLimitsOfSockets(t *testing.T) {
 	s, g := newStateful(t, nil), newGateway(t)
-	limited := func(c *replica.Config) { c.WebSocket.MaxMessage, c.WebSocket.MaxConnections = 1000, 2 }
+	limited := func(c *setup) { c.WebSocket.MaxMessage, c.WebSocket.MaxConnections = 1000, 2 }
 	first, second := s.start(limited), s.start(limited)
 	p, _ := g.open(s, "one")
 	fits, long := strings.Repeat("x", 1000), strings.Repeat("x", 1001)
@@ -122,7 +121,7 @@ func TestAMessageThatHasWaitedComesAfterNoEnd(t *testing.T) {
 	t.Parallel()
 	s, g := newStateful(t, nil), newGateway(t)
 	link := testenv.StartLink(t, strings.TrimPrefix(s.url, "nats://"))
-	cutOff := s.start(func(c *replica.Config) {
+	cutOff := s.start(func(c *setup) {
 		c.NATS.URL = "nats://" + link.Address()
 		c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, 5
 	})
@@ -195,7 +194,7 @@ func TestAConnectionOutlivesTheMemoryOfTheServer(t *testing.T) {
 	t.Parallel()
 	server := testenv.Restartable(t)
 	s, g := newStatefulAt(t, server.URL(), nil), newGateway(t)
-	r := s.start(func(c *replica.Config) { c.NATS.Storage = "memory" })
+	r := s.start(func(c *setup) { c.NATS.Storage = "memory" })
 	p, _ := g.open(s, "kept")
 	p.says(t, "before")
 	s.journal.AwaitAbout(t, "text", "kept", 1)

@@ -65,26 +65,27 @@ func (s *stateful) in(t *testing.T) *stateful {
 	return &part
 }
 
-// config is that of a replica.
-func (s *stateful) config(prepare ...func(*replica.Config)) replica.Config {
+// setup is that of a replica.
+func (s *stateful) setup(prepare ...func(*setup)) setup {
 	s.t.Helper()
-	config := testenv.Config(s.t, s.url, s.folder)
-	config.Plugins.Watch = false
-	config.PluginConfig = map[string]map[string]string{"p": {"journal": s.journal.URL()}}
+	with := setup{Config: testenv.Config(s.t, s.url, s.folder)}
+	with.Plugins.Watch = false
+	with.PluginConfig = map[string]map[string]string{"p": {"journal": s.journal.URL()}}
 	for _, change := range prepare {
-		change(&config)
+		change(&with)
 	}
-	return config
+	return with
 }
 
 // start starts a replica.
-func (s *stateful) start(prepare ...func(*replica.Config)) *replica.Replica {
+func (s *stateful) start(prepare ...func(*setup)) *replica.Replica {
 	s.t.Helper()
-	return testenv.Start(s.t, s.config(prepare...), io.MultiWriter(s.log, s.t.Output()))
+	with := s.setup(prepare...)
+	return testenv.Start(s.t, with.Config, io.MultiWriter(s.log, s.t.Output()), with.options...)
 }
 
 // starting starts replicas at once, and returns what waits for them.
-func (s *stateful) starting(count int, prepare ...func(*replica.Config)) (wait func() []*replica.Replica) {
+func (s *stateful) starting(count int, prepare ...func(*setup)) (wait func() []*replica.Replica) {
 	s.t.Helper()
 	type outcome struct {
 		replica *replica.Replica
@@ -95,9 +96,9 @@ func (s *stateful) starting(count int, prepare ...func(*replica.Config)) (wait f
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var begun sync.WaitGroup
 	for range count {
-		config := s.config(prepare...)
+		with := s.setup(prepare...)
 		begun.Go(func() {
-			r, err := replica.Start(ctx, config, logger)
+			r, err := replica.Start(ctx, with.Config, logger, with.options...)
 			outcomes <- outcome{r, err}
 		})
 	}

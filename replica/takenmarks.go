@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -23,11 +24,11 @@ type takenMarks struct {
 	Marks []string `json:"marks"`
 }
 
-func takenMarksFile(config *Config) string { return filepath.Join(config.Data, "removals.json") }
+func takenMarksFile(config *config.Config) string { return filepath.Join(config.Data, "removals.json") }
 
 // takeUpRemovals notes the plugins that were removed by command while this replica did not run, and own something that
 // nobody else looks after.
-func (r *Replica) takeUpRemovals(ctx context.Context, config *Config) {
+func (r *Replica) takeUpRemovals(ctx context.Context, config *config.Config) {
 	marks := plugin.RemovalMarks(config.Plugins.Folder)
 	if len(marks) == 0 {
 		return
@@ -47,7 +48,7 @@ func (r *Replica) takeUpRemovals(ctx context.Context, config *Config) {
 }
 
 // rememberMarks notes that the marks there are now have been taken up.
-func (r *Replica) rememberMarks(config *Config) {
+func (r *Replica) rememberMarks(config *config.Config) {
 	taken := takenMarks{V: subjects.Version, Marks: slices.Sorted(maps.Values(plugin.RemovalMarks(config.Plugins.Folder)))}
 	content, err := json.Marshal(taken)
 	if err == nil {

@@ -23,7 +23,7 @@ func (r *Replica) startWatch() {
 	if !config.Plugins.Enabled || !config.Plugins.Watch {
 		return
 	}
-	r.watcher.Store(watch.Start(&folderWatch{replica: r, onLook: config.onLook}, config.pace, r.log))
+	r.watcher.Store(watch.Start(&folderWatch{replica: r, onLook: r.onLook}, r.pace, r.log))
 }
 
 // lookAgain has the watch look at what a reload may have missed.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/client"
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -23,7 +22,7 @@ import (
 // it, which echoes.
 func startWatched(t *testing.T, onLook func()) world {
 	t.Helper()
-	return start(t, nil, func(c *replica.Config) {
+	return start(t, nil, func(c *setup) {
 		c.WatchClosely(onLook)
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})
@@ -111,7 +110,7 @@ func TestReplacedPluginIsLoadedByItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			elsewhere := t.TempDir()
-			w := start(t, nil, func(config *replica.Config) {
+			w := start(t, nil, func(config *setup) {
 				config.WatchClosely(nil)
 				testenv.AddPlugin(t, config.Plugins.Folder, "agent", agentManifest(), echo)
 				if c.prepare != nil {
@@ -254,7 +253,7 @@ func TestFileThatIsCutShortWaitsForItsRest(t *testing.T) {
 
 func TestLoadThatFailsWhileFilesChangeIsNoFailure(t *testing.T) {
 	var log testenv.Log
-	w := start(t, &log, func(c *replica.Config) {
+	w := start(t, &log, func(c *setup) {
 		c.WatchClosely(nil)
 		c.Runtime.CompileTimeout = 3 * time.Second // what the first version takes until it fails
 	})
@@ -326,7 +325,7 @@ func TestPluginsFolderThatIsAwayCostsNoPlugin(t *testing.T) {
 }
 
 func TestRescanLoadsWhatHasChanged(t *testing.T) {
-	w := start(t, nil, func(c *replica.Config) { // nothing is watched
+	w := start(t, nil, func(c *setup) { // nothing is watched
 		for _, id := range []string{"same", "changed", "removed"} {
 			testenv.AddPlugin(t, c.Plugins.Folder, id, agentManifest(), echo)
 		}

@@ -9,24 +9,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
 // Config returns the configuration of a replica that works in folders of the
 // test, shares compiled code with other tests and does not listen for HTTP.
-func Config(t testing.TB, natsURL, plugins string) replica.Config {
+func Config(t testing.TB, natsURL, plugins string) config.Config {
 	t.Helper()
-	config := replica.DefaultConfig()
-	config.Name = "test"
-	config.Data = DataFolder(t)
-	config.Plugins.Folder = plugins
-	config.Plugins.CacheSize = 4 << 30
-	config.NATS.URL = natsURL
+	host := config.Default()
+	host.Name = "test"
+	host.Data = DataFolder(t)
+	host.Plugins.Folder = plugins
+	host.Plugins.CacheSize = 4 << 30
+	host.NATS.URL = natsURL
 	// With the race detector, and beside other tests, compiling takes a while.
-	config.Runtime.CompileTimeout = 10 * time.Minute
-	config.HTTP.Listen = ""
-	return config
+	host.Runtime.CompileTimeout = 10 * time.Minute
+	host.HTTP.Listen = ""
+	return host
 }
 
 // DataFolder returns a folder for the data of a replica in which compiled code
@@ -42,13 +43,13 @@ func DataFolder(t testing.TB) string {
 
 // Start runs a replica in this process until the test ends. Its log goes to
 // log, or nowhere if that is nil.
-func Start(t testing.TB, config replica.Config, log io.Writer) *replica.Replica {
+func Start(t testing.TB, host config.Config, log io.Writer, options ...replica.Option) *replica.Replica {
 	t.Helper()
 	handler := slog.DiscardHandler
 	if log != nil {
 		handler = slog.NewTextHandler(log, nil)
 	}
-	r, err := replica.Start(t.Context(), config, slog.New(handler))
+	r, err := replica.Start(t.Context(), host, slog.New(handler), options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/compiler"
 	"github.com/pluginhost/pluginhost/internal/inspect"
-	"github.com/pluginhost/pluginhost/replica"
 )
 
 type compilerKey struct{}
@@ -32,7 +32,7 @@ func checkOf(cmd *cobra.Command) inspect.Check {
 	if process == nil {
 		return nil
 	}
-	limits := replica.DefaultConfig().Runtime
+	limits := config.Default().Runtime
 	if config, err := loadClientConfig(cmd.Flags(), os.LookupEnv); err == nil {
 		limits = config.Runtime
 	}

@@ -1,29 +1,24 @@
 package main
 
 import (
-	"time"
-
 	"github.com/spf13/pflag"
+
+	"github.com/pluginhost/pluginhost/config"
 )
 
-const (
-	defaultConfigFile  = "pluginhost.toml"
-	defaultClientURL   = "nats://127.0.0.1:4222"
-	defaultCallTimeout = 10 * time.Second
-)
-
-// addServeFlags registers the flags of serve, which loadServeConfig reads.
+// addServeFlags registers the flags of serve, which config.Source reads.
 func addServeFlags(flags *pflag.FlagSet) {
+	defaults := config.Default()
 	addConnectionFlags(flags, "unset = embed a server")
 	addFolderFlags(flags)
-	flags.String("listen", "", "host:port of the embedded NATS server; port 0 picks one (default 127.0.0.1:4222)")
-	flags.String("http", "", "host:port of the health checks; empty = off (default 127.0.0.1:8080)")
+	flags.String("listen", "", "host:port of the embedded NATS server; port 0 picks one (default "+defaults.NATS.Listen+")")
+	flags.String("http", "", "host:port of the health checks; empty = off (default "+defaults.HTTP.Listen+")")
 	flags.String("name", "", "name of this replica (default the host name)")
 }
 
 // addClientFlags registers the flags of the commands that talk to running replicas, which loadClientConfig reads.
 func addClientFlags(flags *pflag.FlagSet) {
-	addConnectionFlags(flags, "default "+defaultClientURL)
+	addConnectionFlags(flags, "default "+config.DefaultServer)
 	flags.Bool("json", false, "print JSON for machines")
 	flags.String("inbox-prefix", "", "begins the subjects of replies, for a NATS user that may not have those of others, such as _INBOX_navidrome (default _INBOX)")
 }
@@ -40,7 +35,7 @@ func addTimeoutFlag(flags *pflag.FlagSet) {
 }
 
 func addConnectionFlags(flags *pflag.FlagSet, unset string) {
-	flags.String("config", "", "configuration file (default "+defaultConfigFile+" in the working directory if there is one)")
+	flags.String("config", "", "configuration file (default "+config.DefaultFile+" in the working directory if there is one)")
 	flags.String("nats", "", "URL of the NATS server ("+unset+")")
 	flags.String("creds", "", "credentials file for the NATS server")
 }

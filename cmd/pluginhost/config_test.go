@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 )
 
 // configCase is one start of the program: a file in the working directory, variables and arguments.
@@ -26,7 +27,7 @@ func (c configCase) enter(t *testing.T, add ...func(*pflag.FlagSet)) (*pflag.Fla
 	t.Helper()
 	t.Chdir(t.TempDir())
 	if c.file != "" {
-		writeFile(t, defaultConfigFile, c.file)
+		writeFile(t, config.DefaultFile, c.file)
 	}
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	for _, register := range add {
@@ -44,10 +45,10 @@ func (c configCase) enter(t *testing.T, add ...func(*pflag.FlagSet)) (*pflag.Fla
 	}
 }
 
-func (c configCase) serve(t *testing.T) (replica.Config, error) {
+func (c configCase) serve(t *testing.T) (config.Config, error) {
 	t.Helper()
 	flags, env := c.enter(t, addServeFlags)
-	return loadServeConfig(flags, env)
+	return config.NewSource(sources(flags, env)).Load()
 }
 
 func (c configCase) client(t *testing.T) (clientConfig, error) {
@@ -63,19 +64,19 @@ func writeFile(t *testing.T, name, content string) {
 	}
 }
 
-// linesOf lists the faults of an error, which must be a *configError.
+// linesOf lists the faults of an error, which must be a *config.LoadError.
 func linesOf(t *testing.T, err error) []string {
 	t.Helper()
 	if err == nil {
 		return nil
 	}
-	var all *configError
+	var all *config.LoadError
 	if !errors.As(err, &all) {
-		t.Fatalf("got %T (%v), want *configError", err, err)
+		t.Fatalf("got %T (%v), want *config.LoadError", err, err)
 	}
 	var lines []string
-	for _, fault := range all.faults {
-		lines = append(lines, fault.String())
+	for _, fault := range all.Faults {
+		lines = append(lines, fault.Error())
 	}
 	return lines
 }
@@ -89,20 +90,6 @@ func wantLines(t *testing.T, err error, want ...string) {
 	}
 }
 
-func TestWithoutAnyConfigurationTheDefaultsApply(t *testing.T) {
-	got, err := configCase{}.serve(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := replica.DefaultConfig()
-	want.Name, want.Data, want.Plugins.Folder = host, "/home/someone/.local/share/pluginhost", "/home/someone/.local/share/pluginhost/plugins"
-	equal(t, got, want)
-}
-
 func TestFlagBeatsEnvironmentBeatsFile(t *testing.T) {
 	creds := filepath.Join(t.TempDir(), "creds")
 	writeFile(t, creds, "")
@@ -111,14 +98,14 @@ func TestFlagBeatsEnvironmentBeatsFile(t *testing.T) {
 		"nats": "[NATS]\nURL = \"nats://file\"", "listen": "[NATS]\nListen = \"127.0.0.1:1\"", "http": "[HTTP]\nListen = \"127.0.0.1:1\"",
 		"creds": "[NATS]\nURL = \"nats://file\"\nCreds = \"file\"",
 	}
-	read := map[string]func(replica.Config) string{
-		"name":    func(c replica.Config) string { return c.Name },
-		"data":    func(c replica.Config) string { return c.Data },
-		"plugins": func(c replica.Config) string { return c.Plugins.Folder },
-		"nats":    func(c replica.Config) string { return c.NATS.URL },
-		"creds":   func(c replica.Config) string { return c.NATS.Creds },
-		"listen":  func(c replica.Config) string { return c.NATS.Listen },
-		"http":    func(c replica.Config) string { return c.HTTP.Listen },
+	read := map[string]func(config.Config) string{
+		"name":    func(c config.Config) string { return c.Name },
+		"data":    func(c config.Config) string { return c.Data },
+		"plugins": func(c config.Config) string { return c.Plugins.Folder },
+		"nats":    func(c config.Config) string { return c.NATS.URL },
+		"creds":   func(c config.Config) string { return c.NATS.Creds },
+		"listen":  func(c config.Config) string { return c.NATS.Listen },
+		"http":    func(c config.Config) string { return c.HTTP.Listen },
 	}
 	values := map[string][3]string{ // in the file, the environment, the flag
 		"name": {"file", "env", "flag"}, "data": {"file", "env", "flag"}, "plugins": {"file", "env", "flag"},
@@ -137,7 +124,7 @@ func TestFlagBeatsEnvironmentBeatsFile(t *testing.T) {
 				for _, name := range []string{"file", "env", "flag"} {
 					writeFile(t, name, "") // the credentials files
 				}
-				got, err := loadServeConfig(flags, lookup)
+				got, err := config.NewSource(sources(flags, lookup)).Load()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -146,33 +133,6 @@ func TestFlagBeatsEnvironmentBeatsFile(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestAnEmptyValueBeatsOneThatIsNot(t *testing.T) {
-	got, err := configCase{
-		file: "[NATS]\nURL = \"nats://h\"\n[HTTP]\nListen = \"127.0.0.1:1\"",
-		env:  map[string]string{"PLUGINHOST_HTTP": ""}, args: []string{"--nats", ""},
-	}.serve(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.NATS.URL != "" || got.HTTP.Listen != "" {
-		t.Errorf("NATS URL %q and HTTP listen %q, want both empty", got.NATS.URL, got.HTTP.Listen)
-	}
-}
-
-func TestAnEmptyNameOrFolderIsTheDefault(t *testing.T) {
-	got, err := configCase{
-		file: "Name = \"\"\n[Plugins]\nFolder = \"\"",
-		env:  map[string]string{"PLUGINHOST_DATA": "", "PLUGINHOST_CONFIG": "", "XDG_DATA_HOME": "/xdg"},
-		args: []string{"--config", ""},
-	}.serve(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Name == "" || got.Data != "/xdg/pluginhost" || got.Plugins.Folder != "/xdg/pluginhost/plugins" {
-		t.Errorf("name %q, data %q and plugins %q, want the defaults", got.Name, got.Data, got.Plugins.Folder)
 	}
 }
 
@@ -187,7 +147,7 @@ func TestOnlyTheDocumentedVariablesAreRead(t *testing.T) {
 		return "", false
 	}
 	flags, _ := configCase{}.enter(t, addServeFlags, addTimeoutFlag)
-	_, _ = loadServeConfig(flags, env)
+	_, _ = config.NewSource(sources(flags, env)).Load()
 	_, _ = loadClientConfig(flags, env)
 	slices.Sort(read)
 	read = slices.Compact(read)
@@ -215,175 +175,6 @@ func TestCommandsHaveTheDocumentedFlags(t *testing.T) {
 	}
 }
 
-func TestTheFileIsTheOneAskedFor(t *testing.T) {
-	for name, tc := range map[string]struct {
-		env  map[string]string
-		args []string
-		want string
-	}{
-		"the one in the working directory": {nil, nil, "default"},
-		"the variable's":                   {map[string]string{"PLUGINHOST_CONFIG": "env.toml"}, nil, "env"},
-		"the flag's":                       {map[string]string{"PLUGINHOST_CONFIG": "env.toml"}, []string{"--config=flag.toml"}, "flag"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			flags, env := configCase{file: `Name = "default"`, env: tc.env, args: tc.args}.enter(t, addServeFlags)
-			writeFile(t, "env.toml", `Name = "env"`)
-			writeFile(t, "flag.toml", `Name = "flag"`)
-			got, err := loadServeConfig(flags, env)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.Name != tc.want {
-				t.Errorf("read the file of %q, want that of %q", got.Name, tc.want)
-			}
-		})
-	}
-}
-
-func TestAFileThatCannotBeReadIsAFault(t *testing.T) {
-	for name, tc := range map[string]struct {
-		prepare func(t *testing.T)
-		env     map[string]string
-		args    []string
-		want    string
-	}{
-		"missing, by flag":     {nil, nil, []string{"--config", "none.toml"}, "--config: cannot read the configuration: open none.toml"},
-		"missing, by variable": {nil, map[string]string{"PLUGINHOST_CONFIG": "none.toml"}, nil, "PLUGINHOST_CONFIG: cannot read the configuration: open none.toml"},
-		"a name of two lines":  {nil, nil, []string{"--config", "a\nb"}, "--config: cannot read the configuration: open a b"},
-		"a folder":             {nil, nil, []string{"--config", "."}, "--config: cannot read the configuration: . is not a regular file: it is a folder"},
-		"default is a folder": {func(t *testing.T) {
-			if err := os.Mkdir(defaultConfigFile, 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}, nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is not a regular file: it is a folder"},
-		"too large": {func(t *testing.T) { writeFile(t, defaultConfigFile, strings.Repeat("#", maxConfigFile+1)) },
-			nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is larger than 262144 bytes"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := configCase{env: tc.env, args: tc.args}
-			flags, env := c.enter(t, addServeFlags)
-			if tc.prepare != nil {
-				tc.prepare(t)
-			}
-			_, err := loadServeConfig(flags, env)
-			wantLines(t, err, tc.want)
-			_, err = loadClientConfig(flags, env)
-			wantLines(t, err, tc.want)
-		})
-	}
-}
-
-func TestTheDataFolderNeedsAHome(t *testing.T) {
-	for name, tc := range map[string]struct {
-		env  map[string]string
-		data string
-	}{
-		"XDG":                     {map[string]string{"XDG_DATA_HOME": "/xdg", "HOME": "/home/me"}, "/xdg/pluginhost"},
-		"home":                    {map[string]string{"HOME": "/home/me"}, "/home/me/.local/share/pluginhost"},
-		"a relative XDG is void":  {map[string]string{"XDG_DATA_HOME": "xdg", "HOME": "/home/me"}, "/home/me/.local/share/pluginhost"},
-		"none":                    {map[string]string{"HOME": ""}, ""},
-		"a relative home is void": {map[string]string{"HOME": "home", "PLUGINHOST_DATA": ""}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := configCase{env: tc.env}.serve(t)
-			client, clientErr := configCase{env: tc.env}.client(t)
-			if clientErr != nil || client.Data != tc.data {
-				t.Errorf("clients see %q and %v, want %q", client.Data, clientErr, tc.data)
-			}
-			if tc.data == "" {
-				wantLines(t, err, "Data (default): neither XDG_DATA_HOME nor HOME names an absolute folder")
-				return
-			}
-			if err != nil || got.Data != tc.data {
-				t.Errorf("serve sees %q and %v, want %q", got.Data, err, tc.data)
-			}
-		})
-	}
-}
-
-func TestAMissingHostNameIsAFault(t *testing.T) {
-	flags, env := configCase{env: map[string]string{"PLUGINHOST_NAME": ""}}.enter(t, addServeFlags)
-	l := newConfigLoader(flags, env)
-	l.load()
-	l.fillName(func() (string, error) { return "", errors.New("no name today") })
-	wantLines(t, &configError{l.faults}, "Name (default): cannot find the host name: no name today; give --name")
-}
-
-func TestAFaultNamesTheSourceOfTheValue(t *testing.T) {
-	for name, tc := range map[string]struct {
-		configCase
-		want string
-	}{
-		"flag":           {configCase{args: []string{"--listen", "x"}}, `--listen: "x" is not allowed`},
-		"environment":    {configCase{env: map[string]string{"PLUGINHOST_LISTEN": "x"}}, `PLUGINHOST_LISTEN: "x" is not allowed`},
-		"file":           {configCase{file: "[nats]\nlisten = \"x\""}, `pluginhost.toml: [NATS] Listen: "x" is not allowed`},
-		"default":        {configCase{file: "[Runtime]\nMaxTimeout = \"5s\""}, `pluginhost.toml: [Runtime] Timeout (default): 10s is more than the 5s`},
-		"override":       {configCase{file: "[Runtime.Plugin.P]\nQueue = -1"}, `pluginhost.toml: [Runtime.Plugin.P] Queue: -1 is not allowed`},
-		"token required": {configCase{args: []string{"--listen", ":4222"}}, `--listen: ":4222" can be reached from other machines, so [NATS] Token is required`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := tc.serve(t)
-			wantLines(t, err, tc.want)
-		})
-	}
-}
-
-const everyFault = `
-Nam = "typo"
-data = 5
-[Plugins]
-enabled = "yes"
-[PluginConfig.b]
-list = [1]
-[PluginConfig.a]
-day = 2020-01-01
-[NATS]
-Listen = "x"
-[Runtime]
-MaxTimeout = "abc"
-Timeout = "2m"
-[Runtime.Plugin.p]
-HostMemory = "1GB"
-[Scheduler]
-TimeZone = "Mars"
-[Other]
-`
-
-func TestAllFaultsAreListedTogetherAndInOrder(t *testing.T) {
-	want := []string{
-		"pluginhost.toml: Nam: unknown key; did you mean Name?",
-		"pluginhost.toml: [Other]: unknown section; allowed here: Name, Data, [Plugins], [PluginConfig.<id>], [NATS], [Runtime], [Cache], [Scheduler], [WebSocket], [Navidrome], [HTTP]",
-		"pluginhost.toml: [PluginConfig.a] day: a date or time is not allowed; it takes a string, a number, true or false",
-		"pluginhost.toml: [PluginConfig.b] list: a list is not allowed; it takes a string, a number, true or false",
-		"pluginhost.toml: [Plugins] Enabled: a string is not allowed; it takes true or false without quotes",
-		`pluginhost.toml: [Runtime] MaxTimeout: "abc" is no duration; it takes one such as "10s" or "1m30s"`,
-		"pluginhost.toml: [Runtime.Plugin.p] HostMemory: HostMemory is for all plugins together; one plugin can have its own Isolation",
-		"pluginhost.toml: Data: a whole number is not allowed; it takes a string in quotes",
-		`--name: "a\nb" is not allowed`,
-		`pluginhost.toml: [NATS] Listen: "x" is not allowed`,
-		`pluginhost.toml: [Scheduler] TimeZone: "Mars" is no known time zone`,
-		`PLUGINHOST_HTTP: "y" is not allowed`,
-	}
-	c := configCase{file: everyFault, args: []string{"--name", "a\nb"}, env: map[string]string{"PLUGINHOST_HTTP": "y"}}
-	_, first := c.serve(t)
-	wantLines(t, first, want...)
-	if text := first.Error(); !strings.HasPrefix(text, "12 faults in the configuration:\n  pluginhost.toml: Nam: ") || strings.Count(text, "\n") != 12 {
-		t.Errorf("the message is\n%s", text)
-	}
-	for range 10 {
-		if _, again := c.serve(t); again.Error() != first.Error() {
-			t.Fatalf("the list changed to\n%v", again)
-		}
-	}
-}
-
-func TestOneFaultIsOneLine(t *testing.T) {
-	_, err := configCase{file: `x = 1`}.serve(t)
-	if got := err.Error(); !strings.HasPrefix(got, "pluginhost.toml: x: unknown key; allowed here: Name, ") || strings.Contains(got, "\n") {
-		t.Errorf("the message is %q", got)
-	}
-}
-
 func TestClientsUseTheSameSources(t *testing.T) {
 	file := "[NATS]\nURL = \"nats://file\"\nCreds = \"pluginhost.toml\"\n[NATS.TLS]\nCA = \"pluginhost.toml\"\n[Plugins]\nFolder = \"plugins\""
 	got, err := configCase{file: file, env: map[string]string{"PLUGINHOST_NATS": "nats://env", "PLUGINHOST_DATA": "data"},
@@ -391,38 +182,13 @@ func TestClientsUseTheSameSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, got, clientConfig{
-		NATSURL: "nats://flag", Creds: "pluginhost.toml", TLS: replica.TLSConfig{CA: "pluginhost.toml"},
-		Timeout: 3 * time.Second, JSON: true, Data: "data", PluginsFolder: "plugins", dataBy: "PLUGINHOST_DATA", folderBy: "pluginhost.toml: [Plugins] Folder",
-		Runtime: replica.DefaultConfig().Runtime,
-	})
-}
-
-func TestClientsFindTheEmbeddedServer(t *testing.T) {
-	for name, tc := range map[string]struct {
-		configCase
-		want string
-	}{
-		"nothing set":         {configCase{}, "nats://127.0.0.1:4222"},
-		"a fixed port":        {configCase{file: "[NATS]\nListen = \"127.0.0.1:5000\""}, "nats://127.0.0.1:5000"},
-		"with a token":        {configCase{file: "[NATS]\nListen = \"192.0.2.1:5000\"\nToken = \"t.0-k_n~\""}, "nats://t.0-k_n~@192.0.2.1:5000"},
-		"token, default port": {configCase{file: "[NATS]\nToken = \"tok\""}, "nats://tok@127.0.0.1:4222"},
-		"any port":            {configCase{file: "[NATS]\nListen = \"127.0.0.1:0\"\nToken = \"tok\""}, "nats://127.0.0.1:4222"},
-		"all addresses":       {configCase{file: "[NATS]\nListen = \":5000\"\nToken = \"tok\""}, "nats://tok@127.0.0.1:5000"},
-		"all IPv4 addresses":  {configCase{file: "[NATS]\nListen = \"0.0.0.0:5000\""}, "nats://127.0.0.1:5000"},
-		"all IPv6 addresses":  {configCase{file: "[NATS]\nListen = \"[::]:5000\""}, "nats://[::1]:5000"},
-		"listen by variable":  {configCase{env: map[string]string{"PLUGINHOST_LISTEN": "127.0.0.1:6000"}}, "nats://127.0.0.1:6000"},
-		"a URL counts more":   {configCase{file: "[NATS]\nURL = \"nats://h\"\nListen = \"127.0.0.1:5000\""}, "nats://h"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := tc.client(t)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.NATSURL != tc.want {
-				t.Errorf("they connect to %q, want %q", got.NATSURL, tc.want)
-			}
-		})
+	want := clientConfig{Timeout: 3 * time.Second, JSON: true, Client: config.Client{
+		NATSURL: "nats://flag", Creds: "pluginhost.toml", TLS: config.TLS{CA: "pluginhost.toml"},
+		Data: "data", PluginsFolder: "plugins", DataBy: "PLUGINHOST_DATA", FolderBy: "pluginhost.toml: [Plugins] Folder",
+		Runtime: config.Default().Runtime,
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }
 

@@ -8,9 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pluginhost/pluginhost/internal/regular"
-	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -66,19 +64,20 @@ func checkConfig(cmd *cobra.Command, args []string) error {
 			return usageError{err}
 		}
 	}
-	l := newConfigLoader(cmd.Flags(), os.LookupEnv)
-	config, err := l.serveConfig()
-	checked := checkedConfig{V: subjects.Version, File: l.file, Faults: []checkedItem{}, Warnings: []checkedItem{}}
-	var bad *configError
+	settings, err := config.NewSource(sources(cmd.Flags(), os.LookupEnv)).Load()
+	checked := checkedConfig{V: subjects.Version, File: settings.File, Faults: []checkedItem{}, Warnings: []checkedItem{}}
+	var bad *config.LoadError
 	switch {
 	case errors.As(err, &bad):
-		for _, fault := range bad.faults {
-			checked.Faults = append(checked.Faults, checkedItem{fault.where, fault.text})
+		for _, fault := range bad.Faults {
+			checked.Faults = append(checked.Faults, checkedItem{fault.At, fault.Text})
 		}
 	case err != nil:
 		return err
 	default:
-		checked.Warnings = oddities(l, config)
+		for _, warning := range settings.Warnings() {
+			checked.Warnings = append(checked.Warnings, checkedItem(warning))
+		}
 	}
 	asJSON, _ := cmd.Flags().GetBool("json")
 	if err := checked.print(cmd.OutOrStdout(), asJSON); err != nil {
@@ -92,30 +91,6 @@ func checkConfig(cmd *cobra.Command, args []string) error {
 	default:
 		return fmt.Errorf("%d faults in the configuration", n)
 	}
-}
-
-// oddities are what is no fault and most likely not meant.
-func oddities(l *configLoader, config replica.Config) []checkedItem {
-	odd := []checkedItem{}
-	if content, err := regular.Read(l.file, maxConfigFile); l.file != "" && err == nil && isBlank(content) {
-		odd = append(odd, checkedItem{l.file, "it is empty: serve starts with all defaults, and a replica that runs does not take it up"})
-	}
-	survey, err := plugin.Look(config.Plugins.Folder)
-	if err != nil {
-		return odd // without a folder nothing is known of plugins
-	}
-	var ids []string
-	for _, seen := range survey.Sightings {
-		ids = append(ids, seen.ID)
-	}
-	for _, section := range config.Unmatched(ids) {
-		text := fmt.Sprintf("there is no such plugin in %s, unless it is installed for the cluster", config.Plugins.Folder)
-		if section.Meant != "" {
-			text += "; did you mean " + quoteValue(section.Meant) + "?"
-		}
-		odd = append(odd, checkedItem{l.inFile(section.Section), text})
-	}
-	return odd
 }
 
 func (c checkedConfig) print(out io.Writer, asJSON bool) error {
@@ -136,7 +111,7 @@ func (c checkedConfig) print(out io.Writer, asJSON bool) error {
 	switch {
 	case len(c.Faults) > 0:
 	case c.File == "":
-		_, err = fmt.Fprintf(out, "there is no %s here: serve starts with the variables, the flags and the defaults\n", defaultConfigFile)
+		_, err = fmt.Fprintf(out, "there is no %s here: serve starts with the variables, the flags and the defaults\n", config.DefaultFile)
 	default:
 		_, err = fmt.Fprintf(out, "%s: no faults\n", c.File)
 	}

@@ -6,8 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/config"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -128,7 +129,7 @@ func (d installedDocument) print(cmd *cobra.Command, text string) error {
 		return err
 	}
 	if token := subjects.Token(d.ID); token != d.ID {
-		if _, err := fmt.Fprintf(out, "Its id is %s: on NATS it is called at plugins.%s.<method>, and its settings are %s\n", quoteValue(d.ID), token, replica.ConfigSection("PluginConfig", d.ID)); err != nil {
+		if _, err := fmt.Fprintf(out, "Its id is %s: on NATS it is called at plugins.%s.<method>, and its settings are %s\n", excerpt.Quoted(d.ID), token, config.Section("PluginConfig", d.ID)); err != nil {
 			return err
 		}
 	}

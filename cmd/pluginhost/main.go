@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/compiler"
 	"github.com/pluginhost/pluginhost/replica"
 )
@@ -65,12 +66,12 @@ func run(ctx context.Context, args []string, s streams) int {
 	err = orRefusal(command.Context(), err)
 	_, _ = fmt.Fprintln(s.err, err)
 	var usage usageError
-	var config *configError
+	var bad *config.LoadError
 	switch {
 	case errors.As(err, &usage):
 		_, _ = fmt.Fprintf(s.err, "Run %q for help.\n", command.CommandPath()+" --help")
 		return exitUsage
-	case errors.As(err, &config):
+	case errors.As(err, &bad):
 		return exitUsage
 	default:
 		return exitFailure

@@ -67,7 +67,7 @@ func (f folder) exists(config clientConfig) error {
 	if f == "" {
 		return errNoFolder
 	}
-	named, by := config.namedFolder()
+	named, by := config.NamedFolder()
 	if by == "" {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -45,7 +46,7 @@ const heapRoom = 256 << 20
 // limitHeap has the collector keep the heap near what guests may have of it. Left alone it
 // lets garbage grow to as much as is in use, and with what is held for guests that could be
 // twice HostMemory. Whoever sets GOMEMLIMIT knows better.
-func limitHeap(config replica.Config) {
+func limitHeap(config config.Config) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(config.Runtime.HostMemory + heapRoom)
 	}
@@ -55,8 +56,8 @@ func serve(cmd *cobra.Command) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // first of all: it would end the process
 	defer signal.Stop(hangups)
-	source := newConfigSource(cmd.Flags(), os.LookupEnv)
-	config, err := source.load()
+	source := config.NewSource(sources(cmd.Flags(), os.LookupEnv))
+	settings, err := source.Load()
 	if err != nil {
 		return err
 	}
@@ -69,12 +70,13 @@ func serve(cmd *cobra.Command) error {
 		// A guest that computes would keep the connection waiting.
 		runtime.GOMAXPROCS(2)
 	}
-	limitHeap(config)
+	limitHeap(settings)
 	ctx := cmd.Context()
+	var options []replica.Option
 	if process := compilerOf(ctx); process != nil {
-		config.CompileWith(process)
+		options = append(options, replica.WithCompiler(process))
 	}
-	r, err := replica.Start(ctx, config, log)
+	r, err := replica.Start(ctx, settings, log, options...)
 	if err != nil {
 		if ctx.Err() != nil {
 			log.Info("stopped", "reason", "told to stop before everything was loaded")

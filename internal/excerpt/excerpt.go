@@ -3,6 +3,7 @@
 package excerpt
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -62,4 +63,17 @@ func Header(text string, limit int) string {
 		}
 	}
 	return string(clean)
+}
+
+// mostQuoted is how much of a text Quoted shows, in characters.
+const mostQuoted = 80
+
+// Quoted returns a text in quotes on one line, cut after its first 80 characters, with "…" in the place of the rest. Nothing
+// is left out: what cannot be printed is escaped.
+func Quoted(text string) string {
+	runes := []rune(text)
+	if len(runes) > mostQuoted {
+		return strconv.Quote(string(runes[:mostQuoted])) + "…"
+	}
+	return strconv.Quote(text)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/soak/abuse"
@@ -43,14 +44,14 @@ func partNames() []string {
 }
 
 // host starts a replica and its NATS server; prepare adds plugins.
-func host(e *standalone.Environment, prepare func(*replica.Config)) *replica.Replica {
+func host(e *standalone.Environment, prepare func(*config.Config)) *replica.Replica {
 	config := newConfig(e)
 	prepare(&config)
 	return testenv.Start(e, config, nil)
 }
 
 // newConfig is that of a replica whose NATS server has started.
-func newConfig(e *standalone.Environment) replica.Config {
+func newConfig(e *standalone.Environment) config.Config {
 	return testenv.Config(e, testenv.NATS(e), e.TempDir())
 }
 
@@ -70,7 +71,7 @@ func parts() []part {
 
 func soakAbuse(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	const callers = 4
-	r := host(e, func(c *replica.Config) {
+	r := host(e, func(c *config.Config) {
 		abuse.Install(e, c)
 		c.Runtime.MaxConcurrent = 2 * callers // a good call must not meet a queue
 	})
@@ -79,19 +80,19 @@ func soakAbuse(ctx context.Context, e *standalone.Environment, o options, progre
 
 func soakCalls(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
 	var plugins *calls.Plugins
-	r := host(e, func(c *replica.Config) { plugins = calls.Install(e, c) })
+	r := host(e, func(c *config.Config) { plugins = calls.Install(e, c) })
 	return plugins.Run(ctx, r, calls.Sizes{
 		Calls: o.calls, Callers: o.callers, Connections: 4, Samples: o.samples, Spare: usage.Spare(), Seed: o.seed, Progress: progress,
 	})
 }
 
 func soakReloads(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
-	r := host(e, func(c *replica.Config) { reloads.Install(e, c) })
+	r := host(e, func(c *config.Config) { reloads.Install(e, c) })
 	return reloads.Run(ctx, r, reloads.Sizes{Reloads: o.reloads, WarmUp: 24, Callers: 8, Spare: usage.Spare(), Seed: o.seed, Progress: progress})
 }
 
 func soakMany(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
-	r := host(e, func(c *replica.Config) { c.Plugins.Watch = false })
+	r := host(e, func(c *config.Config) { c.Plugins.Watch = false })
 	return many.Run(ctx, e, r, many.Sizes{Plugins: o.plugins, Compiled: 4, Spare: usage.Spare(), Seed: o.seed, Progress: progress})
 }
 
@@ -121,6 +122,6 @@ func soakFloods(ctx context.Context, e *standalone.Environment, o options, progr
 }
 
 func soakCrash(ctx context.Context, e *standalone.Environment, o options, progress func(done, all int)) (outcome, error) {
-	r := host(e, func(c *replica.Config) { crash.Install(e, c) })
+	r := host(e, func(c *config.Config) { crash.Install(e, c) })
 	return crash.Run(ctx, r, crash.Sizes{Calls: o.crashes, Callers: 4, Idle: o.nobody, Busy: 0.05, Spare: usage.Spare(), Progress: progress})
 }

@@ -3,7 +3,7 @@ package abuse
 import (
 	"testing"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
@@ -42,10 +42,10 @@ var twoMegabytes = []byte{
 
 // Install adds the plugins to the folder of a replica that is yet to start, and
 // bounds what they use.
-func Install(t testing.TB, config *replica.Config) {
+func Install(t testing.TB, host *config.Config) {
 	t.Helper()
 	manifest := testenv.Manifest(nil, "MetadataAgent")
-	folder := config.Plugins.Folder
+	folder := host.Plugins.Folder
 	testenv.AddPlugin(t, folder, Probe, testenv.Manifest(nil, "MetadataAgent", "Scrobbler"), guests.Wasm(t, guests.Probe))
 	testenv.AddPlugin(t, folder, Bystander, manifest, guests.Handmade{Body: guests.Echo}.Bytes())
 	for id, body := range map[string][]byte{
@@ -60,7 +60,7 @@ func Install(t testing.TB, config *replica.Config) {
 	}
 	testenv.AddPlugin(t, folder, tooLong, manifest, guests.Handmade{Body: whenEmpty(twoMegabytes), Pages: 40}.Bytes())
 	memory := int64(probeMemory)
-	config.Runtime.Plugin = map[string]replica.RuntimeOverride{Probe: {MaxMemory: &memory}}
+	host.Runtime.Plugin = map[string]config.RuntimeOverride{Probe: {MaxMemory: &memory}}
 }
 
 // whenEmpty is a body that runs bad for an empty request and otherwise returns

@@ -6,7 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
@@ -35,13 +35,13 @@ type Plugins struct {
 }
 
 // Install adds the plugins to the folder of a replica that is yet to start.
-func Install(t testing.TB, config *replica.Config) *Plugins {
+func Install(t testing.TB, host *config.Config) *Plugins {
 	t.Helper()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, r.URL.Path)
 	}))
 	t.Cleanup(web.Close)
-	folder, agent := config.Plugins.Folder, testenv.Manifest(nil, "MetadataAgent")
+	folder, agent := host.Plugins.Folder, testenv.Manifest(nil, "MetadataAgent")
 	testenv.AddPlugin(t, folder, probe, testenv.Manifest(nil, "MetadataAgent", "Scrobbler"), guests.Wasm(t, guests.Probe))
 	testenv.AddPlugin(t, folder, echo, agent, guests.Handmade{Body: guests.Echo}.Bytes())
 	testenv.AddPlugin(t, folder, trapping, agent, guests.Handmade{Body: guests.Trap}.Bytes())
@@ -55,7 +55,7 @@ func Install(t testing.TB, config *replica.Config) *Plugins {
 		}}, "MetadataAgent"),
 		guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes())
 	memory := int64(probeMemory)
-	config.Runtime.Plugin = map[string]replica.RuntimeOverride{probe: {MaxMemory: &memory}}
-	config.PluginConfig = map[string]map[string]string{settings: {entryKey: entry}}
+	host.Runtime.Plugin = map[string]config.RuntimeOverride{probe: {MaxMemory: &memory}}
+	host.PluginConfig = map[string]map[string]string{settings: {entryKey: entry}}
 	return &Plugins{web: web.URL}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -28,7 +29,7 @@ const (
 )
 
 // Install adds the plugins to the folder of a replica that is yet to start.
-func Install(t testing.TB, config *replica.Config) {
+func Install(t testing.TB, config *config.Config) {
 	t.Helper()
 	manifest := testenv.Manifest(nil, "MetadataAgent")
 	testenv.AddPlugin(t, config.Plugins.Folder, trapping, manifest, guests.Handmade{Body: guests.Trap}.Bytes())

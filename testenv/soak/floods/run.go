@@ -13,6 +13,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -34,9 +35,9 @@ const user = "listener"
 
 // Install adds the plugins to the folder of a replica that is yet to start, and returns
 // what hears when the schedule fires.
-func Install(t testing.TB, config *replica.Config) *journal.Journal {
+func Install(t testing.TB, host *config.Config) *journal.Journal {
 	t.Helper()
-	folder := config.Plugins.Folder
+	folder := host.Plugins.Folder
 	for _, id := range []string{flooded, bystander} {
 		testenv.AddPlugin(t, folder, id, testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Body: guests.Echo}.Bytes())
 	}
@@ -51,8 +52,8 @@ func Install(t testing.TB, config *replica.Config) *journal.Journal {
 		}
 		return nil, nil
 	})
-	config.PluginConfig = map[string]map[string]string{ticking: {"journal": fires.URL()}}
-	config.Navidrome.Subsonic = replica.SubsonicBus
+	host.PluginConfig = map[string]map[string]string{ticking: {"journal": fires.URL()}}
+	host.Navidrome.Subsonic = config.SubsonicBus
 	return fires
 }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
@@ -62,7 +62,7 @@ func (r *Record) late() (count int, longest time.Duration) {
 
 // Install adds the plugins to the folder of a replica that is yet to start, with
 // a Record for its log.
-func Install(t testing.TB, config *replica.Config) *Record {
+func Install(t testing.TB, config *config.Config) *Record {
 	t.Helper()
 	manifest := testenv.Manifest(nil, "MetadataAgent")
 	source := filepath.Join(guests.Root(), "testenv", "soak", "overload", "worker")

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
@@ -44,7 +44,7 @@ func broken() [2][]byte {
 }
 
 // Install adds the plugins to the folder of a replica that is yet to start.
-func Install(t testing.TB, config *replica.Config) {
+func Install(t testing.TB, config *config.Config) {
 	t.Helper()
 	manifest := testenv.Manifest(nil, "MetadataAgent")
 	testenv.AddPlugin(t, config.Plugins.Folder, agent, manifest, versions()[0].wasm)

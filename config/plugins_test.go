@@ -1,11 +1,9 @@
-package main
+package config
 
 import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/pluginhost/pluginhost/replica"
 )
 
 func TestPluginConfigArrivesAsPluginsExpectIt(t *testing.T) {
@@ -44,7 +42,7 @@ func TestPluginIdsMayHaveDots(t *testing.T) {
 				t.Fatal(l.faults)
 			}
 			equal(t, l.config.PluginConfig, map[string]map[string]string{"my.plugin": {"k": "1"}})
-			equal(t, l.config.Runtime.Plugin, map[string]replica.RuntimeOverride{"my.plugin": {Queue: new(1)}})
+			equal(t, l.config.Runtime.Plugin, map[string]RuntimeOverride{"my.plugin": {Queue: new(1)}})
 		})
 	}
 }
@@ -105,7 +103,7 @@ func TestFaultsOfPluginSections(t *testing.T) {
 		"too deep":                {"[PluginConfig.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a]\nk = 1", "[PluginConfig.a]: more than 16 sections"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantLines(t, &configError{parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
+			wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
 		})
 	}
 }

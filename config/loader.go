@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -14,47 +14,43 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 	"github.com/pelletier/go-toml/v2"
-	"github.com/spf13/pflag"
 
 	"github.com/pluginhost/pluginhost/internal/regular"
-	"github.com/pluginhost/pluginhost/replica"
 )
 
 const (
 	// pathDelimiter joins key paths inside koanf. The byte is not valid in UTF-8, so no key of a file contains it.
-	pathDelimiter  = "\xff"
-	maxConfigFile  = 256 << 10 // bytes; the parser's time grows with the square of the number of keys
-	maxConfigDepth = 16        // sections within sections
+	pathDelimiter = "\xff"
+	maxFile       = 256 << 10 // bytes; the parser's time grows with the square of the number of keys
+	maxDepth      = 16        // sections within sections
 )
 
-// configLoader lays flags over environment over file over defaults, and remembers where each value came from.
-type configLoader struct {
-	flags    *pflag.FlagSet
-	env      func(string) (string, bool)
-	config   replica.Config
+// loader lays flags over variables over the file over defaults, and remembers where each value came from.
+type loader struct {
+	sources  Sources
+	config   Config
 	settings []setting
 	values   *koanf.Koanf
 	file     string            // name of the file that was read, empty for none
 	origin   map[string]string // key to where its value was given; keys left at their defaults are missing
-	faults   []configFault
+	faults   []*Fault
 	// emptied says that the file had something in it when it was applied last: it is a fault if it is empty now.
 	emptied bool
 }
 
-func newConfigLoader(flags *pflag.FlagSet, env func(string) (string, bool)) *configLoader {
-	l := &configLoader{
-		flags:  flags,
-		env:    env,
-		config: replica.DefaultConfig(),
-		values: koanf.New(pathDelimiter),
-		origin: map[string]string{},
+func newLoader(sources Sources) *loader {
+	l := &loader{
+		sources: sources,
+		config:  Default(),
+		values:  koanf.New(pathDelimiter),
+		origin:  map[string]string{},
 	}
 	l.settings = settings(&l.config)
 	return l
 }
 
 // load reads all sources. The faults found are in l.faults; what was fine is in l.config.
-func (l *configLoader) load() {
+func (l *loader) load() {
 	if name, data, ok := l.readFile(); ok {
 		l.addFile(name, data)
 	}
@@ -63,19 +59,19 @@ func (l *configLoader) load() {
 	l.fill()
 }
 
-func (l *configLoader) fault(key, where, text string) {
-	l.faults = append(l.faults, configFault{key: key, where: where, text: text})
+func (l *loader) fault(key, where, text string) {
+	l.faults = append(l.faults, &Fault{Key: key, At: where, Text: text})
 }
 
-func (l *configLoader) structural(where, format string, args ...any) {
-	l.faults = append(l.faults, configFault{where: where, text: fmt.Sprintf(format, args...), structural: true})
+func (l *loader) structural(where, format string, args ...any) {
+	l.faults = append(l.faults, &Fault{At: where, Text: fmt.Sprintf(format, args...), structural: true})
 }
 
 // inFile is the place of a key or section of the file in a fault.
-func (l *configLoader) inFile(key string) string { return l.file + ": " + key }
+func (l *loader) inFile(key string) string { return l.file + ": " + key }
 
 // where is the place of a key in a fault: what to change to change its value.
-func (l *configLoader) where(key string) string {
+func (l *loader) where(key string) string {
 	given, ok := l.origin[key]
 	switch {
 	case ok:
@@ -86,40 +82,29 @@ func (l *configLoader) where(key string) string {
 	return key + " (default)"
 }
 
-// configFile is the file that was asked for, and by what; or the one in the working directory.
-func configFile(flags *pflag.FlagSet, env func(string) (string, bool)) (name, asked string) {
-	if flag := flags.Lookup("config"); flag != nil && flag.Changed && flag.Value.String() != "" {
-		return flag.Value.String(), "--config"
-	}
-	if value, given := env("PLUGINHOST_CONFIG"); given && value != "" {
-		return value, "PLUGINHOST_CONFIG"
-	}
-	return defaultConfigFile, ""
-}
-
 // readFile reads the file that was asked for, or the one in the working directory if there is one.
-func (l *configLoader) readFile() (name string, data []byte, ok bool) {
-	name, asked := configFile(l.flags, l.env)
+func (l *loader) readFile() (name string, data []byte, ok bool) {
+	name, asked := l.sources.file()
 	where := asked
 	if asked == "" {
-		where = defaultConfigFile
+		where = DefaultFile
 	}
-	data, err := regular.Read(name, maxConfigFile+1)
+	data, err := regular.Read(name, maxFile+1)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && asked == "":
 		return "", nil, false
 	case err != nil:
 		l.structural(where, "cannot read the configuration: %s", oneLine(err.Error()))
 		return "", nil, false
-	case len(data) > maxConfigFile:
-		l.structural(where, "cannot read the configuration: %s is larger than %d bytes", oneLine(name), maxConfigFile)
+	case len(data) > maxFile:
+		l.structural(where, "cannot read the configuration: %s is larger than %d bytes", oneLine(name), maxFile)
 		return "", nil, false
 	}
 	return name, data, true
 }
 
 // addFile checks a file key by key and adds what is right in it.
-func (l *configLoader) addFile(name string, data []byte) {
+func (l *loader) addFile(name string, data []byte) {
 	name = oneLine(name)
 	l.file, l.config.File = name, name
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors put it there
@@ -148,7 +133,7 @@ func (l *configLoader) addFile(name string, data []byte) {
 }
 
 // addTable checks a section whose keys are fixed. Names of keys and sections match whatever their case.
-func (l *configLoader) addTable(layer map[string]any, path []string, table map[string]any) {
+func (l *loader) addTable(layer map[string]any, path []string, table map[string]any) {
 	keys, sections := namesIn(l.settings, path)
 	switch {
 	case len(path) == 0:
@@ -165,7 +150,7 @@ func (l *configLoader) addTable(layer map[string]any, path []string, table map[s
 			continue
 		}
 		if twin, twice := seen[name]; twice {
-			l.structural(l.inFile(replica.ConfigKey(place...)), "the same as %s, as case does not matter here; keep one of them", twin)
+			l.structural(l.inFile(Key(place...)), "the same as %s, as case does not matter here; keep one of them", twin)
 			continue
 		}
 		seen[name] = written
@@ -177,7 +162,7 @@ func (l *configLoader) addTable(layer map[string]any, path []string, table map[s
 		below, isTable := table[written].(map[string]any)
 		switch {
 		case !isTable:
-			l.structural(l.inFile(replica.ConfigKey(place...)), "%s is not allowed; this is a section, written as %s", kindOf(table[written]), replica.ConfigSection(place...))
+			l.structural(l.inFile(Key(place...)), "%s is not allowed; this is a section, written as %s", kindOf(table[written]), Section(place...))
 		case name == pluginConfigSection:
 			l.addPluginConfig(layer, below)
 		case name == runtimePluginSection:
@@ -188,7 +173,7 @@ func (l *configLoader) addTable(layer map[string]any, path []string, table map[s
 	}
 }
 
-func (l *configLoader) addValue(layer map[string]any, s setting, value any) {
+func (l *loader) addValue(layer map[string]any, s setting, value any) {
 	converted, problem := s.convert(value)
 	l.origin[s.key()] = l.inFile(s.key())
 	if problem != "" {
@@ -198,13 +183,13 @@ func (l *configLoader) addValue(layer map[string]any, s setting, value any) {
 	put(layer, s.path, converted)
 }
 
-func (l *configLoader) setting(path []string) setting {
+func (l *loader) setting(path []string) setting {
 	i := slices.IndexFunc(l.settings, func(s setting) bool { return slices.Equal(s.path, path) })
 	return l.settings[i]
 }
 
 // unknown reports a key or section that has no meaning at path.
-func (l *configLoader) unknown(path []string, value any, keys, sections []string) {
+func (l *loader) unknown(path []string, value any, keys, sections []string) {
 	parent, written := path[:len(path)-1], path[len(path)-1]
 	var allowed []allowedName
 	for _, key := range keys {
@@ -218,7 +203,7 @@ func (l *configLoader) unknown(path []string, value any, keys, sections []string
 		allowed = append(allowed, allowedName{name: section, shown: "[" + strings.Join(place, ".") + "]"})
 	}
 	if _, isTable := value.(map[string]any); isTable {
-		l.structural(l.inFile(replica.ConfigSection(path...)), "%s", unknownText("section", written, allowed))
+		l.structural(l.inFile(Section(path...)), "%s", unknownText("section", written, allowed))
 		return
 	}
 	var elsewhere []string
@@ -231,18 +216,18 @@ func (l *configLoader) unknown(path []string, value any, keys, sections []string
 	if len(elsewhere) > 0 {
 		text = "unknown key here; did you mean " + strings.Join(elsewhere, " or ") + "?"
 	}
-	l.structural(l.inFile(replica.ConfigKey(path...)), "%s", text)
+	l.structural(l.inFile(Key(path...)), "%s", text)
 }
 
 // addEnvironment adds the variables of the settings, and looks at no others.
-func (l *configLoader) addEnvironment() {
+func (l *loader) addEnvironment() {
 	layer := map[string]any{}
 	for _, s := range l.settings {
-		if s.env == "" {
+		if s.flag == "" {
 			continue
 		}
-		if value, given := l.env(s.env); given {
-			l.origin[s.key()] = s.env
+		if value, given := l.sources.Env(s.variable()); given {
+			l.origin[s.key()] = s.variable()
 			put(layer, s.path, value)
 		}
 	}
@@ -250,32 +235,57 @@ func (l *configLoader) addEnvironment() {
 }
 
 // addFlags adds the flags that were given. A command need not have all of them.
-func (l *configLoader) addFlags() {
+func (l *loader) addFlags() {
 	layer := map[string]any{}
 	for _, s := range l.settings {
-		if flag := l.flags.Lookup(s.flag); s.flag != "" && flag != nil && flag.Changed {
+		if s.flag == "" {
+			continue
+		}
+		if value, given := l.sources.Flag(s.flag); given {
 			l.origin[s.key()] = "--" + s.flag
-			put(layer, s.path, flag.Value.String())
+			put(layer, s.path, value)
 		}
 	}
 	l.merge(layer)
 }
 
-func (l *configLoader) merge(layer map[string]any) {
+func (l *loader) merge(layer map[string]any) {
 	if err := l.values.Load(confmap.Provider(layer, ""), nil); err != nil {
 		l.structural("configuration", "cannot be put together: %v", err)
 	}
 }
 
 // fill sets the fields of l.config from the merged values.
-func (l *configLoader) fill() {
+func (l *loader) fill() {
 	for _, s := range l.settings {
 		if key := strings.Join(s.path, pathDelimiter); l.values.Exists(key) {
-			s.assign(l.values.Get(key))
+			s.set(l.values.Get(key))
 		}
 	}
 	l.fillPluginConfig()
 	l.fillOverrides()
+}
+
+// validate adds the faults of the values, save those that only follow from one that is listed already.
+func (l *loader) validate() {
+	listed := map[string]bool{}
+	for _, fault := range l.faults {
+		listed[fault.Key] = true
+	}
+	if l.config.Data == "" && l.config.Plugins.Folder == "" {
+		listed[Key("Plugins", "Folder")] = true
+	}
+	delete(listed, "") // structural faults, which have no key
+	var invalid *InvalidError
+	if !errors.As(l.config.Validate(), &invalid) {
+		return
+	}
+	for _, fault := range invalid.Faults {
+		if !listed[fault.Key] && !listed[fault.Against] {
+			fault.At = l.where(fault.Key)
+			l.faults = append(l.faults, fault)
+		}
+	}
 }
 
 // put sets a value in nested maps, which it makes as needed.

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,10 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/pflag"
-
-	"github.com/pluginhost/pluginhost/replica"
 )
 
 func equal[T any](t *testing.T, got, want T) {
@@ -20,9 +16,12 @@ func equal[T any](t *testing.T, got, want T) {
 	}
 }
 
+// nowhere has no value.
+func nowhere(string) (string, bool) { return "", false }
+
 // parseFile reads a file's content without flags, variables and validation.
-func parseFile(content []byte) *configLoader {
-	l := newConfigLoader(pflag.NewFlagSet("test", pflag.ContinueOnError), func(string) (string, bool) { return "", false })
+func parseFile(content []byte) *loader {
+	l := newLoader(Sources{Flag: nowhere, Env: nowhere})
 	l.addFile("test.toml", content)
 	l.fill()
 	return l
@@ -94,7 +93,7 @@ func changeAll(t *testing.T, file *strings.Builder, section []string, value refl
 func noKey(section []string, field string) bool { return len(section) == 0 && field == "File" }
 
 func TestEveryFieldCanBeSetInTheFile(t *testing.T) {
-	want := replica.DefaultConfig()
+	want := Default()
 	var file strings.Builder
 	changeAll(t, &file, nil, reflect.ValueOf(&want).Elem())
 	for name, content := range map[string]string{"as documented": file.String(), "in lower case": lowerKeys(file.String())} {
@@ -122,14 +121,32 @@ func lowerKeys(file string) string {
 }
 
 func TestEverySettingChangesAFieldOfItsOwn(t *testing.T) {
-	var c replica.Config
+	var c Config
 	seen := map[any]string{}
 	for _, s := range settings(&c) {
-		if other, twice := seen[s.field]; twice {
-			t.Errorf("%s sets the field of %s", s.key(), other)
+		field := fieldOf(s.value)
+		if other, twice := seen[field]; twice || field == nil {
+			t.Errorf("%s sets the field of %q", s.key(), other)
 		}
-		seen[s.field] = s.key()
+		seen[field] = s.key()
 	}
+}
+
+// fieldOf is a pointer to the field of a setting.
+func fieldOf(v value) any {
+	switch f := v.(type) {
+	case field[string]:
+		return f.at
+	case field[bool]:
+		return f.at
+	case field[int]:
+		return f.at
+	case field[int64]:
+		return f.at
+	case field[time.Duration]:
+		return f.at
+	}
+	return nil
 }
 
 func TestSizesAndDurations(t *testing.T) {
@@ -185,14 +202,14 @@ func TestOtherKindsOfValuesAreNotGuessed(t *testing.T) {
 		{"PluginConfig = 1", "PluginConfig: a whole number is not allowed"},
 		{"[NATS]\nTLS = true", "[NATS] TLS: a boolean is not allowed; this is a section, written as [NATS.TLS]"},
 	} {
-		wantLines(t, &configError{parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
+		wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
 	}
 }
 
-func checkConverted(t *testing.T, l *configLoader, written string, got, want any) {
+func checkConverted(t *testing.T, l *loader, written string, got, want any) {
 	t.Helper()
 	if text, bad := want.(string); bad {
-		if len(l.faults) != 1 || !strings.HasPrefix(l.faults[0].text, text) {
+		if len(l.faults) != 1 || !strings.HasPrefix(l.faults[0].Text, text) {
 			t.Errorf("%s has the faults %v, want %q", written, l.faults, text)
 		}
 		return
@@ -220,7 +237,7 @@ func TestUnknownKeysComeWithASuggestion(t *testing.T) {
 		{strings.Repeat("k", 300) + " = 1", `"` + strings.Repeat("k", 120) + `"…: unknown key; allowed here`},
 		{"\"\" = 1", `"": unknown key`},
 	} {
-		wantLines(t, &configError{parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
+		wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
 	}
 }
 
@@ -232,7 +249,7 @@ func TestKeysThatDifferOnlyInCaseAreTwins(t *testing.T) {
 		{"[Runtime.Plugin.x]\nQueue = 1\nqueue = 2", "[Runtime.Plugin.x] queue: the same as Queue"},
 		{"[Runtime.Plugin.X]\nQueue = 1\n[Runtime.Plugin.x]\nQueue = 2", `[Runtime.Plugin.x]: the same plugin as "X"`},
 	} {
-		wantLines(t, &configError{parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
+		wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
 	}
 }
 
@@ -248,7 +265,7 @@ func TestSyntaxFaultsNameTheLine(t *testing.T) {
 		"date that is no date": {"[Runtime]\nQueue = 2020-13-01\n", "line 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantLines(t, &configError{parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
+			wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
 		})
 	}
 }
@@ -270,19 +287,19 @@ func FuzzConfigFile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		if len(content) > maxConfigFile {
+		if len(content) > maxFile {
 			return
 		}
 		l := parseFile(content)
 		l.validate()
 		for _, fault := range l.faults {
-			if line := fault.String(); strings.ContainsAny(line, "\n\r\x1b") || len(line) > 10_000 {
+			if line := fault.Error(); strings.ContainsAny(line, "\n\r\x1b") || len(line) > 10_000 {
 				t.Errorf("not one short line: %q", line)
 			}
 		}
 		again := parseFile(content)
 		again.validate()
-		if !slices.Equal(l.faults, again.faults) {
+		if !reflect.DeepEqual(l.faults, again.faults) {
 			t.Errorf("the faults differ: %v and %v", l.faults, again.faults)
 		}
 		for id := range l.config.PluginConfig {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
 // The two sections that have one section for each plugin.
@@ -24,26 +24,26 @@ type pluginTable struct {
 
 // pluginTables collects the sections below path. TOML cannot tell a plugin id with dots from sections in sections, so
 // the names of nested sections are joined with dots: [PluginConfig."my.plugin"] is [PluginConfig.my.plugin].
-func (l *configLoader) pluginTables(path []string, table map[string]any) []pluginTable {
+func (l *loader) pluginTables(path []string, table map[string]any) []pluginTable {
 	within := func(id string) []string { return append(slices.Clone(path), id) }
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		if _, isTable := table[name].(map[string]any); !isTable {
-			key := replica.ConfigKey(within(name)...)
-			l.fault(key, l.inFile(key), kindOf(table[name])+" is not allowed; only sections with a plugin id stand here, such as "+replica.ConfigSection(within("my-plugin")...))
+			key := Key(within(name)...)
+			l.fault(key, l.inFile(key), kindOf(table[name])+" is not allowed; only sections with a plugin id stand here, such as "+Section(within("my-plugin")...))
 		}
 	}
 	var found []pluginTable
 	seen := map[string]string{}
 	l.collectTables(path, nil, table, func(id string, values map[string]any) {
-		key := replica.ConfigSection(within(id)...)
+		key := Section(within(id)...)
 		twin, twice := seen[strings.ToLower(id)]
 		switch {
 		case id == "":
-			l.fault(key, l.inFile(key), "the plugin id is empty; write "+replica.ConfigSection(within("my-plugin")...))
+			l.fault(key, l.inFile(key), "the plugin id is empty; write "+Section(within("my-plugin")...))
 		case twice && twin == id:
 			l.fault(key, l.inFile(key), "there is another section for this plugin, with or without quotes around its id; keep one of them")
 		case twice:
-			l.fault(key, l.inFile(key), "the same plugin as "+quoteValue(twin)+", as case does not matter here; keep one of them")
+			l.fault(key, l.inFile(key), "the same plugin as "+excerpt.Quoted(twin)+", as case does not matter here; keep one of them")
 		default:
 			seen[strings.ToLower(id)] = id
 			found = append(found, pluginTable{id: id, values: values})
@@ -53,10 +53,10 @@ func (l *configLoader) pluginTables(path []string, table map[string]any) []plugi
 }
 
 // collectTables calls each for every section below that has values or nothing at all; names are the parts of its id.
-func (l *configLoader) collectTables(path, names []string, table map[string]any, each func(id string, values map[string]any)) {
-	if len(names) > maxConfigDepth {
-		key := replica.ConfigSection(append(slices.Clone(path), names[0])...)
-		l.fault(key, l.inFile(key), fmt.Sprintf("more than %d sections within each other", maxConfigDepth))
+func (l *loader) collectTables(path, names []string, table map[string]any, each func(id string, values map[string]any)) {
+	if len(names) > maxDepth {
+		key := Section(append(slices.Clone(path), names[0])...)
+		l.fault(key, l.inFile(key), fmt.Sprintf("more than %d sections within each other", maxDepth))
 		return
 	}
 	values := map[string]any{}
@@ -77,15 +77,15 @@ func (l *configLoader) collectTables(path, names []string, table map[string]any,
 }
 
 // addPluginConfig checks [PluginConfig]: any id and any key, keys in lower case, values as plugins expect them.
-func (l *configLoader) addPluginConfig(layer map[string]any, table map[string]any) {
+func (l *loader) addPluginConfig(layer map[string]any, table map[string]any) {
 	for _, plugin := range l.pluginTables([]string{pluginConfigSection}, table) {
 		seen := map[string]string{}
 		for _, written := range slices.Sorted(maps.Keys(plugin.values)) {
 			path := []string{pluginConfigSection, plugin.id, strings.ToLower(written)}
-			key := replica.ConfigKey(path...)
-			place := l.inFile(replica.ConfigKey(pluginConfigSection, plugin.id, written))
+			key := Key(path...)
+			place := l.inFile(Key(pluginConfigSection, plugin.id, written))
 			if twin, twice := seen[path[2]]; twice {
-				l.fault(key, place, "the same entry as "+quoteValue(twin)+", as case does not matter here; keep one of them")
+				l.fault(key, place, "the same entry as "+excerpt.Quoted(twin)+", as case does not matter here; keep one of them")
 				continue
 			}
 			seen[path[2]] = written
@@ -119,13 +119,13 @@ func entryText(value any) (string, bool) {
 }
 
 // addOverrides checks [Runtime.Plugin].
-func (l *configLoader) addOverrides(layer map[string]any, table map[string]any) {
+func (l *loader) addOverrides(layer map[string]any, table map[string]any) {
 	for _, plugin := range l.pluginTables([]string{"Runtime", runtimePluginSection}, table) {
-		known := overrideSettings(plugin.id, &replica.RuntimeOverride{})
+		known := overrideSettings(plugin.id, &RuntimeOverride{})
 		names, _ := namesIn(known, []string{"Runtime", runtimePluginSection, plugin.id})
 		seen := map[string]string{}
 		for _, written := range slices.Sorted(maps.Keys(plugin.values)) {
-			place := l.inFile(replica.ConfigKey("Runtime", runtimePluginSection, plugin.id, written))
+			place := l.inFile(Key("Runtime", runtimePluginSection, plugin.id, written))
 			name, ok := sameName(names, written)
 			twin, twice := seen[name]
 			switch {
@@ -141,7 +141,7 @@ func (l *configLoader) addOverrides(layer map[string]any, table map[string]any) 
 	}
 }
 
-func (l *configLoader) unknownOverride(written string, names []string) string {
+func (l *loader) unknownOverride(written string, names []string) string {
 	all, _ := namesIn(l.settings, []string{"Runtime"})
 	if name, ok := sameName(all, written); ok {
 		return fmt.Sprintf("%s is for all plugins together; one plugin can have its own %s", name, strings.Join(names, ", "))
@@ -154,7 +154,7 @@ func (l *configLoader) unknownOverride(written string, names []string) string {
 }
 
 // fillPluginConfig copies the merged entries. A section without entries is no different from none.
-func (l *configLoader) fillPluginConfig() {
+func (l *loader) fillPluginConfig() {
 	for _, id := range l.values.MapKeys(pluginConfigSection) {
 		entries := map[string]string{}
 		section, _ := l.values.Get(pluginConfigSection + pathDelimiter + id).(map[string]any)
@@ -170,17 +170,17 @@ func (l *configLoader) fillPluginConfig() {
 	}
 }
 
-func (l *configLoader) fillOverrides() {
+func (l *loader) fillOverrides() {
 	parent := "Runtime" + pathDelimiter + runtimePluginSection
 	for _, id := range l.values.MapKeys(parent) {
-		var override replica.RuntimeOverride
+		var override RuntimeOverride
 		for _, s := range overrideSettings(id, &override) {
 			if key := strings.Join(s.path, pathDelimiter); l.values.Exists(key) {
-				s.assign(l.values.Get(key))
+				s.set(l.values.Get(key))
 			}
 		}
 		if l.config.Runtime.Plugin == nil {
-			l.config.Runtime.Plugin = map[string]replica.RuntimeOverride{}
+			l.config.Runtime.Plugin = map[string]RuntimeOverride{}
 		}
 		l.config.Runtime.Plugin[id] = override
 	}

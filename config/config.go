@@ -1,17 +1,13 @@
-package replica
+package config
 
 import (
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/internal/watch"
-	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
-// Values of RuntimeConfig.Isolation, NATSConfig.Storage, NavidromeConfig.Artwork and NavidromeConfig.Subsonic.
+// Values of Runtime.Isolation, NATS.Storage, Navidrome.Artwork and Navidrome.Subsonic.
 const (
 	IsolationClean = "clean" // a pool of instances that are restored after every call
 	IsolationReuse = "reuse" // a pool of instances that keep their memory from call to call
@@ -27,27 +23,8 @@ const (
 	SubsonicBus  = "bus"  // Subsonic calls go to Navidrome over NATS
 )
 
-// Limits of configuration values.
-const (
-	configMinMemory = 64 << 10 // bytes; one WebAssembly page
-	configMaxMemory = 4 << 30  // bytes; what 32-bit WebAssembly can address
-	configMaxName   = 255      // bytes
-	configMaxToken  = 256      // bytes
-	configMaxURL    = 4096     // bytes
-	configMaxCopies = 5        // JetStream's own limit
-	configMaxCalls  = 10_000   // instances, and calls at once
-	configMaxQueue  = 1 << 20  // calls
-	configMaxWorker = 256      // compilers
-	configCompiler  = 64 << 20 // bytes; what compiling the smallest plugin takes, and some more
-	configMaxValues = 1 << 20  // cached values of a plugin
-	configMaxPlans  = 100_000  // schedules of a plugin
-	configMaxPlan   = 500_000  // bytes of a schedule's payload; encoded, it fits a message of 1 MB
-	configMaxSocket = 10_000   // connections of a plugin
-	configMaxShown  = 120      // bytes of a foreign text that a fault quotes
-)
-
 // Config is everything a replica can be told. Its fields are the keys of pluginhost.toml under the same names.
-// Start from DefaultConfig, set Name, Data and Plugins.Folder, and call Validate before use.
+// Start from Default, set Name, Data and Plugins.Folder, and call Validate before use.
 type Config struct {
 	// File is the path of the file that the configuration was read from, for messages; no key sets it. Defaults to none.
 	File string
@@ -58,55 +35,28 @@ type Config struct {
 	// No default here; the pluginhost command uses $XDG_DATA_HOME/pluginhost.
 	Data string
 	// Plugins says which plugins are hosted.
-	Plugins PluginsConfig
+	Plugins Plugins
 	// PluginConfig has the entries handed to each plugin: plugin id, then entry key, then value.
 	// Use PluginConfigFor to read it, which ignores case. Defaults to none.
 	PluginConfig map[string]map[string]string
 	// NATS is the server to connect to, or the one to embed.
-	NATS NATSConfig
+	NATS NATS
 	// Runtime bounds the guests.
-	Runtime RuntimeConfig
+	Runtime Runtime
 	// Cache bounds what plugins cache.
-	Cache CacheConfig
+	Cache Cache
 	// Scheduler is about plugins' schedules.
-	Scheduler SchedulerConfig
+	Scheduler Scheduler
 	// WebSocket bounds plugins' WebSocket connections.
-	WebSocket WebSocketConfig
+	WebSocket WebSocket
 	// Navidrome says how to reach Navidrome for the host services that need it.
-	Navidrome NavidromeConfig
+	Navidrome Navidrome
 	// HTTP is the replica's own HTTP server.
-	HTTP HTTPConfig
-
-	compiler wasmrt.Compiler // what CompileWith says
-
-	// For tests: how often the plugins folder is looked at, and a function that runs before each look.
-	pace   watch.Pace
-	onLook func()
-	// For tests: how long a plugin may be away; 0 is removalGrace.
-	away time.Duration
+	HTTP HTTP
 }
 
-// CompileWith has plugins compiled by a compiler, in processes of their own. Without one they are compiled in this
-// process, which no bound on time or memory then protects from them. It applies from the start on.
-func (c *Config) CompileWith(compiler wasmrt.Compiler) { c.compiler = compiler }
-
-func (c *Config) grace() time.Duration {
-	if c.away > 0 {
-		return c.away
-	}
-	return removalGrace
-}
-
-// silence is how long a replica may be silent before what it alone has in force goes.
-func (c *Config) silence() time.Duration {
-	if c.away > 0 {
-		return max(c.away, cluster.Lease)
-	}
-	return silenceGrace
-}
-
-// PluginsConfig is section [Plugins].
-type PluginsConfig struct {
+// Plugins is section [Plugins].
+type Plugins struct {
 	// Enabled false hosts no plugin at all. Defaults to true.
 	Enabled bool
 	// Folder holds one folder for each plugin. No default here; the pluginhost command uses <Data>/plugins.
@@ -118,15 +68,15 @@ type PluginsConfig struct {
 	Watch bool
 }
 
-// NATSConfig is section [NATS].
-type NATSConfig struct {
+// NATS is section [NATS].
+type NATS struct {
 	// URL is the server to connect to, or several separated by commas: nats, tls, ws or wss.
 	// Defaults to empty: a server with JetStream is embedded.
 	URL string
 	// Creds is the path of a credentials file, for a server at URL. Defaults to none.
 	Creds string
 	// TLS is for a server at URL.
-	TLS TLSConfig
+	TLS TLS
 	// Replicas is how many copies JetStream keeps, 1 to 5. Defaults to 0: 3 on a clustered server, 1 otherwise.
 	Replicas int
 	// Storage is where JetStream keeps its data: StorageFile or StorageMemory. Defaults to StorageFile.
@@ -138,8 +88,8 @@ type NATSConfig struct {
 	Token string
 }
 
-// TLSConfig is section [NATS.TLS]: paths of PEM files.
-type TLSConfig struct {
+// TLS is section [NATS.TLS]: paths of PEM files.
+type TLS struct {
 	// CA has the authorities that may vouch for the server. Defaults to the system's.
 	CA string
 	// Cert is the certificate to present, together with Key. Defaults to none.
@@ -148,8 +98,8 @@ type TLSConfig struct {
 	Key string
 }
 
-// RuntimeConfig is section [Runtime]. For gives what applies to one plugin.
-type RuntimeConfig struct {
+// Runtime is section [Runtime]. For gives what applies to one plugin.
+type Runtime struct {
 	// Isolation says what a call may see of earlier ones: IsolationClean, IsolationReuse or IsolationFresh. Defaults to
 	// IsolationClean; a plugin that cannot be restored runs with IsolationFresh then.
 	Isolation string
@@ -183,7 +133,7 @@ type RuntimeConfig struct {
 }
 
 // RuntimeOverride is a section [Runtime.Plugin.<id>]. A nil field leaves the setting as it is for all plugins;
-// units, limits and meaning are those of the field of the same name in RuntimeConfig.
+// units, limits and meaning are those of the field of the same name in Runtime.
 type RuntimeOverride struct {
 	Isolation     *string        // IsolationClean, IsolationReuse or IsolationFresh
 	PoolSize      *int           // idle instances
@@ -196,8 +146,8 @@ type RuntimeOverride struct {
 	MaxMemory     *int64         // bytes of one guest
 }
 
-// CacheConfig is section [Cache].
-type CacheConfig struct {
+// Cache is section [Cache].
+type Cache struct {
 	// MaxValue is how many bytes one value may have; no more than fits the NATS server's max_payload with its key is
 	// ever taken. Defaults to 1,000,000 ("1MB").
 	MaxValue int64
@@ -213,8 +163,8 @@ type CacheConfig struct {
 	Staleness time.Duration
 }
 
-// SchedulerConfig is section [Scheduler].
-type SchedulerConfig struct {
+// Scheduler is section [Scheduler].
+type Scheduler struct {
 	// TimeZone is the IANA zone of schedules that name none. "Local" is refused. Defaults to "UTC".
 	TimeZone string
 	// MaxSchedules is how many schedules a plugin may have, 1 to 100,000. Defaults to 1,000.
@@ -223,8 +173,8 @@ type SchedulerConfig struct {
 	MaxPayload int64
 }
 
-// WebSocketConfig is section [WebSocket].
-type WebSocketConfig struct {
+// WebSocket is section [WebSocket].
+type WebSocket struct {
 	// MaxConnections is how many connections a plugin may have, on all replicas together, 1 to 10,000. Defaults to 50.
 	MaxConnections int
 	// MaxMessage is how many bytes one message may have, in either direction; no more than fits the NATS server's
@@ -235,8 +185,8 @@ type WebSocketConfig struct {
 	Ping time.Duration
 }
 
-// NavidromeConfig is section [Navidrome].
-type NavidromeConfig struct {
+// Navidrome is section [Navidrome].
+type Navidrome struct {
 	// URL is Navidrome's own address, http or https, with its base path if it has one. Defaults to none.
 	URL string
 	// UserHeader is the request header in which Navidrome trusts a user name. Defaults to "Remote-User".
@@ -254,53 +204,28 @@ type NavidromeConfig struct {
 	Subsonic string
 }
 
-// servesArtwork says whether artwork addresses lead to replicas.
-func (n NavidromeConfig) servesArtwork() bool { return n.ShareURL != "" && n.Artwork == ArtworkProxy }
+// ServesArtwork says whether artwork addresses lead to replicas.
+func (n Navidrome) ServesArtwork() bool { return n.ShareURL != "" && n.Artwork == ArtworkProxy }
 
-// HTTPConfig is section [HTTP]: health.
-type HTTPConfig struct {
+// HTTP is section [HTTP]: health.
+type HTTP struct {
 	// Listen is a host:port; port 0 picks a free one, empty turns the server off. Defaults to "127.0.0.1:8080".
 	Listen string
 	// Token is for later, and has no effect yet: up to 256 letters, digits and -._~ . Defaults to none.
 	Token string
 }
 
-// DefaultConfig has every default that does not depend on the machine: Name, Data and Plugins.Folder are empty.
-func DefaultConfig() Config {
-	return Config{
-		Plugins: PluginsConfig{Enabled: true, CacheSize: 1_000_000_000, Watch: true},
-		NATS:    NATSConfig{Storage: StorageFile, Listen: "127.0.0.1:4222"},
-		Runtime: RuntimeConfig{
-			Isolation:      IsolationClean,
-			PoolSize:       8,
-			InstanceTTL:    time.Minute,
-			MaxConcurrent:  10,
-			Queue:          256,
-			Timeout:        10 * time.Second,
-			MaxTimeout:     60 * time.Second,
-			InitTimeout:    5 * time.Minute,
-			MaxMemory:      256_000_000,
-			HostMemory:     2_000_000_000,
-			CompileTimeout: time.Minute,
-			CompileMemory:  512_000_000,
-			CompileWorkers: 2,
-		},
-		Cache: CacheConfig{
-			MaxValue:   1_000_000,
-			MaxEntries: 10_000,
-			MaxBytes:   64_000_000,
-			Copy:       32_000_000,
-			Staleness:  100 * time.Millisecond,
-		},
-		Scheduler: SchedulerConfig{TimeZone: "UTC", MaxSchedules: 1_000, MaxPayload: 64_000},
-		WebSocket: WebSocketConfig{MaxConnections: 50, MaxMessage: 1_000_000, Ping: 20 * time.Second},
-		Navidrome: NavidromeConfig{UserHeader: "Remote-User", ArtworkListen: "127.0.0.1:8070", Artwork: ArtworkProxy, Subsonic: SubsonicHTTP},
-		HTTP:      HTTPConfig{Listen: "127.0.0.1:8080"},
+// Default has every default that does not depend on the machine: Name, Data and Plugins.Folder are empty.
+func Default() Config {
+	var c Config
+	for _, s := range settings(&c) {
+		s.reset()
 	}
+	return c
 }
 
-// file names the configuration's file in a message.
-func (c *Config) file() string {
+// FileName names File in a message, or says how to give one.
+func (c *Config) FileName() string {
 	if c.File == "" {
 		return "the configuration file (none was read: name one with --config)"
 	}
@@ -310,7 +235,7 @@ func (c *Config) file() string {
 // PluginConfigFor returns a copy of the entries of plugin id, never nil. Ids match whatever their case, and entry keys
 // are lower-case, as plugins expect them. A plugin without a section gets an empty map.
 func (c Config) PluginConfigFor(id string) map[string]string {
-	section, _ := configSectionOf(c.PluginConfig, id)
+	section, _ := sectionOf(c.PluginConfig, id)
 	entries := make(map[string]string, len(section))
 	for key, value := range section {
 		entries[strings.ToLower(key)] = value
@@ -320,13 +245,13 @@ func (c Config) PluginConfigFor(id string) map[string]string {
 
 // For returns the settings of plugin id: its [Runtime.Plugin.<id>] section laid over the rest. Ids match whatever their
 // case. The result has no Plugin map.
-func (r RuntimeConfig) For(id string) RuntimeConfig {
-	section, _ := configSectionOf(r.Plugin, id)
+func (r Runtime) For(id string) Runtime {
+	section, _ := sectionOf(r.Plugin, id)
 	return r.with(section)
 }
 
 // LongestTimeout is the longest MaxTimeout of all plugins.
-func (r RuntimeConfig) LongestTimeout() time.Duration {
+func (r Runtime) LongestTimeout() time.Duration {
 	longest := r.MaxTimeout
 	for id := range r.Plugin {
 		longest = max(longest, r.For(id).MaxTimeout)
@@ -334,32 +259,19 @@ func (r RuntimeConfig) LongestTimeout() time.Duration {
 	return longest
 }
 
-// callbacks is how many callbacks of the host itself run at the same time: the rest is
-// left to calls.
-func (r RuntimeConfig) callbacks() int { return max(r.MaxConcurrent/2, 1) }
+// Callbacks is how many callbacks of the host itself run at the same time: the rest of MaxConcurrent is left to calls.
+func (r Runtime) Callbacks() int { return max(r.MaxConcurrent/2, 1) }
 
-func (r RuntimeConfig) with(o RuntimeOverride) RuntimeConfig {
+func (r Runtime) with(o RuntimeOverride) Runtime {
 	r.Plugin = nil
-	overrideConfig(&r.Isolation, o.Isolation)
-	overrideConfig(&r.PoolSize, o.PoolSize)
-	overrideConfig(&r.InstanceTTL, o.InstanceTTL)
-	overrideConfig(&r.MaxConcurrent, o.MaxConcurrent)
-	overrideConfig(&r.Queue, o.Queue)
-	overrideConfig(&r.Timeout, o.Timeout)
-	overrideConfig(&r.MaxTimeout, o.MaxTimeout)
-	overrideConfig(&r.InitTimeout, o.InitTimeout)
-	overrideConfig(&r.MaxMemory, o.MaxMemory)
+	for _, s := range callSettings(at(), &r, &o) {
+		s.override()
+	}
 	return r
 }
 
-func overrideConfig[T any](dst, src *T) {
-	if src != nil {
-		*dst = *src
-	}
-}
-
-// configSectionOf prefers the exact spelling, so that a Config that Validate refuses still gives one answer.
-func configSectionOf[V any](sections map[string]V, id string) (V, bool) {
+// sectionOf prefers the exact spelling, so that a Config that Validate refuses still gives one answer.
+func sectionOf[V any](sections map[string]V, id string) (V, bool) {
 	if section, ok := sections[id]; ok {
 		return section, true
 	}
