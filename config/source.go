@@ -35,7 +35,7 @@ func (s Sources) file() (name, asked string) {
 }
 
 // Source is where the configuration of a replica comes from. It implements watch.Subject for its file. Load is for one
-// goroutine at a time, the rest for any.
+// goroutine at a time, the rest for any, once Load has returned.
 type Source struct {
 	sources Sources
 	file    string
