@@ -100,6 +100,12 @@ func (f field[T]) within(bounds string, allowed func(f *faults, key string, v T)
 	return f
 }
 
+// bounded tells of the bounds in words alone.
+func (f field[T]) bounded(bounds string) field[T] {
+	f.bounds = bounds
+	return f
+}
+
 // ownField is a field for one plugin, which need not have a value.
 type ownField[T comparable] struct{ field[T] }
 
@@ -152,12 +158,6 @@ func size(at *int64, fallback int64) field[int64] {
 
 func duration(at *time.Duration, fallback time.Duration) field[time.Duration] {
 	return field[time.Duration]{at: at, fallback: fallback, kind: kind[time.Duration]{readDuration, writeDuration}, allowed: (*faults).duration, bounds: "above 0"}
-}
-
-// bounded tells of the limits in words.
-func (f field[T]) bounded(bounds string) field[T] {
-	f.bounds = bounds
-	return f
 }
 
 func readText(written any) (string, string) {

@@ -7,6 +7,19 @@ import (
 	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
+func TestWhatIsQuoted(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                             `""`,
+		"a \n\x00b":                    `"a \n\x00b"`,
+		strings.Repeat("é", 80):        `"` + strings.Repeat("é", 80) + `"`,
+		strings.Repeat("é", 80) + "xx": `"` + strings.Repeat("é", 80) + `"…`,
+	} {
+		if got := excerpt.Quoted(text); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestWhatIsShown(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"nothing":                  {"", ""},
