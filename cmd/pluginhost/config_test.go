@@ -45,12 +45,6 @@ func (c configCase) enter(t *testing.T, add ...func(*pflag.FlagSet)) (*pflag.Fla
 	}
 }
 
-func (c configCase) serve(t *testing.T) (config.Config, error) {
-	t.Helper()
-	flags, env := c.enter(t, addServeFlags)
-	return config.NewSource(sources(flags, env)).Load()
-}
-
 func (c configCase) client(t *testing.T) (clientConfig, error) {
 	t.Helper()
 	flags, env := c.enter(t, addClientFlags, addTimeoutFlag)
