@@ -57,7 +57,7 @@ func stop(module *wasmrt.Module) timed {
 		deadline := time.Now().Add(stopDeadline)
 		ctx, cancel := context.WithDeadline(ctx, deadline)
 		defer cancel()
-		module.Answer(ctx, export, nil, func(_ []byte, failure error) { late, err = time.Since(deadline), failure })
+		module.Answer(ctx, export, nil, func(a wasmrt.Answer) { late, err = time.Since(deadline), a.Err })
 		if !errors.Is(err, wasmrt.ErrDeadline) {
 			return 0, fmt.Errorf("a call that does not end: want %w, got %w", wasmrt.ErrDeadline, err)
 		}

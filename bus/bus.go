@@ -102,7 +102,6 @@ type Bus struct {
 	embedded  *embeddedServer
 	services  *registry
 	workers   *workers
-	turns     *turns // of converting JSON
 	servers   servers
 	slow      atomic.Uint64 // what SlowConsumers returns
 	closeOnce sync.Once
@@ -118,7 +117,7 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if config.Patience <= 0 {
 		config.Patience = 30 * time.Second
 	}
-	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), connections: newConnections(), turns: newTurns()}
+	b := &Bus{config: config, services: newRegistry(), workers: newWorkers(), connections: newConnections()}
 	defer func() {
 		if err != nil {
 			b.Close()

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -22,7 +22,7 @@ import (
 func large(size int) string { return `{"a":"` + strings.Repeat("x", size) + `"}` }
 
 // heldJSON is a method that converts requests as long as nothing is on release.
-func heldJSON(converting chan<- string, release <-chan struct{}) bus.Method {
+func heldJSON(converting chan<- string, release <-chan struct{}) call.Method {
 	method := echo()
 	method.RequestFromJSON = func(b []byte) ([]byte, error) {
 		converting <- string(b)
@@ -164,16 +164,14 @@ func TestJSONIsChargedFromItsArrivalUntilItIsConverted(t *testing.T) {
 		}
 		return []byte("converted"), nil
 	}
-	method.Call = func(_ context.Context, request []byte, reply func([]byte, error)) {
+	method.Call = call.Returning(func(_ context.Context, request []byte) ([]byte, error) {
 		if got := charged.Load(); got != 0 {
 			t.Errorf("%d bytes are charged when all is converted", got)
 		}
-		reply(request, nil)
-	}
-	e, err := b.Serve(t.Context(), bus.EndpointConfig{
-		ID: "p", Replica: "r1",
-		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
-		Describe: func() bus.Description { return bus.Description{} },
+		return request, nil
+	})
+	serveCalls(t, b, "p", call.Config{
+		Resolve: func(string, bool) (call.Method, error) { return method, nil },
 		Hold: func(bytes int64) (func(), error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -184,12 +182,7 @@ func TestJSONIsChargedFromItsArrivalUntilItIsConverted(t *testing.T) {
 			charged.Add(bytes)
 			return func() { charged.Add(-bytes) }, nil
 		},
-		Limits: bus.EndpointLimits{Timeout: wait, MaxTimeout: wait},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Drain(context.Background()) })
 	conn := testenv.Connect(t, url)
 	if reply := request(t, conn, "plugins.p.get", large(100_000)); string(reply.Data) != "[converted]" {
 		t.Errorf("got %.40q, %v", reply.Data, reply.Header)

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -155,7 +156,10 @@ func (e *Endpoint) microStats() micro.Stats {
 	d := e.config.Describe()
 	stats := micro.Stats{ServiceIdentity: e.identity(d), Type: micro.StatsResponseType, Started: e.started, Endpoints: []*micro.EndpointStats{}}
 	for _, method := range d.Methods {
-		counts := e.stats.of(method)
+		var counts call.MethodStats
+		if e.config.Stats != nil {
+			counts = e.config.Stats.Of(method)
+		}
 		endpoint := &micro.EndpointStats{
 			Name: method, Subject: subjects.Call(e.config.ID, method), QueueGroup: subjects.QueueGroup,
 			NumRequests: counts.Requests, NumErrors: counts.Errors, LastError: counts.LastError, ProcessingTime: counts.Time,

@@ -4,30 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
-
-// Method is what answers one method of a plugin.
-type Method struct {
-	// Call takes the bytes of the request message and hands those of the response
-	// to reply, or an error, exactly once; the response need be valid until reply
-	// returns only. An error that is no *subjects.Error is passed on as ErrPlugin.
-	Call func(ctx context.Context, request []byte, reply func(response []byte, err error))
-	// RequestFromJSON and ResponseToJSON convert the two messages. What they take is in
-	// proportion to them. An error that is no *subjects.Error is passed on as ErrBadRequest
-	// and ErrCrashed.
-	RequestFromJSON, ResponseToJSON func([]byte) ([]byte, error)
-}
 
 // EndpointConfig describes a plugin to the bus.
 type EndpointConfig struct {
@@ -35,26 +21,12 @@ type EndpointConfig struct {
 	ID string
 	// Replica is the identity of this replica, told in every reply.
 	Replica string
-	// Resolve finds a method or, with callback, a callback by its name on the
-	// bus. Its error is the reply.
-	Resolve func(name string, callback bool) (Method, error)
+	// Calls answers the calls.
+	Calls *call.Server
+	// Stats are what discovery tells of them; nil tells none.
+	Stats *call.Stats
 	// Describe tells discovery about the plugin as it is now.
 	Describe func() Description
-	// Hold charges the plugin for bytes of memory until release is called. Its error is
-	// the reply to the call that they are for. Nil charges nobody.
-	Hold func(bytes int64) (release func(), err error)
-	// Limits are those to begin with.
-	Limits EndpointLimits
-}
-
-// EndpointLimits bound the calls of an Endpoint.
-type EndpointLimits struct {
-	// MaxInFlight is how many calls may be here at once, running or waiting;
-	// more are refused with subjects.ErrOverloaded. 0 is no bound.
-	MaxInFlight int
-	// Timeout is how long a call may take that does not say so itself;
-	// MaxTimeout is the longest.
-	Timeout, MaxTimeout time.Duration
 }
 
 // Endpoint serves the subjects of one plugin on this replica.
@@ -65,56 +37,24 @@ type Endpoint struct {
 	started       time.Time
 	subscriptions []*nats.Subscription
 	calls         sync.WaitGroup
-	inFlight      atomic.Int64
-	limits        atomic.Pointer[EndpointLimits]
-	stats         callStats
-	converting    converting
 	// header and headerJSON are those of every reply that tells no failure.
 	header, headerJSON nats.Header
 }
 
 // Serve subscribes to the subjects of a plugin and waits until the server knows, or for
-// ctx. Calls arrive before it returns, each on a goroutine of its own: what Resolve
-// returns bounds how many run. The caller drains the Endpoint.
+// ctx. Calls arrive before it returns, each on a goroutine of its own: the limits of
+// config.Calls bound how many. The caller drains the Endpoint.
 func (b *Bus) Serve(ctx context.Context, config EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{
 		bus: b, config: config, instance: instanceID(config.Replica, config.ID), started: time.Now(),
 		header:     nats.Header{subjects.HeaderReplica: {config.Replica}},
 		headerJSON: nats.Header{subjects.HeaderReplica: {config.Replica}, subjects.HeaderContentType: {subjects.ContentTypeJSON}},
 	}
-	e.limits.Store(&config.Limits)
-	e.converting = converting{turns: b.turns, hold: config.Hold}
 	for _, s := range []struct {
 		subject  string
 		callback bool
 	}{{subjects.Calls(config.ID), false}, {subjects.Callbacks(config.ID), true}} {
-		subscription, err := b.calls.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) {
-			if err := natswire.RefusedError(msg.Header); err != nil {
-				e.refuse(msg, err)
-				return
-			}
-			limit := e.limits.Load().MaxInFlight
-			if n := e.inFlight.Add(1); limit > 0 && n > int64(limit) {
-				e.inFlight.Add(-1)
-				e.refuse(msg, subjects.Errorf(subjects.ErrOverloaded, "%d calls are running or waiting: try again later, or raise [Runtime] MaxConcurrent or Queue", limit))
-				return
-			}
-			x := &exchange{endpoint: e, request: msg, start: time.Now()}
-			if x.json, x.fault = isJSON(msg); x.json && x.fault == nil {
-				var err error
-				if x.left, err = e.converting.arrive(int64(len(msg.Data))); err != nil {
-					e.inFlight.Add(-1)
-					e.refuse(msg, err)
-					return
-				}
-			}
-			e.calls.Add(1)
-			b.workers.start(func() {
-				defer e.calls.Done()
-				defer e.inFlight.Add(-1)
-				x.answer(s.callback)
-			})
-		})
+		subscription, err := b.calls.subscribe(s.subject, subjects.QueueGroup, func(msg *nats.Msg) { e.take(msg, s.callback) })
 		if err != nil {
 			return nil, errors.Join(err, unsubscribeAll(e.subscriptions))
 		}
@@ -134,8 +74,26 @@ func (b *Bus) Serve(ctx context.Context, config EndpointConfig) (*Endpoint, erro
 	return e, nil
 }
 
-// SetLimits bounds the calls that arrive from now on.
-func (e *Endpoint) SetLimits(limits EndpointLimits) { e.limits.Store(&limits) }
+// take begins to answer a call, or refuses it. It must not block: it runs on the
+// subscription's goroutine.
+func (e *Endpoint) take(msg *nats.Msg, callback bool) {
+	x := &exchange{endpoint: e, inbox: msg.Reply}
+	request := call.Request{Method: lastToken(msg.Subject), Callback: callback, Body: msg.Data, Header: msg.Header}
+	if err := natswire.RefusedError(msg.Header); err != nil {
+		x.refuse(request, err)
+		return
+	}
+	var fault error
+	if request.JSON, fault = call.IsJSON(msg.Header, msg.Data); fault != nil {
+		request.Fault = subjects.Errorf(subjects.ErrBadRequest, "%w", fault)
+	}
+	if err := e.config.Calls.Admit(&x.Admission, request); err != nil {
+		x.refuse(request, err)
+		return
+	}
+	e.calls.Add(1)
+	e.bus.workers.start(x.serve)
+}
 
 // Drain takes no more calls and waits until those that were delivered have been
 // answered, or for ctx.
@@ -170,44 +128,8 @@ func (e *Endpoint) drainSubscriptions() error {
 	return errors.Join(errs...)
 }
 
-// refuse answers a call that nothing is run for.
-func (e *Endpoint) refuse(msg *nats.Msg, err error) {
-	reply := &nats.Msg{Subject: msg.Reply}
-	e.setFailure(reply, err)
-	e.stats.record(unknownMethod, 0, err)
-	e.send(reply)
-}
-
-// notConverted is why there is no conversion: it had to wait too long, says itself what it
-// failed with, or just failed.
-func notConverted(err, failed error, text string) error {
-	var said *subjects.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return subjects.Errorf(subjects.ErrDeadlineExceeded, "the deadline passed while JSON waited to be converted")
-	case errors.As(err, &said):
-		return said
-	default:
-		return subjects.Errorf(failed, "%s: %w", text, err)
-	}
-}
-
 // MaxResponse is the longest response that fits a reply, in bytes.
 func (b *Bus) MaxResponse() int { return max(b.maxPayload()-jet.HeaderRoom, 1) }
-
-func (e *Endpoint) setFailure(reply *nats.Msg, err error) {
-	var failure *subjects.Error
-	if !errors.As(err, &failure) {
-		failure = subjects.Errorf(subjects.ErrPlugin, "%w", err)
-	}
-	reply.Data = nil
-	reply.Header = nats.Header{subjects.HeaderReplica: {e.config.Replica}}
-	reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
-	reply.Header.Set(subjects.HeaderError, excerpt.Header(failure.Text, min(subjects.MaxErrorText, e.bus.MaxResponse())))
-	if errors.Is(failure, subjects.ErrOverloaded) {
-		reply.Header.Set(subjects.HeaderRetryAfter, retryAfter.String())
-	}
-}
 
 // retryAfter is what callers of an overloaded plugin are asked to wait.
 const retryAfter = 100 * time.Millisecond

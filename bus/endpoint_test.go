@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -24,17 +25,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const wait = 20 * time.Second
 
-// open connects a Bus to a server of the test.
-// answering is the Call of a method that returns what it answers.
-func answering(f func(context.Context, []byte) ([]byte, error)) func(context.Context, []byte, func([]byte, error)) {
-	return func(ctx context.Context, request []byte, reply func([]byte, error)) { reply(f(ctx, request)) }
-}
-
 // echo answers every method with the bytes of the request. In JSON they are the
 // same bytes in capitals on the way in, in brackets on the way out.
-func echo() bus.Method {
-	return bus.Method{
-		Call: func(_ context.Context, request []byte, reply func([]byte, error)) { reply(request, nil) },
+func echo() call.Method {
+	return call.Method{
+		Call: call.Returning(func(_ context.Context, request []byte) ([]byte, error) { return request, nil }),
 		RequestFromJSON: func(b []byte) ([]byte, error) {
 			if !json.Valid(b) {
 				return nil, errors.New("no JSON")
@@ -45,19 +40,41 @@ func echo() bus.Method {
 	}
 }
 
-func serve(t *testing.T, b *bus.Bus, id string, method bus.Method) *bus.Endpoint {
+// turns are those of all plugins of the tests.
+var turns = call.NewTurns()
+
+// serve has a plugin whose methods are all the same served until the test ends.
+func serve(t *testing.T, b *bus.Bus, id string, method call.Method) *bus.Endpoint {
 	t.Helper()
-	e, err := b.Serve(t.Context(), bus.EndpointConfig{
-		ID:      id,
-		Replica: "r1",
-		Resolve: func(name string, callback bool) (bus.Method, error) {
+	return serveCalls(t, b, id, call.Config{
+		Resolve: func(name string, callback bool) (call.Method, error) {
 			if name == "unknown" || callback != strings.HasPrefix(name, "on_") {
-				return bus.Method{}, subjects.Errorf(subjects.ErrBadRequest, "unknown method %q", name)
+				return call.Method{}, subjects.Errorf(subjects.ErrBadRequest, "unknown method %q", name)
 			}
 			return method, nil
 		},
+	})
+}
+
+// serveCalls has a plugin served until the test ends, with the limits of the test unless config
+// has others.
+func serveCalls(t *testing.T, b *bus.Bus, id string, config call.Config) *bus.Endpoint {
+	t.Helper()
+	stats, _ := config.Observer.(*call.Stats)
+	if stats == nil {
+		stats = new(call.Stats)
+	}
+	config.ID, config.Turns, config.Observer = id, turns, stats
+	config.Failed = func(string, any) error { return subjects.Errorf(subjects.ErrCrashed, "a bug") }
+	if config.Limits.Timeout == 0 {
+		config.Limits = call.Limits{Timeout: wait, MaxTimeout: wait}
+	}
+	e, err := b.Serve(t.Context(), bus.EndpointConfig{
+		ID:       id,
+		Replica:  "r1",
+		Calls:    call.NewServer(config),
+		Stats:    stats,
 		Describe: func() bus.Description { return bus.Description{Version: "1.2", Text: "text", Methods: []string{"get"}} },
-		Limits:   bus.EndpointLimits{Timeout: wait, MaxTimeout: wait},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +145,7 @@ func TestEndpointAnswersOnTheSubjectsOfItsPlugin(t *testing.T) {
 func TestDeadlineTravelsWithTheCall(t *testing.T) {
 	url := testenv.NATS(t)
 	method := echo()
-	method.Call = answering(func(ctx context.Context, _ []byte) ([]byte, error) {
+	method.Call = call.Returning(func(ctx context.Context, _ []byte) ([]byte, error) {
 		<-ctx.Done()
 		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "over")
 	})
@@ -142,7 +159,7 @@ func TestDeadlineTravelsWithTheCall(t *testing.T) {
 func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
 	method := echo()
-	method.Call = answering(func(context.Context, []byte) ([]byte, error) { return make([]byte, 4000), nil })
+	method.Call = call.Returning(func(context.Context, []byte) ([]byte, error) { return make([]byte, 4000), nil })
 	serve(t, testenv.Bus(t, url), "p", method)
 	conn := testenv.Connect(t, url)
 	if reply := request(t, conn, "plugins.p.get", ""); reply.Header.Get(subjects.HeaderErrorCode) != "413" || len(reply.Data) > 0 {
@@ -157,7 +174,7 @@ func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
 func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
 	url := testenv.NATS(t)
 	method := echo()
-	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
+	method.Call = call.Returning(func(context.Context, []byte) ([]byte, error) {
 		return nil, errors.New("one\r\nNats-Service-Error-Code: 404\x00" + strings.Repeat("x", 100_000))
 	})
 	serve(t, testenv.Bus(t, url), "p", method)
@@ -172,11 +189,11 @@ func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
 }
 
 func TestPanicInTheHostCostsOneCall(t *testing.T) {
-	for where, bug := range map[string]func(method *bus.Method, panics func()){
-		"the call": func(method *bus.Method, panics func()) {
-			method.Call = answering(func(_ context.Context, request []byte) ([]byte, error) { panics(); return request, nil })
+	for where, bug := range map[string]func(method *call.Method, panics func()){
+		"the call": func(method *call.Method, panics func()) {
+			method.Call = call.Returning(func(_ context.Context, request []byte) ([]byte, error) { panics(); return request, nil })
 		},
-		"the conversion of the response": func(method *bus.Method, panics func()) {
+		"the conversion of the response": func(method *call.Method, panics func()) {
 			method.ResponseToJSON = func(response []byte) ([]byte, error) { panics(); return response, nil }
 		},
 	} {
@@ -208,7 +225,7 @@ func TestSlowPluginDelaysNoOther(t *testing.T) {
 	release := make(chan struct{})
 	slow := echo()
 	entered := make(chan struct{}, 100)
-	slow.Call = answering(func(context.Context, []byte) ([]byte, error) {
+	slow.Call = call.Returning(func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-release
 		return nil, nil
@@ -241,7 +258,7 @@ func TestDrainAnswersWhatWasDeliveredAndTakesNoMore(t *testing.T) {
 	b := testenv.Bus(t, url)
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	method := echo()
-	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
+	method.Call = call.Returning(func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-release
 		return []byte("done"), nil
@@ -410,19 +427,15 @@ func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 	url := testenv.NATS(t)
 	entered, release := make(chan struct{}, 2), make(chan struct{})
 	method := echo()
-	method.Call = answering(func(context.Context, []byte) ([]byte, error) {
+	method.Call = call.Returning(func(context.Context, []byte) ([]byte, error) {
 		entered <- struct{}{}
 		<-release
 		return nil, nil
 	})
-	e, err := testenv.Bus(t, url).Serve(t.Context(), bus.EndpointConfig{
-		ID: "p", Replica: "r1", Limits: bus.EndpointLimits{MaxInFlight: 2, Timeout: wait, MaxTimeout: wait},
-		Resolve:  func(string, bool) (bus.Method, error) { return method, nil },
-		Describe: func() bus.Description { return bus.Description{} },
+	e := serveCalls(t, testenv.Bus(t, url), "p", call.Config{
+		Limits:  call.Limits{MaxInFlight: 2, Timeout: wait, MaxTimeout: wait},
+		Resolve: func(string, bool) (call.Method, error) { return method, nil },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	conn := testenv.Connect(t, url)
 	var running sync.WaitGroup
 	for range 2 {

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -128,23 +128,16 @@ func (b *Bus) askNavidrome(ctx context.Context, request navidromeRequest) ([]byt
 
 // navidromeFailure is what the headers of a reply tell, or nil.
 func navidromeFailure(header nats.Header) error {
-	code, err := subjects.HeaderValue(header, subjects.HeaderErrorCode)
-	if err != nil {
+	failure, err := call.ReadFailure(header)
+	var code *call.CodeError
+	switch {
+	case errors.As(err, &code):
+		return fmt.Errorf("the answer of Navidrome has %w", err)
+	case err != nil:
 		return fmt.Errorf("the answer of Navidrome: %w", err)
-	}
-	text, err := subjects.HeaderValue(header, subjects.HeaderError)
-	if err != nil {
-		return fmt.Errorf("the answer of Navidrome: %w", err)
-	}
-	if code == "" {
+	case failure == nil:
 		return nil
 	}
-	number, err := strconv.Atoi(code)
-	if err != nil {
-		return fmt.Errorf("the answer of Navidrome has the code %.40q: want a number", code)
-	}
-	if len(text) > subjects.MaxErrorText {
-		text = text[:subjects.MaxErrorText]
-	}
-	return subjects.FromCode(number, strings.ToValidUTF8(text, "\uFFFD"))
+	failure.Text = strings.ToValidUTF8(failure.Text[:min(len(failure.Text), call.MaxErrorText)], "\uFFFD")
+	return failure
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -25,7 +26,11 @@ func many(n int) nats.Header {
 func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
-	endpoint := serve(t, b, "p", echo())
+	counted := new(call.Stats)
+	serveCalls(t, b, "p", call.Config{
+		Observer: counted,
+		Resolve:  func(string, bool) (call.Method, error) { return echo(), nil },
+	})
 	status := bus.ControlHandler{Answer: func(string) any { return "answer" }}
 	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: status, subjects.ControlInfos: status})
 	if err != nil {
@@ -62,7 +67,7 @@ func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
 			}
 		}
 	}
-	if stats := endpoint.Stats(); stats.Requests != 8 || stats.Errors != 6 {
+	if stats := counted.Sum(); stats.Requests != 8 || stats.Errors != 6 {
 		t.Errorf("the plugin counts %d calls, %d of them failed", stats.Requests, stats.Errors)
 	}
 }

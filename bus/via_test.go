@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -15,10 +15,10 @@ import (
 func TestACallKnowsWhoWaitsForIt(t *testing.T) {
 	url := testenv.NATS(t)
 	method := echo()
-	method.Call = answering(func(ctx context.Context, _ []byte) ([]byte, error) {
+	method.Call = call.Returning(func(ctx context.Context, _ []byte) ([]byte, error) {
 		bounded, cancel := context.WithCancel(ctx) // as a host service sees it
 		defer cancel()
-		return []byte(strings.Join(bus.Via(bounded), " ")), nil
+		return []byte(strings.Join(call.Via(bounded), " ")), nil
 	})
 	serve(t, testenv.Bus(t, url), "p.2", method)
 	conn := testenv.Connect(t, url)
@@ -52,7 +52,7 @@ func TestACallKnowsWhoWaitsForIt(t *testing.T) {
 			}
 		})
 	}
-	if bus.Via(t.Context()) != nil {
+	if call.Via(t.Context()) != nil {
 		t.Error("somebody waits for what is no call")
 	}
 }

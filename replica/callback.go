@@ -1,12 +1,12 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
@@ -23,35 +23,62 @@ const (
 	callbackPatience = time.Second
 )
 
-// callBack calls a callback of the plugin's current generation for the host itself.
+// callback is a call that the host makes for a schedule or a connection.
+type callback struct {
+	method  string
+	origin  call.Origin
+	of      string // the id of the schedule or the connection
+	request []byte
+	// before is asked just before each attempt, and its error ends the waiting.
+	before func() error
+	// still is asked once more when the plugin's guest is about to run, as calls may have had
+	// it wait since: it must not block, and if it says no, all begins anew. Nil is that it
+	// need not be asked.
+	still func() bool
+}
+
+// callBack makes a callback of the plugin's current generation.
 // It waits for a place among the plugin's calls, without end but for ctx, and gives
-// the call MaxTimeout. before is asked just before each attempt, and its error ends
-// the waiting. still is asked once more when the plugin's guest is about to run, as calls may
-// have had it wait since: it must not block, and where it says no, all begins anew; nil is
-// that it need not be asked. errNotCalled says that nothing was run, and wraps the error of before
-// where that is why; any other error is that of the call.
-func (h *hosted) callBack(ctx context.Context, name string, request []byte, before func() error, still func() bool) ([]byte, error) {
-	if still != nil {
+// the call MaxTimeout. The caller hands what was made to Observe, unless its error is
+// errNotCalled: that says that nothing was run, and wraps the error of before
+// if that is why. Any other is that of the call.
+func (h *hosted) callBack(ctx context.Context, c callback) (response []byte, made call.Observation) {
+	if c.still != nil {
 		ctx = wasmrt.WithBegin(ctx, func() error {
-			if still() {
+			if c.still() {
 				return nil
 			}
 			return errTooLate
 		})
 	}
+	start := time.Now()
+	answer := h.insist(ctx, c)
+	return answer.Response, call.Observation{
+		Method: c.method, Callback: true, Origin: c.origin, For: c.of, Err: answer.Err,
+		Took: time.Since(start), Waited: answer.Waited, Ran: answer.Ran, In: len(c.request), Out: len(answer.Response),
+	}
+}
+
+// insist tries a callback until there is a place for it, or ctx is over.
+func (h *hosted) insist(ctx context.Context, c callback) call.Answer {
 	for wait := callbackPause; ; wait = min(2*wait, callbackPatience) {
-		answer, err := h.callOnce(ctx, name, request, before)
-		if !isBusy(err) {
-			return answer, err
+		answer := h.callOnce(ctx, c)
+		if !isBusy(answer.Err) {
+			return answer
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, fmt.Errorf("%w: %w", errNotCalled, err)
+			return notCalled(answer.Err)
 		}
 	}
+}
+
+// notCalled is the answer to a callback that could not be made.
+func notCalled(why error) call.Answer {
+	return call.Answer{Err: fmt.Errorf("%w: %w", errNotCalled, why)}
 }
 
 // isBusy tells a call of which nothing was run because there was no place for it.
@@ -60,50 +87,44 @@ func isBusy(err error) bool {
 }
 
 // callOnce calls the current generation, or the one after it.
-func (h *hosted) callOnce(ctx context.Context, name string, request []byte, before func() error) ([]byte, error) {
+func (h *hosted) callOnce(ctx context.Context, c callback) call.Answer {
 	for {
 		current := h.current.Load()
 		if current == nil {
-			return nil, fmt.Errorf("%w: it is not served", errNotCalled)
+			return call.Answer{Err: fmt.Errorf("%w: it is not served", errNotCalled)}
 		}
-		method, ok := current.callbacks[name]
+		method, ok := current.callbacks[c.method]
 		if !ok {
-			return nil, current.noSuchMethod(name, true)
+			return call.Answer{Err: current.noSuchMethod(c.method, true)}
 		}
-		answer, err := current.callBack(ctx, method.Call, request, before)
-		switch {
+		answer := current.callBack(ctx, method.export, c)
+		switch err := answer.Err; {
 		case errors.Is(err, wasmrt.ErrClosed) && h.current.Load() != current:
 			continue
 		case errors.Is(err, wasmrt.ErrClosed):
-			return nil, fmt.Errorf("%w: %w", errNotCalled, err)
+			return notCalled(err)
 		case err == nil, isBusy(err), errors.Is(err, errNotCalled):
-			return answer, err
+			return answer
 		default:
-			return nil, current.failure(name, err)
+			answer.Err = current.failure(c.method, err)
+			return answer
 		}
 	}
 }
 
 // callBack calls a method of this generation when one of the places for callbacks is
 // free: the others are for calls.
-func (g *generation) callBack(ctx context.Context, call caller, request []byte, before func() error) (answer []byte, err error) {
+func (g *generation) callBack(ctx context.Context, export string, c callback) call.Answer {
 	select {
 	case g.places <- struct{}{}:
 		defer func() { <-g.places }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", errNotCalled, context.Cause(ctx))
+		return notCalled(context.Cause(ctx))
 	}
-	if err := before(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotCalled, err)
+	if err := c.before(); err != nil {
+		return notCalled(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.limits.MaxTimeout)
 	defer cancel()
-	call(ctx, request, func(response []byte, failure error) {
-		// It is the guest's memory until the call is over.
-		answer, err = bytes.Clone(response), failure
-	})
-	return answer, err
+	return g.keep(ctx, export, c.request)
 }
-
-// caller is bus.Method.Call.
-type caller = func(ctx context.Context, request []byte, reply func([]byte, error))

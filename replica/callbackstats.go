@@ -4,21 +4,33 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// calledBack counts a callback, and tells whoever looks how it failed; up to once a second
+// Observe implements call.Observer: it is told of all calls of the plugin, the host's own
+// among them.
+func (h *hosted) Observe(o call.Observation) {
+	switch o.Origin {
+	case call.OfCaller:
+		h.stats.Load().Observe(o)
+	case call.OfSchedule:
+		h.callbacks.Observe(o)
+		h.tellCallback("schedule callback failed", "schedule", o)
+	case call.OfConnection:
+		h.callbacks.Observe(o)
+		h.tellCallback("WebSocket callback failed", "connection", o)
+	case call.OfInit: // who has it run says how it failed
+	}
+}
+
+// tellCallback tells whoever looks how a callback failed; up to once a second
 // in the log, as a plugin can fail over and over.
-func (h *hosted) calledBack(callback subjects.CallbackError, err error) {
-	h.callbacks.add(callback, err)
-	if err == nil || !h.failures.Allow() {
+func (h *hosted) tellCallback(message, of string, o call.Observation) {
+	if o.Err == nil || !h.failures.Allow() {
 		return
 	}
-	message, of, id := "schedule callback failed", "schedule", callback.Schedule
-	if id == nil {
-		message, of, id = "WebSocket callback failed", "connection", callback.Connection
-	}
-	h.replica.log.Warn(message, "plugin", h.id, "callback", callback.Method, of, cut(string(id), maxText), "error", cut(err.Error(), maxErrorText))
+	h.replica.log.Warn(message, "plugin", h.id, "callback", o.Method, of, cut(o.For, maxText), "error", cut(o.Err.Error(), maxErrorText))
 }
 
 // callbackStats counts the callbacks of a plugin's schedules and connections that
@@ -28,20 +40,23 @@ type callbackStats struct {
 	stats subjects.CallbackStats
 }
 
-// add counts a callback: its method, and the schedule or the connection it was for. err is
-// how it failed.
-func (s *callbackStats) add(callback subjects.CallbackError, err error) {
+// Observe implements call.Observer.
+func (s *callbackStats) Observe(o call.Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Requests++
-	if err == nil {
+	if o.Err == nil {
 		return
 	}
 	s.stats.Errors++
-	callback.Schedule = callback.Schedule[:min(len(callback.Schedule), maxText)]
-	callback.Connection = callback.Connection[:min(len(callback.Connection), maxText)]
-	callback.Time, callback.Error = time.Now().UTC(), cut(err.Error(), maxText)
-	s.stats.LastError = &callback
+	failed := subjects.CallbackError{Method: o.Method, Time: time.Now().UTC(), Error: cut(o.Err.Error(), maxText)}
+	of := []byte(o.For[:min(len(o.For), maxText)])
+	if o.Origin == call.OfSchedule {
+		failed.Schedule = of
+	} else {
+		failed.Connection = of
+	}
+	s.stats.LastError = &failed
 }
 
 // reset forgets the callbacks of a plugin that is gone.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv/journal"
 )
@@ -60,6 +61,37 @@ func TestFailedCallbacksAreInStatusAndInTheRecord(t *testing.T) {
 	eventually(t, "the connection's callback has failed", func() bool { return r.Status().Plugins[0].Callbacks.Errors == 2 })
 	if last := r.Status().Plugins[0].Callbacks.LastError; last.Method != "on_text_message" || string(last.Connection) != "c" || last.Schedule != nil {
 		t.Errorf("the last error is %+v", last)
+	}
+}
+
+// seen is the newest call that an observer was told of.
+type seen struct{ call.Observation }
+
+func (s *seen) Observe(o call.Observation) { s.Observation = o }
+
+func TestOnInitIsObservedAsOtherCallsAre(t *testing.T) {
+	var fails atomic.Bool
+	s := newStateful(t, func(e journal.Event) ([]journal.Command, error) {
+		if e.Event == "init" && fails.Load() {
+			return nil, errors.New("no luck with it")
+		}
+		return nil, nil
+	})
+	r := s.start()
+	var o seen
+	if err := r.ObserveInit(t.Context(), "p", &o); err != nil {
+		t.Fatal(err)
+	}
+	if o.Method != "on_init" || !o.Callback || o.Origin != call.OfInit || o.Code() != 0 || o.In == 0 || o.Ran <= 0 || o.Took < o.Ran {
+		t.Errorf("%+v", o)
+	}
+	fails.Store(true)
+	err := r.ObserveInit(t.Context(), "p", &o)
+	if err == nil || o.Code() != 500 || !strings.Contains(o.Err.Error(), "no luck with it") {
+		t.Errorf("%v is observed as %+v", err, o)
+	}
+	if callbacks := r.Status().Plugins[0].Callbacks; callbacks != nil {
+		t.Errorf("OnInit is counted among callbacks: %+v", callbacks)
 	}
 }
 

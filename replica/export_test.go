@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/plugin"
@@ -62,4 +64,11 @@ func DigestOfSource(entry plugin.Entry) (string, error) {
 func (r *Replica) IsMade(id string) bool {
 	h := r.find(id)
 	return h != nil && h.current.Load() != nil
+}
+
+// ObserveInit has OnInit of the version that serves run once more, and tells an observer.
+func (r *Replica) ObserveInit(ctx context.Context, id string, observer call.Observer) error {
+	g := *r.find(id).current.Load()
+	g.observer = observer
+	return g.onInit(ctx, r.config.Load())
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -12,10 +13,9 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
-	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -32,7 +32,9 @@ type generation struct {
 	services services
 	log      *slog.Logger
 	// methods and callbacks are by name on the bus.
-	methods, callbacks map[string]bus.Method
+	methods, callbacks map[string]method
+	// observer is told of OnInit.
+	observer call.Observer
 	// places has a token for each callback that the host makes.
 	places chan struct{}
 }
@@ -80,8 +82,9 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		entry:     s.entry,
 		limits:    s.config.Runtime.For(s.entry.ID),
 		log:       r.log.With("plugin", s.entry.ID),
-		methods:   make(map[string]bus.Method),
-		callbacks: make(map[string]bus.Method),
+		methods:   make(map[string]method),
+		callbacks: make(map[string]method),
+		observer:  r.hosted(s.entry.ID),
 	}
 	g.places = make(chan struct{}, g.limits.Callbacks())
 	if g.services, err = r.grant(s.config, s.entry); err != nil {
@@ -152,24 +155,27 @@ func (g *generation) exports() []wasmrt.Service {
 			continue
 		}
 		services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
-		for _, method := range capability.Methods {
+		for _, m := range capability.Methods {
 			switch {
 			case capability.Name == plugin.LifecycleManagement:
 			case capability.IsCallback():
-				g.callbacks[method.Name] = g.method(method)
+				g.callbacks[m.Name] = newMethod(m)
 			default:
-				g.methods[method.Name] = g.method(method)
+				g.methods[m.Name] = newMethod(m)
 			}
 		}
 	}
 	return services
 }
 
-func (g *generation) method(m *schema.Method) bus.Method {
-	return bus.Method{
-		Call: func(ctx context.Context, request []byte, reply func([]byte, error)) {
-			g.module.Answer(ctx, m.Export, request, reply)
-		},
+// method is a method of the guest, which export is.
+type method struct {
+	export string
+	json   call.Method // without Call
+}
+
+func newMethod(m *schema.Method) method {
+	return method{export: m.Export, json: call.Method{
 		RequestFromJSON: m.RequestFromJSON,
 		ResponseToJSON: func(response []byte) ([]byte, error) {
 			body, err := m.ResponseToJSON(response)
@@ -178,7 +184,17 @@ func (g *generation) method(m *schema.Method) bus.Method {
 			}
 			return body, err
 		},
-	}
+	}}
+}
+
+// keep calls the guest, and keeps the response: it is the guest's memory until the call is
+// over.
+func (g *generation) keep(ctx context.Context, export string, request []byte) (kept call.Answer) {
+	g.module.Answer(ctx, export, request, func(a wasmrt.Answer) {
+		kept = call.Answer(a)
+		kept.Response = bytes.Clone(a.Response)
+	})
+	return kept
 }
 
 // initialise has the OnInit of a generation run, where the plugin has it: once in
@@ -203,7 +219,14 @@ func (r *Replica) initialise(ctx context.Context, g *generation, s source) (err 
 }
 
 // onInit calls OnInit.
-func (g *generation) onInit(ctx context.Context, config *config.Config) error {
+func (g *generation) onInit(ctx context.Context, config *config.Config) (err error) {
+	made, start := call.Observation{Method: "on_init", Callback: true, Origin: call.OfInit}, time.Now()
+	defer func() {
+		if made.Took = time.Since(start); made.Err == nil {
+			made.Err = err
+		}
+		g.observer.Observe(made)
+	}()
 	ctx, cancel := context.WithTimeout(ctx, g.limits.InitTimeout)
 	defer cancel()
 	ctx, lacking := withLacking(ctx)
@@ -212,7 +235,11 @@ func (g *generation) onInit(ctx context.Context, config *config.Config) error {
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	deadline, _ := ctx.Deadline()
-	answer, err := g.module.Call(ctx, "lifecycle_management_on_init", request)
+	answer := g.keep(ctx, "lifecycle_management_on_init", request)
+	if err = answer.Err; err != nil {
+		made.Err = call.GuestFailure(err)
+	}
+	made.Waited, made.Ran, made.In, made.Out = answer.Waited, answer.Ran, len(request), len(answer.Response)
 	// What it waits for in vain ends a little before its own time does.
 	tookAll := time.Until(deadline) <= wasmrt.Notice(g.limits.InitTimeout)
 	var refusal *wasmrt.PluginError
@@ -225,7 +252,7 @@ func (g *generation) onInit(ctx context.Context, config *config.Config) error {
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	var response api.InitResponse
-	if err := response.UnmarshalVT(answer); err != nil {
+	if err := response.UnmarshalVT(answer.Response); err != nil {
 		return fmt.Errorf("OnInit: %w", err)
 	}
 	switch {
@@ -265,29 +292,24 @@ func noMemory(err error) *subjects.Error {
 
 // failure turns what a call of a guest ended with into what goes over the wire.
 func (g *generation) failure(method string, err error) *subjects.Error {
-	var (
-		pluginErr *wasmrt.PluginError
-		hostErr   *wasmrt.HostError
-		size      *wasmrt.ResultSizeError
-	)
+	failure := call.GuestFailure(err)
 	switch {
-	case errors.As(err, &pluginErr):
-		return pluginerror.Of(pluginErr.Text)
-	case errors.Is(err, wasmrt.ErrOverloaded):
-		return subjects.Errorf(subjects.ErrOverloaded, "%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue",
-			g.limits.MaxConcurrent, g.limits.Queue)
 	case errors.Is(err, wasmrt.ErrHostMemory):
 		return noMemory(err)
-	case errors.Is(err, wasmrt.ErrClosed):
-		return subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
-	case errors.Is(err, wasmrt.ErrDeadline), errors.Is(err, wasmrt.ErrDeadlineInQueue):
-		return subjects.Errorf(subjects.ErrDeadlineExceeded, "%w", err)
-	case errors.As(err, &size):
-		return subjects.Errorf(subjects.ErrTooLarge, "%w: it must fit the NATS server's max_payload", err)
-	case errors.As(err, &hostErr):
-		return subjects.Errorf(subjects.ErrPlugin, "%w", err)
-	default:
+	case errors.Is(failure, subjects.ErrOverloaded):
+		return subjects.Errorf(subjects.ErrOverloaded, "%d calls are running and %d waiting: try again later, or raise [Runtime] MaxConcurrent or Queue",
+			g.limits.MaxConcurrent, g.limits.Queue)
+	case errors.Is(failure, subjects.ErrUnavailable):
+		return errUnloading()
+	case errors.Is(failure, subjects.ErrTooLarge):
+		failure.Text += ": it must fit the NATS server's max_payload"
+	case errors.Is(failure, subjects.ErrCrashed):
 		g.log.Warn("guest crashed", "method", method, "error", cut(err.Error(), maxErrorText))
-		return subjects.Errorf(subjects.ErrCrashed, "%s", firstLine(err.Error()))
 	}
+	return failure
+}
+
+// errUnloading is the failure of a call of a plugin that takes no more.
+func errUnloading() *subjects.Error {
+	return subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
 }

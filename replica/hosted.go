@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/schedule"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -32,6 +32,11 @@ type hosted struct {
 
 	// endpoint is nil while nothing is served; it changes under changing.
 	endpoint atomic.Pointer[bus.Endpoint]
+
+	// calls answers the calls of callers, and stats counts them. Both are made with the
+	// endpoint.
+	calls *call.Server // changes under changing
+	stats atomic.Pointer[call.Stats]
 
 	// unloading says that nothing of the plugin is to begin any more.
 	unloading atomic.Bool
@@ -115,20 +120,22 @@ func (h *hosted) looksOther(look string) bool {
 // serve puts next in the place of the current generation. The endpoint stays:
 // calls find the generation that is current when they run.
 func (h *hosted) serve(ctx context.Context, next *generation) error {
-	limits := bus.EndpointLimits{
+	limits := call.Limits{
 		MaxInFlight: next.limits.MaxConcurrent + next.limits.Queue,
 		Timeout:     next.limits.Timeout,
 		MaxTimeout:  next.limits.MaxTimeout,
 	}
 	if endpoint := h.endpoint.Load(); endpoint == nil {
 		h.current.Store(next)
+		stats := new(call.Stats)
+		h.stats.Store(stats)
+		h.calls = h.newCalls(limits)
 		endpoint, err := h.replica.bus.Serve(ctx, bus.EndpointConfig{
 			ID:       h.id,
 			Replica:  h.replica.id,
-			Resolve:  h.resolve,
+			Calls:    h.calls,
+			Stats:    stats,
 			Describe: h.describe,
-			Hold:     h.hold,
-			Limits:   limits,
 		})
 		if err != nil {
 			h.current.Store(nil)
@@ -137,7 +144,7 @@ func (h *hosted) serve(ctx context.Context, next *generation) error {
 		}
 		h.endpoint.Store(endpoint)
 	} else {
-		endpoint.SetLimits(limits)
+		h.calls.SetLimits(limits)
 		h.retire(h.current.Swap(next))
 	}
 	h.holds.Store(nil) // it is the current one's
@@ -178,74 +185,6 @@ func (h *hosted) remove(ctx context.Context) error {
 	err = errors.Join(err, old.close(ctx))
 	h.announce(subjects.EventUnloaded, old.id, err)
 	return err
-}
-
-// hold charges the plugin for memory that is kept for its calls.
-func (h *hosted) hold(bytes int64) (release func(), err error) {
-	release, err = h.replica.runtime.Hold(h.id, bytes)
-	if err != nil {
-		return nil, noMemory(err)
-	}
-	return release, nil
-}
-
-// resolve finds the method of the current generation. The call moves to the
-// next generation if that came while it was on its way.
-func (h *hosted) resolve(name string, callback bool) (bus.Method, error) {
-	current := h.current.Load()
-	if current == nil {
-		return bus.Method{}, subjects.Errorf(subjects.ErrUnavailable, "the plugin is being unloaded")
-	}
-	method, ok := current.table(callback)[name]
-	if !ok {
-		return bus.Method{}, current.noSuchMethod(name, callback)
-	}
-	method.Call = h.calling(current, name, callback)
-	return method, nil
-}
-
-// calling calls a method of a generation or, if that was closed before the call
-// was its, of the one after.
-func (h *hosted) calling(current *generation, name string, callback bool) func(context.Context, []byte, func([]byte, error)) {
-	return func(ctx context.Context, request []byte, reply func([]byte, error)) {
-		method, ok := current.table(callback)[name]
-		if !ok {
-			reply(nil, current.noSuchMethod(name, callback))
-			return
-		}
-		method.Call(ctx, request, func(response []byte, err error) {
-			if err == nil {
-				reply(response, nil)
-				return
-			}
-			if next := h.current.Load(); errors.Is(err, wasmrt.ErrClosed) && next != nil && next != current {
-				h.calling(next, name, callback)(ctx, request, reply)
-				return
-			}
-			reply(nil, current.failure(name, err))
-		})
-	}
-}
-
-func (g *generation) table(callback bool) map[string]bus.Method {
-	if callback {
-		return g.callbacks
-	}
-	return g.methods
-}
-
-// noSuchMethod tells a method of a capability that the plugin lacks from one
-// that does not exist.
-func (g *generation) noSuchMethod(name string, callback bool) error {
-	for _, capability := range schema.Capabilities() {
-		for _, method := range capability.Methods {
-			if method.Name == name && capability.Name != plugin.LifecycleManagement && capability.IsCallback() == callback {
-				return subjects.Errorf(subjects.ErrNotImplemented, "%s is a method of %s, which is not in the manifest of %s", name, capability.Name, g.entry.ID)
-			}
-		}
-	}
-	known := slices.Sorted(maps.Keys(g.table(callback)))
-	return subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: %s has %s", name, g.entry.ID, strings.Join(known, ", "))
 }
 
 // describe tells discovery about the current generation.
@@ -301,7 +240,7 @@ func (h *hosted) status() subjects.PluginStatus {
 		isolation, reason := current.module.Isolation()
 		status.Isolation, status.IsolationReason = string(isolation), cut(reason, maxText)
 		stats := current.module.Stats()
-		counts := endpoint.Stats()
+		counts := h.stats.Load().Sum()
 		status.Calls = &subjects.CallStats{
 			Requests: counts.Requests, Errors: counts.Errors,
 			Running: stats.Running, Waiting: stats.Waiting, Idle: stats.Idle,
@@ -369,10 +308,4 @@ func cut(text string, limit int) string {
 		}
 		return r
 	}, text) + suffix
-}
-
-// firstLine leaves a guest's stack to the log.
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }

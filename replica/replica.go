@@ -15,6 +15,7 @@ import (
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -36,6 +37,7 @@ type Replica struct {
 	lock        *flock.Flock
 	bus         *bus.Bus
 	runtime     *wasmrt.Runtime
+	turns       *call.Turns // of the plugins, in converting JSON
 	heartbeat   *cluster.Heartbeat
 	inits       *cluster.Inits
 	leadership  *leadership
@@ -102,6 +104,7 @@ func Start(ctx context.Context, config config.Config, log *slog.Logger, options 
 	r := &Replica{
 		id:         identity(config.Name),
 		started:    time.Now().UTC(),
+		turns:      call.NewTurns(),
 		plugins:    make(map[string]*hosted),
 		asked:      make(chan struct{}),
 		background: newBackground(),

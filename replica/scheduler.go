@@ -8,6 +8,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/bus/schedule"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -86,28 +87,30 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord, f
 	}
 	h.replica.log.Debug("schedule fires", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
 		"planned", record.Running.Planned, "late", time.Since(record.Running.Planned))
-	const method = "on_scheduler_callback"
 	missed := fire.Late != "" && record.Running.Attempt == 1
-	answer, err := h.callBack(ctx, method, request, func() error {
-		if missed {
-			h.announceMissed(record, fire)
-			missed = false // there may be another attempt
-		}
-		return nil
-	}, nil)
-	if errors.Is(err, errNotCalled) {
+	answer, made := h.callBack(ctx, callback{
+		method: "on_scheduler_callback", origin: call.OfSchedule, of: string(record.Schedule), request: request,
+		before: func() error {
+			if missed {
+				h.announceMissed(record, fire)
+				missed = false // there may be another attempt
+			}
+			return nil
+		},
+	})
+	if errors.Is(made.Err, errNotCalled) {
 		return schedule.ErrNotRun
 	}
 	var response api.SchedulerCallbackResponse
-	if err == nil {
-		err = response.UnmarshalVT(answer)
+	if made.Err == nil {
+		made.Err = response.UnmarshalVT(answer)
 	}
-	if err == nil && response.Error != "" {
-		err = errors.New(response.Error)
+	if made.Err == nil && response.Error != "" {
+		made.Err = errors.New(response.Error)
 	}
-	h.calledBack(subjects.CallbackError{Method: method, Schedule: record.Schedule}, err)
-	if err != nil {
-		return errors.New(cut(err.Error(), maxText)) // it goes into the record
+	h.Observe(made)
+	if made.Err != nil {
+		return errors.New(cut(made.Err.Error(), maxText)) // it goes into the record
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"net/url"
 
 	"github.com/pluginhost/pluginhost/api/host"
-	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
@@ -154,7 +154,7 @@ func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
 		PluginID:         g.entry.ID,
 		AllowedUsernames: permission.AllowedUsernames,
 		AllowAdmins:      permission.AllowAdmins,
-		Via:              bus.Via,
+		Via:              call.Via,
 		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
 		Logger:           g.replica.log,
 	}

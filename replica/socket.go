@@ -12,6 +12,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -279,12 +280,14 @@ func (s *heldSocket) mayStillTell() bool { return !s.silent.Load() && s.record.H
 // connection and goes on, it waits.
 func (s *heldSocket) callBack(name string, request []byte) error {
 	for {
-		_, err := s.hosted.callBack(s.sockets.running, name, request, s.mayTell, s.mayStillTell)
+		_, made := s.hosted.callBack(s.sockets.running, callback{
+			method: name, origin: call.OfConnection, of: s.id, request: request, before: s.mayTell, still: s.mayStillTell,
+		})
 		switch {
-		case errors.Is(err, errLeftToOthers), errors.Is(err, socket.ErrLost):
-			return err
-		case !errors.Is(err, errNotCalled):
-			s.hosted.calledBack(subjects.CallbackError{Method: name, Connection: []byte(s.id)}, err)
+		case errors.Is(made.Err, errLeftToOthers), errors.Is(made.Err, socket.ErrLost):
+			return made.Err
+		case !errors.Is(made.Err, errNotCalled):
+			s.hosted.Observe(made)
 			return nil
 		}
 		select {

@@ -23,6 +23,3 @@ func HeaderValue(header map[string][]string, name string) (value string, err err
 	}
 	return value, nil
 }
-
-// MaxErrorText bounds the text of an error in a header, in bytes.
-const MaxErrorText = 8 << 10

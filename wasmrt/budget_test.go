@@ -211,9 +211,9 @@ func TestWhatTheHostHoldsForACallIsChargedUntilTheFunctionReturns(t *testing.T) 
 	})
 	before := runtimeMemory(r)
 	request := make([]byte, megabyte)
-	m.Answer(t.Context(), biography, request, func(_ []byte, err error) {
-		if err != nil {
-			t.Error(err)
+	m.Answer(t.Context(), biography, request, func(a wasmrt.Answer) {
+		if a.Err != nil {
+			t.Error(a.Err)
 		}
 		after = runtimeMemory(r)
 	})

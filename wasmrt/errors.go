@@ -1,18 +1,19 @@
 package wasmrt
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/pluginhost/pluginhost/internal/hold"
 )
 
+// What an error means to a caller is told by its method Refusal, Overloaded, Unavailable,
+// DeadlineExceeded, TooLarge or HostFailed; what has none of them is a crash.
 var (
 	// ErrOverloaded says that too many calls were waiting: nothing ran.
-	ErrOverloaded = errors.New("too many calls are waiting for an instance")
+	ErrOverloaded error = overloadedError("too many calls are waiting for an instance")
 	// ErrHostMemory says that the guests of the Runtime use all the memory they
 	// may have together: nothing ran.
-	ErrHostMemory = errors.New("the guests of this replica use all the memory they may have together ([Runtime] HostMemory)")
+	ErrHostMemory error = overloadedError("the guests of this replica use all the memory they may have together ([Runtime] HostMemory)")
 	// ErrPluginMemory is an ErrHostMemory of a plugin that has the share of one plugin
 	// already, however much there is for others: nothing ran.
 	ErrPluginMemory error = pluginMemoryError{}
@@ -20,14 +21,35 @@ var (
 	// midst of a call than there was.
 	ErrRefusedMemory = hold.ErrRefused
 	// ErrClosed says that the module takes no more calls: nothing ran.
-	ErrClosed = errors.New("module is closed")
+	ErrClosed error = closedError("module is closed")
 	// ErrDeadlineInQueue says that the caller's time was over before a guest
 	// could run: nothing ran.
-	ErrDeadlineInQueue = errors.New("the deadline passed while the call was waiting for an instance")
+	ErrDeadlineInQueue error = lateError("the deadline passed while the call was waiting for an instance")
 	// ErrDeadline says that the guest was stopped because the caller's time was
 	// over.
-	ErrDeadline = errors.New("the guest was stopped at the call's deadline")
+	ErrDeadline error = lateError("the guest was stopped at the call's deadline")
 )
+
+type overloadedError string
+
+func (e overloadedError) Error() string { return string(e) }
+
+// Overloaded says that there was no room for the call.
+func (overloadedError) Overloaded() {}
+
+type closedError string
+
+func (e closedError) Error() string { return string(e) }
+
+// Unavailable says that no more calls are taken.
+func (closedError) Unavailable() {}
+
+type lateError string
+
+func (e lateError) Error() string { return string(e) }
+
+// DeadlineExceeded says that the time of the call was over.
+func (lateError) DeadlineExceeded() {}
 
 type pluginMemoryError struct{}
 
@@ -37,6 +59,9 @@ func (pluginMemoryError) Error() string {
 
 // Is makes it an ErrHostMemory, too.
 func (pluginMemoryError) Is(target error) bool { return target == ErrHostMemory }
+
+// Overloaded says that there was no room for the call.
+func (pluginMemoryError) Overloaded() {}
 
 // refusedMemory is ErrRefusedMemory with the reason. It is no ErrHostMemory, after which
 // nothing ran.
@@ -88,6 +113,9 @@ type PluginError struct {
 
 func (e *PluginError) Error() string { return e.Text }
 
+// Refusal returns the text.
+func (e *PluginError) Refusal() string { return e.Text }
+
 // CrashError says that a guest trapped, exited or broke the binary interface.
 // Its instance is gone.
 type CrashError struct {
@@ -120,6 +148,9 @@ func (e *HostError) Error() string { return e.Function + ": " + e.Err.Error() }
 
 func (e *HostError) Unwrap() error { return e.Err }
 
+// HostFailed says that the host has failed.
+func (e *HostError) HostFailed() {}
+
 // ResultSizeError says that the guest's result was longer than the host takes.
 type ResultSizeError struct {
 	// Size and Limit are in bytes.
@@ -129,3 +160,6 @@ type ResultSizeError struct {
 func (e *ResultSizeError) Error() string {
 	return fmt.Sprintf("the response has %d bytes, the limit is %d", e.Size, e.Limit)
 }
+
+// TooLarge says that the result was too long.
+func (e *ResultSizeError) TooLarge() {}

@@ -149,7 +149,7 @@ func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 		}
 	}
 	var versionErr error
-	err := m.pool.with(ctx, 0, func(inst *instance) *instance {
+	_, err := m.pool.with(ctx, 0, func(inst *instance, _ time.Duration, _ time.Time) *instance {
 		if versionErr = m.chargeCode(inst); versionErr != nil {
 			return nil
 		}
@@ -189,21 +189,31 @@ func (m *Module) sweep() {
 	})
 }
 
-// Answer runs one method of a guest with the bytes of a request and hands those
-// of the response to reply, or an error, exactly once. The response is valid
-// until reply returns: what the call has left behind is put right only then, so
-// that nobody waits for it. The deadline of ctx bounds the call, waiting
+// Answer is what a call of a guest ends with.
+type Answer struct {
+	// Response is the bytes of the response, valid until reply returns.
+	Response []byte
+	// Err is why there is none; nil is that there is.
+	Err error
+	// Waited is how long the call waited for a place among those that may run, Ran how long
+	// it then had one; 0 is a call of which nothing ran.
+	Waited, Ran time.Duration
+}
+
+// Answer runs one method of a guest with the bytes of a request and hands what it ends with
+// to reply, exactly once. What the call has left behind is put right only after reply has
+// returned, so that nobody waits for it. The deadline of ctx bounds the call, waiting
 // included. Errors are ErrOverloaded, ErrHostMemory, ErrClosed and
 // ErrDeadlineInQueue and that of WithBegin, after which nothing ran, and ErrDeadline, *PluginError,
 // *CrashError, *HostError and *ResultSizeError.
-func (m *Module) Answer(ctx context.Context, method string, request []byte, reply func(response []byte, err error)) {
-	err := m.pool.with(ctx, len(request), func(inst *instance) *instance {
+func (m *Module) Answer(ctx context.Context, method string, request []byte, reply func(Answer)) {
+	waited, err := m.pool.with(ctx, len(request), func(inst *instance, waited time.Duration, since time.Time) *instance {
 		if err := mayBegin(ctx); err != nil {
-			reply(nil, err)
+			reply(Answer{Err: err, Waited: waited})
 			return inst
 		}
 		response, err := inst.serve(ctx, method, request)
-		reply(response, err)
+		reply(Answer{Response: response, Err: err, Waited: waited, Ran: m.pool.now().Sub(since)})
 		var plugin *PluginError
 		var size *ResultSizeError
 		switch {
@@ -216,15 +226,13 @@ func (m *Module) Answer(ctx context.Context, method string, request []byte, repl
 		}
 	})
 	if err != nil {
-		reply(nil, err)
+		reply(Answer{Err: err, Waited: waited})
 	}
 }
 
 // Call is Answer for callers that keep the response.
 func (m *Module) Call(ctx context.Context, method string, request []byte) (response []byte, err error) {
-	m.Answer(ctx, method, request, func(bytes []byte, failure error) {
-		response, err = slices.Clone(bytes), failure
-	})
+	m.Answer(ctx, method, request, func(a Answer) { response, err = slices.Clone(a.Response), a.Err })
 	return response, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -308,6 +309,35 @@ func TestCallWhoseTimeIsOverNeverRuns(t *testing.T) {
 	calls.Wait()
 	if len(entered) != 0 {
 		t.Error("the call ran")
+	}
+}
+
+func TestAnAnswerTellsHowLongTheCallWaitedAndRan(t *testing.T) {
+	m, entered, release := blocking(t, wasmrt.Limits{MaxConcurrent: 1, Queue: 1})
+	ask := func(ctx context.Context) (answer wasmrt.Answer) {
+		m.Answer(ctx, biography, nil, func(a wasmrt.Answer) { answer = a })
+		return answer
+	}
+	var calls sync.WaitGroup
+	var first, second wasmrt.Answer
+	calls.Go(func() { first = ask(context.Background()) })
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	if late := ask(ctx); !errors.Is(late.Err, wasmrt.ErrDeadlineInQueue) || late.Waited <= 0 || late.Ran != 0 {
+		t.Errorf("a call that waits in vain: %+v", late)
+	}
+	calls.Go(func() { second = ask(context.Background()) })
+	for m.Stats().Waiting == 0 {
+		runtime.Gosched()
+	}
+	close(release)
+	calls.Wait()
+	if first.Err != nil || first.Waited != 0 || first.Ran < 5*time.Millisecond {
+		t.Errorf("a call that has its place at once: %+v", first)
+	}
+	if second.Err != nil || second.Waited <= 0 || second.Ran <= 0 {
+		t.Errorf("a call that waits: %+v", second)
 	}
 }
 

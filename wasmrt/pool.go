@@ -38,16 +38,17 @@ func newPool(limits Limits, account *account, create func(context.Context) (*ins
 	}
 }
 
-// with runs use on an instance that nobody else has. What use returns is kept
+// with runs use on an instance that nobody else has, for a call that has waited for its slot
+// and has had it since. What use returns is kept
 // for the next call: the instance, another, or nil. The caller holds size bytes
 // meanwhile, waiting or not.
-func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance) error {
+func (p *pool) with(ctx context.Context, size int, use func(inst *instance, waited time.Duration, since time.Time) *instance) (waited time.Duration, err error) {
 	if err := p.enter(); err != nil {
-		return err
+		return 0, err
 	}
 	defer p.leave()
-	if err := p.acquire(ctx, size); err != nil {
-		return err
+	if waited, err = p.acquire(ctx, size); err != nil {
+		return waited, err
 	}
 	start := p.now()
 	defer func() {
@@ -56,7 +57,7 @@ func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance
 	}()
 	inst, err := p.take(ctx, int64(size))
 	if err != nil {
-		return err
+		return waited, err
 	}
 	var next *instance
 	// Deferred, so that a panic in the host neither keeps the instance nor
@@ -69,8 +70,8 @@ func (p *pool) with(ctx context.Context, size int, use func(*instance) *instance
 			p.give(ctx, next)
 		}
 	}()
-	next = use(inst)
-	return nil
+	next = use(inst, waited, start)
+	return waited, nil
 }
 
 // callerBytes is about what a caller costs that waits, besides its request.
@@ -95,33 +96,35 @@ func (p *pool) leave() {
 	}
 }
 
-// acquire waits for a slot in the queue. A call that would not be over in time is
+// acquire waits for a slot in the queue, and tells for how long. A call that would not be over in time is
 // refused at once, and so is one that waits with more bytes than the plugin, or
 // all guests and callers together, may have.
-func (p *pool) acquire(ctx context.Context, size int) error {
+func (p *pool) acquire(ctx context.Context, size int) (waited time.Duration, err error) {
 	select {
 	case p.slots <- struct{}{}:
 	default:
 		if !p.queue(ctx) {
-			return ErrOverloaded
+			return 0, ErrOverloaded
 		}
 		defer p.unqueue()
 		held := int64(size) + callerBytes
 		if err := p.account.reserve(held); err != nil {
-			return err
+			return 0, err
 		}
 		defer p.account.release(held)
+		asked := p.now()
 		select {
 		case p.slots <- struct{}{}:
+			waited = p.now().Sub(asked)
 		case <-ctx.Done():
-			return ErrDeadlineInQueue
+			return p.now().Sub(asked), ErrDeadlineInQueue
 		}
 	}
 	if ctx.Err() != nil {
 		<-p.slots
-		return ErrDeadlineInQueue
+		return waited, ErrDeadlineInQueue
 	}
-	return nil
+	return waited, nil
 }
 
 // queue counts a call that waits; it reports false when the queue is full, or so

@@ -201,9 +201,9 @@ func TestMemoryShrinksBackAndCanGrowAgainToItsLimit(t *testing.T) {
 	everyIsolator(t, func(t *testing.T, i isolator) {
 		m := loadWith(t, i, guests.Handmade{Body: guests.Obey, Globals: 2}.Bytes(), Limits{MaxMemory: 4 << 20})
 		for range 50 {
-			m.Answer(t.Context(), method, obey(1, 63, 0, 0), func(_ []byte, err error) {
-				if err != nil {
-					t.Error(err)
+			m.Answer(t.Context(), method, obey(1, 63, 0, 0), func(a Answer) {
+				if a.Err != nil {
+					t.Error(a.Err)
 				}
 			})
 			if len(m.pool.idle) != 1 {

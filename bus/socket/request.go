@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/natswire"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -121,8 +120,7 @@ func (s *Sockets) answer(msg *nats.Msg, err error) {
 		if errors.Is(err, ErrNone) {
 			code = http.StatusNotFound
 		}
-		reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(code))
-		reply.Header.Set(subjects.HeaderError, excerpt.Header(err.Error(), subjects.MaxErrorText))
+		call.WriteFailure(reply.Header, subjects.FromCode(code, err.Error()), call.MaxErrorText)
 	}
 	if err := s.config.Control.PublishMsg(reply); err != nil {
 		s.handle.Logger().Warn("a request for a connection could not be answered", "error", err)
@@ -154,17 +152,16 @@ func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjec
 	if err := natswire.RefusedError(reply.Header); err != nil {
 		return fmt.Errorf("the replica that has the connection: %w", err)
 	}
-	code, err := subjects.HeaderValue(reply.Header, subjects.HeaderErrorCode)
-	text, errText := subjects.HeaderValue(reply.Header, subjects.HeaderError)
+	failure, err := call.ReadFailure(reply.Header)
 	switch {
-	case err != nil || errText != nil:
-		return fmt.Errorf("the replica that has the connection: %w", errors.Join(err, errText))
-	case code == "":
+	case err != nil:
+		return fmt.Errorf("the replica that has the connection: %w", err)
+	case failure == nil:
 		return nil
-	case code == strconv.Itoa(http.StatusNotFound):
+	case errors.Is(failure, subjects.ErrNotFound):
 		return ErrNone
 	default:
-		return errors.New(text)
+		return errors.New(failure.Text)
 	}
 }
 

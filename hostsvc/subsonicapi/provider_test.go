@@ -14,6 +14,7 @@ import (
 
 	api "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/bus"
+	plugincall "github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
@@ -374,11 +375,14 @@ func TestACallThatLeadsBackThroughNavidromeIsRefused(t *testing.T) {
 	serve := func(id string, answer func(ctx context.Context) ([]byte, error)) {
 		endpoint, err := b.Serve(t.Context(), bus.EndpointConfig{
 			ID: id, Replica: "r1",
-			Resolve: func(string, bool) (bus.Method, error) {
-				return bus.Method{Call: func(ctx context.Context, _ []byte, reply func([]byte, error)) { reply(answer(ctx)) }}, nil
-			},
+			Calls: plugincall.NewServer(plugincall.Config{
+				ID: id,
+				Resolve: func(string, bool) (plugincall.Method, error) {
+					return plugincall.Method{Call: plugincall.Returning(func(ctx context.Context, _ []byte) ([]byte, error) { return answer(ctx) })}, nil
+				},
+				Limits: plugincall.Limits{Timeout: 20 * time.Second, MaxTimeout: 20 * time.Second},
+			}),
 			Describe: func() bus.Description { return bus.Description{} },
-			Limits:   bus.EndpointLimits{Timeout: 20 * time.Second, MaxTimeout: 20 * time.Second},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -391,7 +395,7 @@ func TestACallThatLeadsBackThroughNavidromeIsRefused(t *testing.T) {
 	}
 	// Each plugin makes a Subsonic call, for which Navidrome calls the other one.
 	for _, id := range []string{"one", "two"} {
-		service := newService(subsonicapi.Config{PluginID: id, Navidrome: overBus{b}, AllowAdmins: true, Via: bus.Via})
+		service := newService(subsonicapi.Config{PluginID: id, Navidrome: overBus{b}, AllowAdmins: true, Via: plugincall.Via})
 		serve(id, func(ctx context.Context) ([]byte, error) {
 			response, err := service.Call(ctx, &api.CallRequest{Url: "/rest/scrobble?u=joe"})
 			if err != nil {

@@ -1,7 +1,8 @@
-package bus
+package call
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -21,28 +22,29 @@ const (
 	jsonCost = 4
 )
 
-// turns has plugins take turns in converting JSON, which takes the processor for long and
-// many times the memory of the body: no more conversions run at once than there are
+// Turns has the plugins of a host take turns in converting JSON, which takes the processor for
+// long and many times the memory of the body: no more conversions run at once than there are
 // processors, and one plugin leaves a place to others.
-type turns struct {
+type Turns struct {
 	mu      sync.Mutex
 	free    int
 	share   int           // of one plugin
 	waiting []*converting // those of whom somebody waits, the next first
 }
 
-func newTurns() *turns {
+// NewTurns has a turn for each processor, and two at least.
+func NewTurns() *Turns {
 	places := max(2, runtime.GOMAXPROCS(0))
-	return &turns{free: places, share: places - 1}
+	return &Turns{free: places, share: places - 1}
 }
 
 // converting is the JSON of one plugin.
 type converting struct {
-	turns *turns
+	turns *Turns // nil converts at once
 	// hold charges the plugin for memory until release is called; nil charges nobody.
 	hold func(bytes int64) (release func(), err error)
 
-	// Guarded by the mu of turns.
+	// Guarded by the mu of Turns.
 	running int
 	queue   []chan struct{} // each is closed when it is its turn
 	bytes   int64           // that have arrived and are not converted yet
@@ -50,10 +52,10 @@ type converting struct {
 
 // arrive takes a body of JSON in, which left ends, or refuses it at once.
 func (c *converting) arrive(bytes int64) (left func(), err error) {
-	if bytes <= smallJSON {
+	t := c.turns
+	if bytes <= smallJSON || t == nil {
 		return func() {}, nil
 	}
-	t := c.turns
 	t.mu.Lock()
 	if c.bytes > 0 && c.bytes+bytes > maxWaitingJSON {
 		waiting := c.bytes
@@ -84,6 +86,9 @@ func (c *converting) arrive(bytes int64) (left func(), err error) {
 // convert runs a conversion when it is the plugin's turn. What ctx has no time for any
 // more is not converted.
 func (c *converting) convert(ctx context.Context, conversion func([]byte) ([]byte, error), body []byte) ([]byte, error) {
+	if c.turns == nil {
+		return conversion(body)
+	}
 	if len(body) > smallJSON {
 		if err := c.begin(ctx); err != nil {
 			return nil, err
@@ -140,7 +145,7 @@ func (c *converting) pass() {
 
 // grant gives free turns to those that wait, one to each plugin after the other; mu is
 // held.
-func (t *turns) grant() {
+func (t *Turns) grant() {
 	for at := 0; t.free > 0 && at < len(t.waiting); {
 		c := t.waiting[at]
 		if c.running >= t.share {
@@ -155,5 +160,19 @@ func (t *turns) grant() {
 		if len(c.queue) > 0 {
 			t.waiting = append(t.waiting, c)
 		}
+	}
+}
+
+// notConverted is why there is no conversion: it had to wait too long, says itself what it
+// failed with, or just failed.
+func notConverted(err, failed error, text string) error {
+	var said *subjects.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return subjects.Errorf(subjects.ErrDeadlineExceeded, "the deadline passed while JSON waited to be converted")
+	case errors.As(err, &said):
+		return said
+	default:
+		return subjects.Errorf(failed, "%s: %w", text, err)
 	}
 }

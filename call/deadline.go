@@ -1,4 +1,4 @@
-package bus
+package call
 
 import (
 	"cmp"
@@ -9,10 +9,12 @@ import (
 
 // deadline is the context of a call. Most calls end without having waited for
 // anything, and a timer that nobody looks at costs more than all the rest of a
-// context, so it is started only by Done.
+// context, so it is started only by Done, unless the parent can be done.
 type deadline struct {
-	at  time.Time
-	via []string // see Via; set before the context is used
+	parent context.Context
+	at     time.Time
+	limit  time.Duration // what TimeLimit returns
+	via    []string      // what Via returns
 
 	mu     sync.Mutex
 	timer  context.Context // nil until it is needed
@@ -21,22 +23,35 @@ type deadline struct {
 	err    error
 }
 
-// newDeadline returns a context that is over in timeout. The caller ends it.
-func newDeadline(timeout time.Duration) *deadline { return &deadline{at: time.Now().Add(timeout)} }
+// newDeadline returns a context that is over in limit, or with its parent. The caller ends it.
+func newDeadline(parent context.Context, limit time.Duration, via []string) *deadline {
+	d := &deadline{parent: parent, at: time.Now().Add(limit), limit: limit, via: via}
+	if parent.Done() == nil {
+		return d
+	}
+	if at, ok := parent.Deadline(); ok && at.Before(d.at) {
+		d.at = at
+	}
+	d.Done()
+	return d
+}
 
 // Deadline implements context.Context.
 func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
 
 // Value implements context.Context.
 func (d *deadline) Value(key any) any {
-	if key == (viaKey{}) {
+	switch key.(type) {
+	case viaKey:
 		return d.via
+	case limitKey:
+		return d.limit
 	}
 	d.mu.Lock()
 	timer := d.timer
 	d.mu.Unlock()
 	if timer == nil {
-		return nil
+		return d.parent.Value(key)
 	}
 	return timer.Value(key) // package context finds its own contexts by it
 }
@@ -45,6 +60,9 @@ func (d *deadline) Value(key any) any {
 func (d *deadline) Err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.err == nil && d.timer != nil {
+		d.err = d.timer.Err()
+	}
 	if d.err == nil && !time.Now().Before(d.at) {
 		d.err = context.DeadlineExceeded
 	}
@@ -56,7 +74,7 @@ func (d *deadline) Done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer == nil {
-		d.timer, d.cancel = context.WithDeadline(context.Background(), d.at)
+		d.timer, d.cancel = context.WithDeadline(d.parent, d.at)
 		if d.over {
 			d.cancel()
 		}

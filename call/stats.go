@@ -1,4 +1,4 @@
-package bus
+package call
 
 import (
 	"sync"
@@ -7,8 +7,8 @@ import (
 	"github.com/pluginhost/pluginhost/internal/excerpt"
 )
 
-// callStats counts the calls of an endpoint by method.
-type callStats struct {
+// Stats is an Observer that counts calls by method. The zero value has none.
+type Stats struct {
 	mu      sync.Mutex
 	methods map[string]MethodStats
 }
@@ -23,42 +23,40 @@ type MethodStats struct {
 	Time time.Duration
 }
 
-// unknownMethod is the name under which calls of methods that do not exist are
-// counted: those names are the callers', and would fill our memory.
-const unknownMethod = ""
-
 // maxLastError bounds what is kept of an error, in bytes: the statistics of all
 // methods must fit one message.
 const maxLastError = 1 << 10
 
-func (s *callStats) record(method string, took time.Duration, err error) {
+// Observe implements Observer.
+func (s *Stats) Observe(o Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.methods == nil {
 		s.methods = make(map[string]MethodStats)
 	}
-	entry := s.methods[method]
+	entry := s.methods[o.Method]
 	entry.Requests++
-	entry.Time += took
-	if err != nil {
+	entry.Time += o.Took
+	if o.Err != nil {
 		entry.Errors++
-		entry.LastError = excerpt.Cut(err.Error(), maxLastError)
+		entry.LastError = excerpt.Cut(o.Err.Error(), maxLastError)
 	}
-	s.methods[method] = entry
+	s.methods[o.Method] = entry
 }
 
-func (s *callStats) of(method string) MethodStats {
+// Of returns the counts of one method.
+func (s *Stats) Of(method string) MethodStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.methods[method]
 }
 
-// Stats returns the counts of all methods together.
-func (e *Endpoint) Stats() MethodStats {
-	e.stats.mu.Lock()
-	defer e.stats.mu.Unlock()
+// Sum returns the counts of all methods together, without an error's text.
+func (s *Stats) Sum() MethodStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var sum MethodStats
-	for _, entry := range e.stats.methods {
+	for _, entry := range s.methods {
 		sum.Requests += entry.Requests
 		sum.Errors += entry.Errors
 		sum.Time += entry.Time

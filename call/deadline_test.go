@@ -1,4 +1,4 @@
-package bus
+package call
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 func TestDeadlineIsAContextThatStartsItsTimerLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDeadline(time.Second)
+		d := newDeadline(context.Background(), time.Second, nil)
 		if at, ok := d.Deadline(); !ok || time.Until(at) != time.Second || d.Err() != nil || d.Value("x") != nil || d.timer != nil {
 			t.Errorf("a new one: %+v", d)
 		}
@@ -23,7 +23,7 @@ func TestDeadlineIsAContextThatStartsItsTimerLate(t *testing.T) {
 		<-child.Done()
 		d.end()
 
-		late := newDeadline(time.Second)
+		late := newDeadline(context.Background(), time.Second, nil)
 		<-time.After(time.Second)
 		if !errors.Is(late.Err(), context.DeadlineExceeded) {
 			t.Errorf("without a timer the error after its time is %v", late.Err())
@@ -34,7 +34,7 @@ func TestDeadlineIsAContextThatStartsItsTimerLate(t *testing.T) {
 }
 
 func TestEndedDeadlineIsCancelled(t *testing.T) {
-	before, after := newDeadline(time.Hour), newDeadline(time.Hour)
+	before, after := newDeadline(context.Background(), time.Hour, nil), newDeadline(context.Background(), time.Hour, nil)
 	done := before.Done()
 	before.end()
 	after.end()
