@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -26,13 +26,13 @@ const maxMethod = 255
 // MetadataAgent and Scrobbler. Callbacks, such as on_scheduler_callback, can be called
 // too, to try them: by NATS users that may publish to plugins.*.callback.*.
 func (c *Client) Call(ctx context.Context, id, method string, request []byte) ([]byte, error) {
-	return c.send(ctx, id, call{method: method, subject: subject(id, method), body: request})
+	return c.send(ctx, id, outgoing{method: method, subject: subject(id, method), body: request})
 }
 
 // CallJSON is Call with JSON both ways. A timeout above 0 is what the plugin is
 // given; the caller waits as long as ctx says, for a reply that tells why.
 func (c *Client) CallJSON(ctx context.Context, id, method string, request []byte, timeout time.Duration) ([]byte, error) {
-	return c.send(ctx, id, call{method: method, subject: subject(id, method), body: request, json: true, timeout: timeout})
+	return c.send(ctx, id, outgoing{method: method, subject: subject(id, method), body: request, json: true, timeout: timeout})
 }
 
 func subject(id, method string) string {
@@ -42,8 +42,8 @@ func subject(id, method string) string {
 	return subjects.Call(id, method)
 }
 
-// call is one request before it is sent.
-type call struct {
+// outgoing is one request before it is sent.
+type outgoing struct {
 	method  string
 	subject string
 	body    []byte
@@ -51,7 +51,7 @@ type call struct {
 	timeout time.Duration // what the plugin is given; 0 is until the deadline
 }
 
-func (c *Client) send(ctx context.Context, id string, request call) ([]byte, error) {
+func (c *Client) send(ctx context.Context, id string, request outgoing) ([]byte, error) {
 	if len(id) > subjects.MaxID {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "the plugin id has %d bytes, the limit is %d", len(id), subjects.MaxID)
 	}
@@ -77,7 +77,7 @@ func (c *Client) send(ctx context.Context, id string, request call) ([]byte, err
 }
 
 // once sends the request once.
-func (c *Client) once(ctx context.Context, id string, request call) ([]byte, error) {
+func (c *Client) once(ctx context.Context, id string, request outgoing) ([]byte, error) {
 	if err := c.connected(); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (c *Client) once(ctx context.Context, id string, request call) ([]byte, err
 	if request.json {
 		msg.Header.Set(subjects.HeaderContentType, subjects.ContentTypeJSON)
 	}
-	if ids := via(ctx); len(ids) > 0 {
+	if ids := call.Via(ctx); len(ids) > 0 {
 		msg.Header.Set(subjects.HeaderVia, subjects.FormatVia(ids))
 	}
 	reply, err := c.conn.RequestMsgWithContext(ctx, msg)
@@ -118,24 +118,15 @@ func (c *Client) once(ctx context.Context, id string, request call) ([]byte, err
 
 // failureOf returns the failure that a reply tells, or nil.
 func failureOf(reply *nats.Msg) error {
-	var values [3]string
-	for i, name := range []string{subjects.HeaderErrorCode, subjects.HeaderError, subjects.HeaderRetryAfter} {
-		var err error
-		if values[i], err = subjects.HeaderValue(reply.Header, name); err != nil {
-			return fmt.Errorf("reply: %w", err)
-		}
-	}
-	code, text, retryAfter := values[0], values[1], values[2]
-	if code == "" {
+	failure, err := call.ReadFailure(reply.Header)
+	var code *call.CodeError
+	switch {
+	case errors.As(err, &code):
+		return fmt.Errorf("reply with the code %q", code.Code)
+	case err != nil:
+		return fmt.Errorf("reply: %w", err)
+	case failure == nil:
 		return nil
-	}
-	number, err := strconv.Atoi(code)
-	if err != nil {
-		return fmt.Errorf("reply with the code %q", code)
-	}
-	failure := subjects.FromCode(number, text)
-	if after, err := time.ParseDuration(retryAfter); err == nil {
-		failure.RetryAfter = after
 	}
 	return pluginerror.Match(failure)
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -80,7 +80,7 @@ type NavidromeService struct {
 	config        Navidrome
 	conn          *nats.Conn
 	subscriptions []*nats.Subscription
-	slots         chan struct{} // a token for each request that runs
+	calls         *call.Server
 	requests      sync.WaitGroup
 	mu            sync.Mutex // guards adding to requests
 	stopped       bool
@@ -103,16 +103,23 @@ func ServeNavidrome(conn *nats.Conn, config Navidrome) (*NavidromeService, error
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	s := &NavidromeService{config: config, conn: conn, slots: make(chan struct{}, config.MaxRequests)}
+	s := &NavidromeService{config: config, conn: conn}
 	s.running, s.abort = context.WithCancel(context.Background())
-	for subject, answer := range map[string]navidromeAnswer{
-		subjects.NavidromeSubsonic: s.subsonic,
-		subjects.NavidromeArtwork:  s.artwork,
-	} {
-		if subject == subjects.NavidromeSubsonic && config.Subsonic == nil || subject == subjects.NavidromeArtwork && config.Artwork == nil {
-			continue
-		}
-		subscription, err := conn.QueueSubscribe(subject, subjects.NavidromeGroup, func(msg *nats.Msg) { s.take(msg, answer) })
+	methods := make(map[string]call.Method)
+	if config.Subsonic != nil {
+		methods[subjects.NavidromeSubsonic] = call.Method{Call: call.Returning(s.inTime(s.subsonic))}
+	}
+	if config.Artwork != nil {
+		methods[subjects.NavidromeArtwork] = call.Method{Call: call.Returning(s.inTime(s.artwork))}
+	}
+	s.calls = call.NewServer(call.Config{
+		Resolve: func(subject string, _ bool) (call.Method, error) { return methods[subject], nil },
+		Full:    s.full,
+		Failed:  s.failed,
+		Limits:  call.Limits{MaxInFlight: config.MaxRequests, Timeout: DefaultTimeout, MaxTimeout: maxNavidromeTimeout},
+	})
+	for subject := range methods {
+		subscription, err := conn.QueueSubscribe(subject, subjects.NavidromeGroup, func(msg *nats.Msg) { s.take(subject, msg) })
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("subscribe %s: %w", subject, err), s.Stop(context.Background()))
 		}
@@ -173,33 +180,35 @@ func (s *NavidromeService) drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// navidromeAnswer answers one kind of request with the body of the reply.
-type navidromeAnswer func(ctx context.Context, body []byte) ([]byte, error)
+// navidromeExchange is a request over NATS, and its reply.
+type navidromeExchange struct {
+	call.Admission
+	service *NavidromeService
+	msg     *nats.Msg
+}
+
+var _ call.Replier = (*navidromeExchange)(nil)
 
 // take starts a request, or refuses it. It must not block: it runs on the
 // subscription's goroutine.
-func (s *NavidromeService) take(msg *nats.Msg, answer navidromeAnswer) {
+func (s *NavidromeService) take(subject string, msg *nats.Msg) {
 	if msg.Reply == "" {
 		return // nobody would see the answer
 	}
-	select {
-	case s.slots <- struct{}{}:
-	default:
-		s.reply(msg, nil, &subjects.Error{
-			Failure: subjects.ErrOverloaded, RetryAfter: navidromeRetryAfter,
-			Text: fmt.Sprintf("%d requests of plugins are running: try again later", s.config.MaxRequests),
-		})
+	x := &navidromeExchange{service: s, msg: msg}
+	request := call.Request{Method: subject, Body: msg.Data, Header: msg.Header}
+	if err := s.calls.Admit(&x.Admission, request); err != nil {
+		x.Reply(nil, s.calls.Refuse(request, err))
 		return
 	}
 	if !s.begin() {
-		<-s.slots
-		s.reply(msg, nil, subjects.Errorf(subjects.ErrUnavailable, "Navidrome is stopping"))
+		x.Leave()
+		x.Reply(nil, s.calls.Refuse(request, subjects.Errorf(subjects.ErrUnavailable, "Navidrome is stopping")))
 		return
 	}
 	go func() {
 		defer s.requests.Done()
-		defer func() { <-s.slots }()
-		s.answer(msg, answer)
+		x.Serve(s.running, x)
 	}()
 }
 
@@ -213,54 +222,40 @@ func (s *NavidromeService) begin() bool {
 	return !s.stopped
 }
 
-// answer runs one request. A panic costs this request only.
-func (s *NavidromeService) answer(msg *nats.Msg, answer navidromeAnswer) {
-	var body []byte
-	var err error = subjects.Errorf(subjects.ErrCrashed, "Navidrome failed; see its log")
-	defer func() {
-		r := recover()
-		if cause, _ := r.(error); r != nil && !errors.Is(cause, http.ErrAbortHandler) { // which asks for silence
-			s.config.Logger.Error("panic in a request of a plugin", "subject", msg.Subject, "panic", r, "stack", string(debug.Stack()))
-		}
-		s.reply(msg, body, err)
-	}()
-	body, err = s.run(msg, answer)
+// full is why a request is refused when as many run as may.
+func (s *NavidromeService) full(limit int) error {
+	return &subjects.Error{
+		Failure: subjects.ErrOverloaded, RetryAfter: navidromeRetryAfter,
+		Text: fmt.Sprintf("%d requests of plugins are running: try again later", limit),
+	}
 }
 
-func (s *NavidromeService) run(msg *nats.Msg, answer navidromeAnswer) ([]byte, error) {
-	timeout := DefaultTimeout
-	text, err := subjects.HeaderValue(msg.Header, subjects.HeaderTimeout)
-	if err != nil {
-		return nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err)
+// failed tells of a panic, which costs its request only.
+func (s *NavidromeService) failed(subject string, panicked any) error {
+	if cause, _ := panicked.(error); panicked != nil && !errors.Is(cause, http.ErrAbortHandler) { // which asks for silence
+		s.config.Logger.Error("panic in a request of a plugin", "subject", subject, "panic", panicked, "stack", string(debug.Stack()))
 	}
-	if text != "" {
-		parsed, err := time.ParseDuration(text)
-		if err != nil {
-			return nil, subjects.Errorf(subjects.ErrBadRequest, "header %s is %.40q: want a Go duration such as 1.5s", subjects.HeaderTimeout, text)
+	return subjects.Errorf(subjects.ErrCrashed, "Navidrome failed; see its log")
+}
+
+// navidromeAnswer answers one kind of request with the body of the reply.
+type navidromeAnswer func(ctx context.Context, body []byte) ([]byte, error)
+
+// inTime makes of an answer one that counts only if it comes in time.
+func (s *NavidromeService) inTime(answer navidromeAnswer) navidromeAnswer {
+	return func(ctx context.Context, body []byte) ([]byte, error) {
+		if ctx.Err() == nil {
+			body, err := answer(ctx, body)
+			if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+				return body, err
+			}
+			// What a handler wrote by then may be half an answer.
+			if s.running.Err() != nil {
+				return nil, subjects.Errorf(subjects.ErrCrashed, "Navidrome stopped before it had an answer")
+			}
 		}
-		timeout = min(parsed, maxNavidromeTimeout)
+		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "Navidrome had no answer within %v", call.TimeLimit(ctx))
 	}
-	value, err := subjects.HeaderValue(msg.Header, subjects.HeaderVia)
-	if err != nil {
-		return nil, subjects.Errorf(subjects.ErrBadRequest, "%w", err)
-	}
-	ids, err := subjects.ParseVia(value)
-	if err != nil {
-		return nil, subjects.Errorf(subjects.ErrBadRequest, "header %s: %w", subjects.HeaderVia, err)
-	}
-	ctx, cancel := context.WithTimeout(withVia(s.running, ids), timeout)
-	defer cancel()
-	if ctx.Err() == nil {
-		body, err := answer(ctx, msg.Data)
-		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-			return body, err
-		}
-		// What a handler wrote by then may be half an answer.
-		if s.running.Err() != nil {
-			return nil, subjects.Errorf(subjects.ErrCrashed, "Navidrome stopped before it had an answer")
-		}
-	}
-	return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "Navidrome had no answer within %v", timeout)
 }
 
 // subsonic runs one request of the Subsonic API.
@@ -343,25 +338,21 @@ func checkSubsonic(request subjects.SubsonicRequest) error {
 	return nil
 }
 
-// reply sends the body, or the failure.
-func (s *NavidromeService) reply(msg *nats.Msg, body []byte, err error) {
-	reply := nats.NewMsg(msg.Reply)
-	if err == nil {
-		reply.Data = body
-	} else {
-		var failure *subjects.Error
-		if !errors.As(err, &failure) {
-			failure = subjects.Errorf(subjects.ErrPlugin, "%w", err)
-		}
-		reply.Header.Set(subjects.HeaderErrorCode, strconv.Itoa(failure.Code()))
-		reply.Header.Set(subjects.HeaderError, replyText(failure.Text))
-		if failure.RetryAfter > 0 {
-			reply.Header.Set(subjects.HeaderRetryAfter, failure.RetryAfter.String())
-		}
+// Fits implements call.Replier: what does not fit is found when it is written.
+func (x *navidromeExchange) Fits([]byte) error { return nil }
+
+// Reply implements call.Replier.
+func (x *navidromeExchange) Reply(body []byte, failure *subjects.Error) {
+	reply := nats.NewMsg(x.msg.Reply)
+	reply.Data = body
+	if failure != nil {
+		printable := *failure
+		printable.Text = replyText(failure.Text)
+		call.WriteFailure(reply.Header, &printable, call.MaxErrorText)
 	}
 	// While the connection is lost nats.go may keep it: the host may still be waiting.
-	if err := s.conn.PublishMsg(reply); err != nil {
-		s.config.Logger.Warn("the request of a plugin could not be answered", "subject", msg.Subject, "error", err)
+	if err := x.service.conn.PublishMsg(reply); err != nil {
+		x.service.config.Logger.Warn("the request of a plugin could not be answered", "subject", x.msg.Subject, "error", err)
 	}
 }
 
