@@ -1,7 +1,9 @@
 package plugintest
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,9 +12,11 @@ import (
 
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
 // Message is a message of package api, such as *api.InitRequest.
@@ -63,36 +67,23 @@ func (h *Host) Call(ctx context.Context, method string, request, response Messag
 
 // CallJSON is Call with JSON both ways, as pluginhost call has it.
 func (h *Host) CallJSON(ctx context.Context, method, request string) (string, error) {
-	m, err := h.find(method)
+	response, err := h.run(ctx, callTimeout, call.Request{Method: method, Body: []byte(request), JSON: true})
 	if err != nil {
 		return "", err
-	}
-	body, err := m.RequestFromJSON([]byte(request))
-	if err != nil {
-		return "", subjects.Errorf(subjects.ErrBadRequest, "%w", err)
-	}
-	answer, err := h.run(ctx, m, callTimeout, body)
-	if err != nil {
-		return "", err
-	}
-	response, err := m.ResponseToJSON(answer)
-	if err != nil {
-		return "", subjects.Errorf(subjects.ErrCrashed, "%w", err)
 	}
 	return string(response), h.settle(ctx)
 }
 
 // invoke calls a method with messages.
 func (h *Host) invoke(ctx context.Context, method string, timeout time.Duration, request, response Message) error {
-	m, err := h.find(method)
-	if err != nil {
+	if _, err := h.find(method, false); err != nil {
 		return err
 	}
 	body, err := request.MarshalVT()
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
-	answer, err := h.run(ctx, m, timeout, body)
+	answer, err := h.run(ctx, timeout, call.Request{Method: method, Body: body})
 	if err != nil {
 		return err
 	}
@@ -103,32 +94,91 @@ func (h *Host) invoke(ctx context.Context, method string, timeout time.Duration,
 }
 
 // run calls a method of the guest. The timeout is for a context without a deadline.
-func (h *Host) run(ctx context.Context, m *schema.Method, timeout time.Duration, request []byte) ([]byte, error) {
+func (h *Host) run(ctx context.Context, timeout time.Duration, request call.Request) ([]byte, error) {
 	if _, bounded := ctx.Deadline(); bounded {
 		timeout = max(timeout, maxCallTimeout)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	answer, err := h.module.Call(ctx, m.Export, request)
-	if err != nil {
-		return nil, h.failure(m, err)
-	}
-	return answer, nil
+	request.Timeout = call.Within(timeout)
+	var result result
+	h.calls.Do(ctx, request, &result)
+	return result.response, result.err
 }
 
-// find returns a method that the plugin has.
-func (h *Host) find(name string) (*schema.Method, error) {
-	if method, ok := h.methods[name]; ok {
-		return method, nil
+// result is what a call has ended with.
+type result struct {
+	response []byte
+	err      error
+}
+
+var _ call.Replier = (*result)(nil)
+
+// Fits implements call.Replier.
+func (r *result) Fits([]byte) error { return nil }
+
+// Reply implements call.Replier.
+func (r *result) Reply(response []byte, failure *subjects.Error) {
+	r.response = bytes.Clone(response)
+	if failure != nil {
+		r.err = pluginerror.Match(failure)
+	}
+}
+
+// find finds a method that the plugin has, which may be a callback.
+func (h *Host) find(name string, _ bool) (call.Method, error) {
+	if m, ok := h.methods[name]; ok {
+		return h.method(m), nil
 	}
 	for _, capability := range schema.Capabilities() {
 		for _, method := range capability.Methods {
 			if method.Name == name {
 				text := fmt.Sprintf("%s is a method of %s, which is not in the manifest", name, capability.Name)
-				return nil, pluginerror.Match(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
+				return call.Method{}, pluginerror.Match(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
 			}
 		}
 	}
 	known := slices.Sorted(maps.Keys(h.methods))
-	return nil, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: the plugin has %s", name, strings.Join(known, ", "))
+	return call.Method{}, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: the plugin has %s", name, strings.Join(known, ", "))
+}
+
+// method has the guest answer a method.
+func (h *Host) method(m *schema.Method) call.Method {
+	return call.Method{
+		Call: func(ctx context.Context, request []byte, reply func(call.Answer)) {
+			h.module.Answer(ctx, m.Export, request, func(a wasmrt.Answer) {
+				answer := call.Answer(a)
+				if answer.Err != nil {
+					answer.Err = h.failure(m, answer.Err)
+				}
+				reply(answer)
+			})
+		},
+		RequestFromJSON: func(body []byte) ([]byte, error) {
+			request, err := m.RequestFromJSON(body)
+			return request, failed(subjects.ErrBadRequest, err)
+		},
+		ResponseToJSON: func(response []byte) ([]byte, error) {
+			body, err := m.ResponseToJSON(response)
+			return body, failed(subjects.ErrCrashed, err)
+		},
+	}
+}
+
+// failed makes a failure of an error.
+func failed(failure, err error) error {
+	if err == nil {
+		return nil
+	}
+	return subjects.Errorf(failure, "%w", err)
+}
+
+// failure turns what a call of the guest ended with into what a caller on the bus gets.
+func (h *Host) failure(m *schema.Method, err error) *subjects.Error {
+	failure := call.GuestFailure(err)
+	switch {
+	case errors.Is(failure, subjects.ErrUnavailable):
+		failure.Text = "the test is over"
+	case errors.Is(failure, subjects.ErrCrashed):
+		h.log.printf("plugintest: %s crashed: %v", m.RPC, err)
+	}
+	return failure
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/call"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/internal/granted"
@@ -35,6 +36,7 @@ type Host struct {
 	runtime  *wasmrt.Runtime
 	module   *wasmrt.Module
 	methods  map[string]*schema.Method // by name, of the manifest's capabilities
+	calls    *call.Server
 	services granted.Services
 
 	clock     *clock
@@ -89,6 +91,7 @@ func load(t testing.TB, dir string) (*Host, error) {
 		t: t, id: filepath.Base(dir), manifest: compiled.Manifest, log: &testLog{t: t},
 		methods: make(map[string]*schema.Method), clock: newClock(), callbacks: maxCallbacks, settings: make(map[string]string),
 	}
+	h.calls = call.NewServer(call.Config{Resolve: h.find, Limits: call.Limits{MaxTimeout: max(initTimeout, maxCallTimeout)}})
 	h.logger = slog.New(slog.NewTextHandler(h.log, nil))
 	h.output.log = h.log
 	h.values = &values{clock: h.clock, entries: make(map[string]value)}
