@@ -18,6 +18,7 @@ var ErrForeign = errors.New("it was not made by pluginhost")
 // bucket is the name of a KV bucket of ours.
 type bucket string
 
+// The buckets of a cluster: its own state, the schedules of all plugins, and what they cache.
 const (
 	StateBucket    bucket = subjects.StateBucket
 	ScheduleBucket bucket = subjects.ScheduleBucket

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// Of what JetStream has for all that plugins keep, the values of the cache may take a half,
-	// and schedules with their fires a quarter. The rest is for the host's own records.
-	CacheShare    = 2
+	// CacheShare is the share of the values of the cache in what JetStream has for all that plugins
+	// keep: a half.
+	CacheShare = 2
+	// ScheduleShare is that of schedules with their fires: a quarter. The rest is for the host's own
+	// records.
 	ScheduleShare = 4
 	// offerEvery is how often JetStream is asked how much it offers.
 	offerEvery = 10 * time.Second

@@ -45,6 +45,7 @@ type Records struct {
 	told time.Duration
 }
 
+// OpenRecords opens the records of a bucket that is there.
 func (h *Handle) OpenRecords(ctx context.Context, of bucket) (Records, error) {
 	kv, err := h.OpenBucket(ctx, of)
 	if err != nil {

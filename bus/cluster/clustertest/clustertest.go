@@ -17,6 +17,7 @@ import (
 // patience is how long something is waited for that happens in an instant.
 const patience = 20 * time.Second
 
+// Heartbeat begins the heartbeat of a replica that serves generation g1 of plugin p.
 func Heartbeat(t testing.TB, b *bus.Bus, replica string) *cluster.Heartbeat {
 	t.Helper()
 	h, err := cluster.StartHeartbeat(t.Context(), b.Jet(), replica, func() any {
@@ -28,6 +29,7 @@ func Heartbeat(t testing.TB, b *bus.Bus, replica string) *cluster.Heartbeat {
 	return h
 }
 
+// Stop ends a heartbeat.
 func Stop(t testing.TB, h *cluster.Heartbeat) {
 	t.Helper()
 	if err := h.Stop(context.Background()); err != nil {
@@ -68,6 +70,7 @@ func WatchBeats(t testing.TB, url, replica string) <-chan jetstream.KeyValueEntr
 	return watcher.Updates()
 }
 
+// Elect has a replica take part in the election of a leader.
 func Elect(t testing.TB, b *bus.Bus, replica string) *cluster.Election {
 	t.Helper()
 	e, err := cluster.StartElection(t.Context(), b.Jet(), replica)
@@ -77,6 +80,7 @@ func Elect(t testing.TB, b *bus.Bus, replica string) *cluster.Election {
 	return e
 }
 
+// Resign ends that it takes part.
 func Resign(t testing.TB, e *cluster.Election) {
 	t.Helper()
 	if err := e.Stop(context.Background()); err != nil {
