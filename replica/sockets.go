@@ -44,7 +44,7 @@ type sockets struct {
 func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
 	s := &sockets{replica: r, owned: make(map[string]*heldSocket)}
 	s.running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.bus, err = socket.Open(ctx, r.bus.Jet(), socket.Config{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
+	s.bus, err = socket.Open(ctx, r.bus.Jet(), r.bus.Control(), socket.Config{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
 	if err != nil {
 		s.cancel()
 		return nil, err

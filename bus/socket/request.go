@@ -59,10 +59,10 @@ type Requests struct {
 // caller stops it once the connection has ended.
 func (s *Sockets) Serve(id, connection string, handle Handler) (*Requests, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Requests{control: s.config.Control, end: cancel}
+	r := &Requests{control: s.control, end: cancel}
 	places := make(chan struct{}, maxSocketRequests)
 	var err error
-	r.subscription, err = s.config.Control.Listen(subjects.Socket(id, connection), func(msg *nats.Msg) {
+	r.subscription, err = s.control.Listen(subjects.Socket(id, connection), func(msg *nats.Msg) {
 		if !subjects.IsHostReply(msg.Reply) {
 			return // only replicas ask
 		}
@@ -86,7 +86,7 @@ func (s *Sockets) Serve(id, connection string, handle Handler) (*Requests, error
 		cancel()
 		return nil, err
 	}
-	if err := s.config.Control.FlushTimeout(flushTimeout); err != nil {
+	if err := s.control.FlushTimeout(flushTimeout); err != nil {
 		s.handle.Logger().Warn("other replicas may not reach a connection yet", "error", err)
 	}
 	return r, nil
@@ -122,7 +122,7 @@ func (s *Sockets) answer(msg *nats.Msg, err error) {
 		}
 		call.WriteFailure(reply.Header, subjects.FromCode(code, err.Error()), call.MaxErrorText)
 	}
-	if err := s.config.Control.PublishMsg(reply); err != nil {
+	if err := s.control.PublishMsg(reply); err != nil {
 		s.handle.Logger().Warn("a request for a connection could not be answered", "error", err)
 	}
 }
@@ -139,10 +139,10 @@ func (s *Sockets) Ask(ctx context.Context, id, connection string, request subjec
 	msg := nats.NewMsg(subjects.Socket(id, connection))
 	msg.Header.Set(subjects.HeaderSocket, string(request))
 	msg.Data = body
-	if err := s.config.Control.AwaitConnected(ctx); err != nil {
+	if err := s.control.AwaitConnected(ctx); err != nil {
 		return err
 	}
-	reply, err := s.config.Control.RequestMsgWithContext(ctx, msg)
+	reply, err := s.control.RequestMsgWithContext(ctx, msg)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return ErrNone

@@ -24,8 +24,6 @@ var (
 type Config struct {
 	// Replica is the identity of this replica.
 	Replica string
-	// Control is the connection on which replicas ask each other.
-	Control Control
 	// Heartbeat tells which others are alive.
 	Heartbeat *cluster.Heartbeat
 	// Changed is told of a connection's record that was written or has changed, and of
@@ -42,6 +40,7 @@ type Config struct {
 // for concurrent use.
 type Sockets struct {
 	handle  *jet.Handle
+	control Control
 	config  Config
 	records jet.Records
 	state   *jet.View
@@ -56,13 +55,13 @@ type knownSocket struct {
 	revision uint64
 }
 
-// Open begins to follow the records. The caller stops the Sockets.
-func Open(ctx context.Context, handle *jet.Handle, config Config) (*Sockets, error) {
+// Open begins to follow the records. Replicas ask each other on control. The caller stops the Sockets.
+func Open(ctx context.Context, handle *jet.Handle, control Control, config Config) (*Sockets, error) {
 	state, err := handle.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sockets{handle: handle, config: config, state: state, known: make(map[string]knownSocket)}
+	s := &Sockets{handle: handle, control: control, config: config, state: state, known: make(map[string]knownSocket)}
 	if s.records, err = handle.OpenRecords(ctx, jet.StateBucket); err != nil {
 		return nil, err
 	}
