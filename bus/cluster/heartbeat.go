@@ -50,6 +50,11 @@ type Heartbeat struct {
 	begunAt time.Time // when the beat was begun that trusted goes by
 	lapses  uint64
 	written uint64 // the revision of the newest record that was written
+	// writtenAt is when that write was begun, and seenUpTo when the newest was that we have seen as
+	// well: all that others wrote before, we have seen, and of what they wrote later nothing is
+	// certain.
+	writtenAt, seenUpTo time.Time
+	wanted              chan struct{} // has a token when a beat would tell whether another replica is dead
 }
 
 // sighting is the last time a record moved, by our own monotonic clock: clocks
@@ -75,7 +80,7 @@ func StartHeartbeat(ctx context.Context, handle *jet.Handle, replica string, con
 	if err != nil {
 		return nil, err
 	}
-	h := &Heartbeat{handle: handle, key: subjects.HeartbeatKey(replica), content: content, kv: kv, started: time.Now(), seen: make(map[string]sighting), changed: make(chan struct{})}
+	h := &Heartbeat{handle: handle, key: subjects.HeartbeatKey(replica), content: content, kv: kv, started: time.Now(), seen: make(map[string]sighting), changed: make(chan struct{}), wanted: make(chan struct{}, 1)}
 	first := func(ctx context.Context) (struct{}, error) { return struct{}{}, h.beat(ctx) }
 	_, err = jet.Prepare(ctx, handle, first)
 	if jet.IsFullStore(err) {
@@ -103,6 +108,7 @@ func (h *Heartbeat) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-h.wanted:
 		}
 		if err := h.beat(ctx); err != nil && ctx.Err() == nil {
 			h.handle.Logger().Warn("heartbeat could not be written", "error", err)
@@ -171,7 +177,8 @@ func (h *Heartbeat) write(ctx context.Context) error {
 	h.handle.Writes().CarriedOut(jet.StateBucket.Stream())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.written = ack.Sequence
+	h.written, h.writtenAt = ack.Sequence, begun
+	h.follow()
 	if time.Now().After(h.trusted) || jet.WallPassed(h.begunAt, begun) > trust {
 		h.lapses++
 	}
@@ -220,12 +227,25 @@ func (h *Heartbeat) note(c jet.Change) {
 		h.handle.Logger().Warn("a heartbeat cannot be read", "key", c.Key, "error", err)
 	}
 	h.seen[c.Key] = next
+	h.follow()
 	for key, other := range h.seen {
 		if other.lost && !h.alive(key) {
 			delete(h.seen, key)
 		}
 	}
 }
+
+// follow notes up to when we have seen what others wrote; mu is held.
+func (h *Heartbeat) follow() {
+	if h.written > 0 && h.seen[h.key].revision >= h.written {
+		h.seenUpTo = h.writtenAt
+	}
+}
+
+// silence is how long a replica has said nothing for certain; mu is held. A watch that stalls shows
+// neither our beats nor those of others, and the time since the newest of each differs by up to one
+// pause between beats: what counts is up to when we have seen everything.
+func (h *Heartbeat) silence(last sighting) time.Duration { return max(h.seenUpTo.Sub(last.at), 0) }
 
 // renew forgets at which revisions records were, as their bucket is another one or came back
 // older, and replicas that are gone; mu is held.
@@ -262,8 +282,8 @@ func (h *Heartbeat) Live() int {
 	return live
 }
 
-// Alive says whether a replica may still be alive: its record moved within the
-// last lease, or this replica sees nothing itself.
+// Alive says whether a replica may still be alive: its record moved within a lease before this
+// replica wrote the newest of its own that it has seen, or this replica sees nothing itself.
 func (h *Heartbeat) Alive(replica string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -289,7 +309,19 @@ func (h *Heartbeat) alive(key string) bool {
 		return true
 	}
 	last, known := h.seen[key]
-	return h.isBlind() || known && time.Since(last.at) < Lease
+	if h.isBlind() || !known {
+		return h.isBlind()
+	}
+	if h.silence(last) >= Lease {
+		return false
+	}
+	if time.Since(last.at) >= Lease && h.writtenAt.Sub(last.at) < Lease {
+		select {
+		case h.wanted <- struct{}{}:
+		default:
+		}
+	}
+	return true
 }
 
 // Others looks at what the other replicas tell that may be alive. The answer is
@@ -319,9 +351,8 @@ func (h *Heartbeat) heard(within time.Duration, look func(beat subjects.Heartbea
 	defer h.mu.Unlock()
 	blind := h.isBlind()
 	for key, last := range h.seen {
-		silent := time.Since(last.at)
-		if key != h.key && (blind || silent < within) {
-			look(last.record, !blind && !last.first && silent < Lease)
+		if key != h.key && (blind || h.silence(last) < within) {
+			look(last.record, !blind && !last.first && time.Since(last.at) < Lease)
 		}
 	}
 }
@@ -332,7 +363,7 @@ func (h *Heartbeat) isHeard(replica string, within time.Duration) bool {
 	defer h.mu.Unlock()
 	key := subjects.HeartbeatKey(replica)
 	last, known := h.seen[key]
-	return replica != "" && (key == h.key || h.isBlind() || known && time.Since(last.at) < within)
+	return replica != "" && (key == h.key || h.isBlind() || known && h.silence(last) < within)
 }
 
 // isBlind says that this replica does not see even its own record move; mu is held.

@@ -69,7 +69,7 @@ func TestWhichRunsOfOnInitAreLeaving(t *testing.T) {
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			t.Parallel()
-			h := &Heartbeat{key: "self", seen: map[string]sighting{"self": {at: time.Now()}}}
+			h := &Heartbeat{key: "self", seenUpTo: time.Now(), seen: map[string]sighting{"self": {at: time.Now()}}}
 			for i, beat := range test.beats {
 				key := subjects.HeartbeatKey(beat.record.Replica)
 				if beat.record.Replica == "" {
