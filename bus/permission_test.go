@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
@@ -16,23 +16,12 @@ import (
 // inboxes are the prefixes of the inboxes of those who are no hosts.
 var inboxes = map[string]string{"navidrome": "_INBOX_navidrome", "operator": "_INBOX"}
 
-// keep keeps a secret until the test ends.
-func keep(t *testing.T, b *bus.Bus, key string) *cluster.Secret {
-	t.Helper()
-	s, err := cluster.KeepSecret(t.Context(), b.Jet(), key, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	return s
-}
-
 // A server does not check whether who asks may publish on the reply subject: the
 // host, who may, must not do it for others.
 func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 	as := testenv.DeployedNATS(t)
 	b := testenv.Bus(t, as("host"))
-	artwork, generations := keep(t, b, subjects.ArtworkKey).Bytes(), keep(t, b, subjects.GenerationKey).Bytes()
+	artwork, generations := clustertest.KeepSecret(t, b, subjects.ArtworkKey).Bytes(), clustertest.KeepSecret(t, b, subjects.GenerationKey).Bytes()
 	serve(t, b, "p", echo())
 	answer := bus.ControlHandler{Answer: func(string) any { return "answer" }}
 	control, err := b.StartControl(map[string]bus.ControlHandler{subjects.ControlStatus: answer, subjects.ControlInfos: answer})
@@ -67,14 +56,14 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 		}
 	}
 	fresh := testenv.Bus(t, as("host"))
-	if !bytes.Equal(keep(t, fresh, subjects.ArtworkKey).Bytes(), artwork) || !bytes.Equal(keep(t, fresh, subjects.GenerationKey).Bytes(), generations) {
+	if !bytes.Equal(clustertest.KeepSecret(t, fresh, subjects.ArtworkKey).Bytes(), artwork) || !bytes.Equal(clustertest.KeepSecret(t, fresh, subjects.GenerationKey).Bytes(), generations) {
 		t.Error("a key has changed")
 	}
 }
 
 func TestNobodyReadsTheAnswersToAHost(t *testing.T) {
 	as := testenv.DeployedNATS(t)
-	keep(t, testenv.Bus(t, as("host")), subjects.ArtworkKey)
+	clustertest.KeepSecret(t, testenv.Bus(t, as("host")), subjects.ArtworkKey)
 	for user := range inboxes {
 		refused := make(chan struct{}, 10)
 		conn, err := nats.Connect(as(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { refused <- struct{}{} }))

@@ -15,21 +15,21 @@ import (
 // that does not do.
 var ErrForeign = errors.New("it was not made by pluginhost")
 
-// bucket is the name of a KV bucket of ours.
-type bucket string
+// Bucket is the name of a KV bucket of ours.
+type Bucket string
 
 // The buckets of a cluster: its own state, the schedules of all plugins, and what they cache.
 const (
-	StateBucket    bucket = subjects.StateBucket
-	ScheduleBucket bucket = subjects.ScheduleBucket
-	CacheBucket    bucket = subjects.CacheBucket
+	StateBucket    Bucket = subjects.StateBucket
+	ScheduleBucket Bucket = subjects.ScheduleBucket
+	CacheBucket    Bucket = subjects.CacheBucket
 )
 
 // Stream is the name of the bucket's stream.
-func (b bucket) Stream() string { return "KV_" + string(b) }
+func (b Bucket) Stream() string { return "KV_" + string(b) }
 
 // subject is the subject of a key.
-func (b bucket) subject(key string) string { return "$KV." + string(b) + "." + key }
+func (b Bucket) subject(key string) string { return "$KV." + string(b) + "." + key }
 
 // history is how many values of a key the server may keep: more than there are, as each
 // write rolls up those before. What the server removed because of this limit would be
@@ -38,7 +38,7 @@ func (b bucket) subject(key string) string { return "$KV." + string(b) + "." + k
 const history = 64
 
 // Message writes the value of a key.
-func (b bucket) Message(key string, value []byte) *nats.Msg {
+func (b Bucket) Message(key string, value []byte) *nats.Msg {
 	msg := nats.NewMsg(b.subject(key))
 	msg.Data = value
 	RollUp(msg)
@@ -53,7 +53,7 @@ func RollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRo
 // by nats.go allow any server to answer. Nor are there markers for keys whose time
 // is over: on a cluster, that of a former value can remove the one that has just
 // taken its place. A bucket that does not do is ErrForeign.
-func (h *Handle) EnsureBucket(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
+func (h *Handle) EnsureBucket(ctx context.Context, want Bucket) (jetstream.KeyValue, error) {
 	stream, err := h.EnsureStream(ctx, jetstream.StreamConfig{
 		Name:              want.Stream(),
 		Subjects:          []string{want.subject(">")},
@@ -77,7 +77,7 @@ func (h *Handle) EnsureBucket(ctx context.Context, want bucket) (jetstream.KeyVa
 }
 
 // OpenBucket opens a KV bucket that is there. It tries again after transient, as prepare does.
-func (h *Handle) OpenBucket(ctx context.Context, of bucket, transient ...error) (jetstream.KeyValue, error) {
+func (h *Handle) OpenBucket(ctx context.Context, of Bucket, transient ...error) (jetstream.KeyValue, error) {
 	kv, err := Prepare(ctx, h, func(ctx context.Context) (jetstream.KeyValue, error) { return h.js.KeyValue(ctx, string(of)) }, transient...)
 	if err != nil {
 		return nil, fmt.Errorf("kv bucket %s: %w", of, err)

@@ -44,7 +44,7 @@ type Change struct {
 // meanwhile is told as gone. So is a bucket read anew that came back older.
 type Follower struct {
 	handle *Handle
-	want   bucket
+	want   Bucket
 	note   func(Change)
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -70,7 +70,7 @@ type knownKey struct {
 // Follow begins to follow a bucket, which is made if it is missing, and waits
 // until all that is there was told. note is called by one goroutine. The caller
 // stops the follower.
-func (h *Handle) Follow(ctx context.Context, want bucket, note func(Change)) (*Follower, error) {
+func (h *Handle) Follow(ctx context.Context, want Bucket, note func(Change)) (*Follower, error) {
 	if _, err := h.EnsureBucket(ctx, want); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ const (
 // write may have been carried out.
 type Records struct {
 	handle *Handle
-	of     bucket
+	of     Bucket
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
 	// told is how long it is told that a record was removed.
@@ -46,7 +46,7 @@ type Records struct {
 }
 
 // OpenRecords opens the records of a bucket that is there.
-func (h *Handle) OpenRecords(ctx context.Context, of bucket) (Records, error) {
+func (h *Handle) OpenRecords(ctx context.Context, of Bucket) (Records, error) {
 	kv, err := h.OpenBucket(ctx, of)
 	if err != nil {
 		return Records{}, err

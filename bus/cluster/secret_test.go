@@ -11,23 +11,13 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )
 
 // keep keeps a secret until the test ends.
-func keep(t *testing.T, b *bus.Bus, key string) *cluster.Secret {
-	t.Helper()
-	s, err := cluster.KeepSecret(t.Context(), b.Jet(), key, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	return s
-}
-
 func TestReplicasThatAskAtTheSameTimeShareASecret(t *testing.T) {
 	url := testenv.NATS(t)
 	secrets := make([][]byte, 8)
@@ -53,7 +43,7 @@ func TestReplicasThatAskAtTheSameTimeShareASecret(t *testing.T) {
 			t.Fatalf("got %x and %x", secret, secrets[0])
 		}
 	}
-	if another := keep(t, testenv.Bus(t, url), "another").Bytes(); bytes.Equal(another, secrets[0]) {
+	if another := clustertest.KeepSecret(t, testenv.Bus(t, url), "another").Bytes(); bytes.Equal(another, secrets[0]) {
 		t.Errorf("another secret is %x", another)
 	}
 }
@@ -118,7 +108,7 @@ func TestASecretIsPutBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, other := keep(t, testenv.Bus(t, url), "test"), keep(t, testenv.Bus(t, url), "test")
+	one, other := clustertest.KeepSecret(t, testenv.Bus(t, url), "test"), clustertest.KeepSecret(t, testenv.Bus(t, url), "test")
 	secret := one.Bytes()
 	for name, lose := range map[string]func() error{
 		"its bucket is lost":  func() error { return js.DeleteStream(t.Context(), "KV_"+subjects.StateBucket) },
@@ -134,7 +124,7 @@ func TestASecretIsPutBack(t *testing.T) {
 			}
 		})
 	}
-	if !bytes.Equal(keep(t, testenv.Bus(t, url), "test").Bytes(), secret) {
+	if !bytes.Equal(clustertest.KeepSecret(t, testenv.Bus(t, url), "test").Bytes(), secret) {
 		t.Error("a replica that starts has another one")
 	}
 }
@@ -220,7 +210,7 @@ func TestASecretThatIsRemovedIsReplaced(t *testing.T) {
 		former = is[0]
 		awaitSecret(t, js, "test", former)
 	}
-	if !bytes.Equal(keep(t, testenv.Bus(t, url), "test").Bytes(), former) {
+	if !bytes.Equal(clustertest.KeepSecret(t, testenv.Bus(t, url), "test").Bytes(), former) {
 		t.Error("a replica that starts has another one")
 	}
 }

@@ -107,3 +107,14 @@ func AwaitLeader(t testing.TB, candidates ...*cluster.Election) (*cluster.Electi
 		}
 	}
 }
+
+// KeepSecret keeps a secret until the test ends.
+func KeepSecret(t testing.TB, b *bus.Bus, key string) *cluster.Secret {
+	t.Helper()
+	s, err := cluster.KeepSecret(t.Context(), b.Jet(), key, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
