@@ -39,7 +39,7 @@ lint:
 	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 
 generate:
-	$(GO) generate ./api .
+	$(GO) generate ./sdk/api .
 
 # Ratios within one run; see bench/README.md.
 bench:

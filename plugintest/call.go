@@ -10,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/call"
-	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -119,7 +118,7 @@ func (r *result) Fits([]byte) error { return nil }
 func (r *result) Reply(response []byte, failure *subjects.Error) {
 	r.response = bytes.Clone(response)
 	if failure != nil {
-		r.err = pluginerror.Match(failure)
+		r.err = call.MatchAPI(failure)
 	}
 }
 
@@ -132,7 +131,7 @@ func (h *Host) find(name string, _ bool) (call.Method, error) {
 		for _, method := range capability.Methods {
 			if method.Name == name {
 				text := fmt.Sprintf("%s is a method of %s, which is not in the manifest", name, capability.Name)
-				return call.Method{}, pluginerror.Match(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
+				return call.Method{}, call.MatchAPI(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
 			}
 		}
 	}

@@ -6,9 +6,7 @@ import (
 	"io"
 	"net/url"
 
-	"github.com/pluginhost/pluginhost/api/host"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
@@ -20,6 +18,8 @@ import (
 	"github.com/pluginhost/pluginhost/internal/granted"
 	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/pluginhost/pluginhost/api/host"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
