@@ -306,7 +306,7 @@ func (f *Follower) check(ctx context.Context, p *progress) error {
 		return err
 	case err != nil:
 		return nil // nobody answers: the watch will tell, or the next check
-	case WallPassed(p.checked, time.Now()) > RemovedTTL/2:
+	case WallPassed(p.checked, time.Now()) > f.handle.config.RemovedTTL/2:
 		return errors.New("removals may have been told and forgotten meanwhile")
 	case !f.made().Equal(info.Created):
 		return errors.New("the bucket is another one")

@@ -26,6 +26,8 @@ type Config struct {
 	// Lease is the time by which others judge this program: followers compare a bucket with what
 	// they have told three times in it, and writes that fail for two of it are a fault.
 	Lease time.Duration
+	// RemovedTTL is how long it is told that a record was removed, in whole seconds. Defaults to a minute.
+	RemovedTTL time.Duration
 	// Replicas is how many copies are made. Defaults to 3 on a clustered server and 1 otherwise.
 	Replicas int
 	// Memory keeps data in memory instead of files.
@@ -51,6 +53,9 @@ type Handle struct {
 func New(config Config) (*Handle, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
+	}
+	if config.RemovedTTL == 0 {
+		config.RemovedTTL = removedTTL
 	}
 	js, err := jetstream.New(config.Conn)
 	if err != nil {

@@ -29,8 +29,8 @@ const (
 	// RecordTimeout bounds what is done with a record, beside the caller's own deadline. It is longer
 	// than most elections of a JetStream leader.
 	RecordTimeout = 15 * time.Second
-	// RemovedTTL is how long it is told that a record was removed.
-	RemovedTTL = time.Minute
+	// removedTTL is Config.RemovedTTL by default.
+	removedTTL = time.Minute
 )
 
 // Records are the JSON records of a bucket. Operations last until they are
@@ -41,8 +41,6 @@ type Records struct {
 	of     Bucket
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
-	// told is how long it is told that a record was removed.
-	told time.Duration
 }
 
 // OpenRecords opens the records of a bucket that is there.
@@ -55,7 +53,7 @@ func (h *Handle) OpenRecords(ctx context.Context, of Bucket) (Records, error) {
 	if err != nil {
 		return Records{}, err
 	}
-	return Records{handle: h, of: of, kv: kv, stream: stream, told: RemovedTTL}, nil
+	return Records{handle: h, of: of, kv: kv, stream: stream}, nil
 }
 
 // attempt carries out one operation, again while nobody answers.
@@ -155,7 +153,7 @@ func (r Records) Remove(ctx context.Context, key string, revision uint64) error 
 	ctx, cancel := context.WithTimeout(ctx, AttemptTimeout)
 	defer cancel()
 	begun := time.Now()
-	err := r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(r.told))
+	err := r.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(r.handle.config.RemovedTTL))
 	r.handle.writes.Note(r.of.Stream(), begun, err)
 	return MovedOr(err)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -19,23 +20,18 @@ const (
 	wait = 30 * time.Second
 )
 
-// open returns a handle on a connection of its own, until the test ends.
-func open(t *testing.T, url string) *jet.Handle {
-	t.Helper()
-	conn := testenv.Connect(t, url, nats.MaxReconnects(-1))
-	handle, err := jet.New(jet.Config{Conn: conn, Logger: slog.New(slog.DiscardHandler), Patience: wait, Lease: lease})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(handle.Close)
-	return handle
-}
-
 // A server that was killed reads its disk anew, where what has gone because of a limit
 // leaves no trace.
 func TestWhatWasRemovedStaysRemovedWhenServersAreKilled(t *testing.T) {
 	cluster := testenv.StartNATSCluster(t)
-	handle := open(t, cluster.URL())
+	conn := testenv.Connect(t, cluster.URL(), nats.MaxReconnects(-1))
+	handle, err := jet.New(jet.Config{
+		Conn: conn, Logger: slog.New(slog.DiscardHandler), Patience: wait, Lease: lease, RemovedTTL: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close()
 	if _, err := handle.EnsureBucket(t.Context(), jet.ScheduleBucket); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +39,14 @@ func TestWhatWasRemovedStaysRemovedWhenServersAreKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records = records.TellFor(time.Second)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), jet.ScheduleBucket.Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
 	const keys, versions, kept = 40, 3, 20
 	for n := range keys {
 		key, revision := fmt.Sprint("p.", n), uint64(0)
@@ -63,11 +66,11 @@ func TestWhatWasRemovedStaysRemovedWhenServersAreKilled(t *testing.T) {
 	messages := func() uint64 {
 		for deadline := time.Now().Add(wait); ; {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			n, err := records.Messages(ctx)
+			info, err := stream.Info(ctx)
 			cancel()
 			switch {
 			case err == nil:
-				return n
+				return info.State.Msgs
 			case time.Now().After(deadline):
 				t.Fatal(err)
 			}

@@ -23,40 +23,6 @@ import (
 	"github.com/pluginhost/pluginhost/testenv"
 )
 
-// userKey is where the music server of the example keeps who is logged in.
-type userKey struct{}
-
-// A music server with a NATS connection offers its Subsonic API and the addresses of
-// its images to plugins. A middleware makes a login of its own of the user.
-func ExampleServeNavidrome() {
-	conn, err := nats.Connect(nats.DefaultURL)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer conn.Close()
-	router := http.NewServeMux() // GET /rest/ping and all the others
-	service, err := client.ServeNavidrome(conn, client.Navidrome{
-		Subsonic: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx := context.WithValue(r.Context(), userKey{}, client.SubsonicUser(r.Context()))
-			router.ServeHTTP(w, r.WithContext(ctx))
-		}),
-		Artwork: func(_ context.Context, request subjects.ArtworkRequest) (string, error) {
-			return fmt.Sprintf("https://music.example.com/share/img/%s-%s", request.Kind, request.ID), nil
-		},
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	// When the music server stops:
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := service.Stop(ctx); err != nil {
-		fmt.Println(err)
-	}
-}
-
 const wait = 20 * time.Second
 
 // serveNavidrome serves with a connection of its own until the test ends.
