@@ -89,7 +89,7 @@ func (b *bench) openAuthor(ctx context.Context) (_ *author, err error) {
 	}
 	for _, args := range commands {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Dir = root
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=") // the root needs its workspace, which this program is not in
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
 		}

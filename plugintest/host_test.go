@@ -179,7 +179,11 @@ func source(t *testing.T, files map[string]string) string {
 		// What the SDK needs is more than what the plugin does.
 		const sdk = "github.com/pluginhost/pluginhost"
 		files["go.mod"] = strings.Replace(files["go.mod"], "module "+sdk, "module example.com/plugin", 1) +
-			fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace %[1]s => %q\n", sdk, guests.Root())
+			fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace (\n", sdk)
+		for _, module := range []string{"", "/sdk", "/subjects"} {
+			files["go.mod"] += fmt.Sprintf("\t%s => %q\n", sdk+module, guests.Root()+module)
+		}
+		files["go.mod"] += ")\n"
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {

@@ -21,6 +21,7 @@ func TestGeneratedCodeIsCurrent(t *testing.T) {
 	buf := func(args ...string) {
 		t.Helper()
 		cmd := exec.Command("go", append([]string{"tool", "-modfile=../../tools/go.mod", "buf"}, args...)...)
+		cmd.Env = append(os.Environ(), "GOWORK=off") // in a workspace -modfile is refused
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("buf %s: %v\n%s", strings.Join(args, " "), err, out)
 		}

@@ -56,7 +56,8 @@ type (
 // what it means is ErrCrashed, with its first line: the rest is the guest's stack. The text of
 // any other is that of the error, to which the caller may add what to do about it.
 func GuestFailure(err error) *subjects.Error {
-	if refusal, ok := errors.AsType[refusing](err); ok {
+	var refusal refusing
+	if errors.As(err, &refusal) {
 		return PluginFailure(refusal.Refusal())
 	}
 	switch {
@@ -77,6 +78,6 @@ func GuestFailure(err error) *subjects.Error {
 }
 
 func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
+	var target E
+	return errors.As(err, &target)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/sdk/packagestore"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -176,12 +177,10 @@ func (o *packageRecords) put(ctx context.Context, record subjects.PackageRecord,
 		_, err := o.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision))
 		return err
 	})
-	var refused *jetstream.APIError
 	switch {
 	case err == nil:
 		return nil
-	case !errors.As(err, &refused) ||
-		refused.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence && refused.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+	case !errors.Is(jet.MovedOr(err), jet.ErrMoved):
 		return fmt.Errorf("package record %s: %w", key, err)
 	}
 	// It may be what an attempt has written that was not answered.

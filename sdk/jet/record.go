@@ -158,11 +158,15 @@ func (r Records) Remove(ctx context.Context, key string, revision uint64) error 
 	return MovedOr(err)
 }
 
-// MovedOr tells errMoved by the server's codes for it.
+// codeWrongLastSequence is the server's code on a cluster for what JSErrCodeStreamWrongLastSequence is on one server. The
+// oldest nats.go that does has no name for it.
+const codeWrongLastSequence jetstream.ErrorCode = 10164
+
+// MovedOr tells ErrMoved by the server's codes for it.
 func MovedOr(err error) error {
 	var refused *jetstream.APIError
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &refused) &&
-		(refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		(refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || refused.ErrorCode == codeWrongLastSequence) {
 		return ErrMoved
 	}
 	return err
