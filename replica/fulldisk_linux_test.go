@@ -55,7 +55,7 @@ func onSmallDisk(t *testing.T, settings string, answer journal.Answer) (*statefu
 	t.Helper()
 	disk := testenv.NewSmallDisk(t, 16<<20)
 	server := testenv.StartNATSProcess(t, filepath.Join(disk.Folder, "store"), settings)
-	return newStatefulAt(t, server.URL, answer), disk, server
+	return newStatefulAt(t, server.URL(), answer), disk, server
 }
 
 func TestAFullDiskOfNATSIsToldAndNoFireIsLost(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,14 +15,18 @@ import (
 
 const startTimeout = 30 * time.Second
 
-// NATS starts a server with JetStream and returns its URL. Options may change
-// it before it starts.
+// NATS starts a server with JetStream and returns its URL. It runs in a process of its own, where
+// the race detector does not slow it down; with options, which may change it before it starts, in
+// this one.
 func NATS(t testing.TB, options ...func(*server.Options)) string {
 	t.Helper()
+	if len(options) == 0 {
+		return StartNATSProcess(t, t.TempDir(), "").URL()
+	}
 	return Server(t, options...).ClientURL()
 }
 
-// Server is NATS for tests that stop the server themselves.
+// Server starts a server with JetStream in this process, for tests that need the server itself.
 func Server(t testing.TB, options ...func(*server.Options)) *server.Server {
 	t.Helper()
 	s := startServer(t, options...)
@@ -29,39 +34,10 @@ func Server(t testing.TB, options ...func(*server.Options)) *server.Server {
 	return s
 }
 
-// RestartableServer is a server that a test stops and starts again, with the
-// same address and data.
-type RestartableServer struct {
-	t       testing.TB
-	store   string
-	port    int
-	current *server.Server
-}
-
-// Restartable starts a server that is stopped with the test.
-func Restartable(t testing.TB) *RestartableServer {
+// Restartable starts a server that a test stops and starts again.
+func Restartable(t testing.TB) *NATSProcess {
 	t.Helper()
-	r := &RestartableServer{t: t, store: t.TempDir(), port: server.RANDOM_PORT}
-	r.Start()
-	r.port = r.current.Addr().(*net.TCPAddr).Port
-	t.Cleanup(r.Stop) // after whoever begins to use it from now on
-	return r
-}
-
-// URL is where clients reach it.
-func (r *RestartableServer) URL() string { return r.current.ClientURL() }
-
-// Stop shuts it down and waits for that.
-func (r *RestartableServer) Stop() {
-	r.current.Shutdown()
-	r.current.WaitForShutdown()
-}
-
-// Start starts it again.
-func (r *RestartableServer) Start() {
-	r.t.Helper()
-	r.current = newServer(r.t, serverOptions(r.store, r.port))
-	awaitReady(r.t, r.current)
+	return StartNATSProcess(t, t.TempDir(), "")
 }
 
 // startServer starts a server that is stopped with the test.
@@ -106,18 +82,14 @@ func awaitReady(t testing.TB, s *server.Server) {
 	}
 }
 
-// Cluster starts three servers with clustered JetStream and returns their URLs
-// once they have a leader and are current.
+// Cluster starts three servers with clustered JetStream and returns their URLs once they take work.
 func Cluster(t testing.TB) []string {
 	t.Helper()
-	var urls []string
-	for _, s := range ClusterServers(t) {
-		urls = append(urls, s.ClientURL())
-	}
-	return urls
+	return strings.Split(StartNATSCluster(t).URL(), ",")
 }
 
-// ClusterServers is Cluster for tests that need the servers themselves.
+// ClusterServers starts three servers with clustered JetStream in this process, for tests that need
+// the servers themselves.
 func ClusterServers(t testing.TB) []*server.Server {
 	t.Helper()
 	// A clustered JetStream wants to know its routes before it starts.

@@ -45,7 +45,7 @@ func StartNATSClusterIn(t testing.TB, folder func(name string) string) *NATSClus
 	dir := t.TempDir()
 	c := &NATSCluster{t: t, binary: filepath.Join(dir, "natsserver")}
 	// It may be built anew meanwhile, of another source.
-	if err := errors.Join(copyFile(build(t, "natsserver", "./testenv/natsserver"), c.binary), os.Chmod(c.binary, 0o700)); err != nil {
+	if err := errors.Join(copyFile(natsServer(t), c.binary), os.Chmod(c.binary, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	var routes []string
@@ -132,6 +132,9 @@ func (c *NATSCluster) Start(name string) {
 	s := c.server(name)
 	s.process = exec.Command(c.binary, s.config)
 	s.process.Stderr = &s.log
+	if _, err := s.process.StdinPipe(); err != nil { // it ends, too, if this process does
+		c.t.Fatal(err)
+	}
 	if err := s.process.Start(); err != nil {
 		c.t.Fatal(err)
 	}

@@ -3,7 +3,10 @@ package testenv
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,21 +46,36 @@ func Soak(t testing.TB, args ...string) (report string, err error) {
 	return string(out), err
 }
 
+// built are the commands that this process has built, by the names of their files: sources do not
+// change while tests run. The go command takes a while to find that out, even if it has nothing to do.
+var built sync.Map // of func() (string, error)
+
 // build builds a command of the repository and returns the file.
 func build(t testing.TB, name, dir string, flags ...string) string {
 	t.Helper()
-	file := filepath.Join(guests.CacheDir(t, "bin"), name)
-	lock := flock.New(file + ".lock")
-	if err := lock.Lock(); err != nil {
+	// Checkouts that differ do not build into each other's files.
+	bin := guests.CacheDir(t, filepath.Join("bin", fmt.Sprintf("%x", sha256.Sum256([]byte(guests.Root())))[:16]))
+	once, _ := built.LoadOrStore(name, sync.OnceValues(func() (string, error) { return goBuild(filepath.Join(bin, name), dir, flags...) }))
+	file, err := once.(func() (string, error))()
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = lock.Unlock() }()
+	return file
+}
+
+// goBuild builds a command into a file, for all processes.
+func goBuild(file, dir string, flags ...string) (_ string, err error) {
+	lock := flock.New(file + ".lock")
+	if err := lock.Lock(); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", file, dir)...)
 	cmd.Dir = guests.Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return file
+	return file, nil
 }
 
 // Process is a replica in a process of its own.

@@ -112,15 +112,7 @@ func copyFile(from, to string) (err error) {
 	return errors.Join(err, out.Close())
 }
 
-// SaveStreams saves what the server has of streams now. The function it returns, called once the
-// server was stopped, puts that back: the streams are older than their consumers then, as when
-// the machine has lost what it did not write to its disk.
-func (r *RestartableServer) SaveStreams(streams ...string) (putBack func()) {
-	r.t.Helper()
-	return saveStreams(r.t, r.URL(), []string{r.store}, streams)
-}
-
-// SaveStreams is that of RestartableServer for all servers.
+// SaveStreams is that of NATSProcess for all servers.
 func (c *NATSCluster) SaveStreams(streams ...string) (putBack func()) {
 	c.t.Helper()
 	return saveStreams(c.t, c.URL(), c.stores(), streams)

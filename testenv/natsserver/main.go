@@ -1,10 +1,14 @@
-// Command natsserver is a NATS server for tests that kill it. Its argument is a
-// configuration file.
+// Command natsserver is a NATS server for tests: in a process of its own it can be killed, and
+// has no race detector. Its argument is a configuration file. It prints its URL once it takes
+// connections, and ends with whoever has its standard input.
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -15,6 +19,9 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// startTimeout is how long it may take until it takes connections.
+const startTimeout = 30 * time.Second
 
 func run(file string) error {
 	options, err := server.ProcessConfigFile(file)
@@ -29,6 +36,14 @@ func run(file string) error {
 	if err := server.Run(s); err != nil {
 		return err
 	}
+	if !s.ReadyForConnections(startTimeout) {
+		return errors.New("it takes no connections")
+	}
+	fmt.Println(s.ClientURL())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		s.Shutdown()
+	}()
 	s.WaitForShutdown()
 	return nil
 }
