@@ -62,5 +62,5 @@ func moduleOptions(limits wasmrt.Limits) wasmrt.Options {
 	for _, method := range agent.Methods {
 		service.Methods = append(service.Methods, method.Export)
 	}
-	return wasmrt.Options{Services: []wasmrt.Service{service}, Limits: limits}
+	return wasmrt.Options{ABI: wasmrt.GoPlugin{Services: []wasmrt.Service{service}}, Limits: limits}
 }

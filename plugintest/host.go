@@ -110,7 +110,7 @@ func load(t testing.TB, dir string) (*Host, error) {
 		return nil, err
 	}
 	h.module, err = h.runtime.Load(t.Context(), compiled.Wasm, wasmrt.Options{
-		Services:  h.exports(),
+		ABI:       wasmrt.GoPlugin{Services: h.exports()},
 		Functions: h.services.Functions(),
 		Limits:    wasmrt.Limits{MaxConcurrent: maxConcurrent, MaxMemory: maxMemory, MaxResult: maxResponse},
 		Logger:    slog.New(&h.output),
@@ -128,7 +128,7 @@ func (h *Host) exports() []wasmrt.Service {
 		if !h.manifest.Has(capability.Name) {
 			continue
 		}
-		exports = append(exports, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
+		exports = append(exports, wasmrt.Service{Name: capability.Name, VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		for _, method := range capability.Methods {
 			h.methods[method.Name] = method
 		}

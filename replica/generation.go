@@ -97,7 +97,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	}()
 	g.module, err = r.runtime.Load(ctx, s.wasm, wasmrt.Options{
 		Plugin:    s.entry.ID,
-		Services:  g.exports(),
+		ABI:       wasmrt.GoPlugin{Services: g.exports()},
 		Functions: g.services.Functions(),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
 		Logger:    r.outputLog(g),
@@ -154,7 +154,7 @@ func (g *generation) exports() []wasmrt.Service {
 		if !g.entry.Manifest.Has(capability.Name) {
 			continue
 		}
-		services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
+		services = append(services, wasmrt.Service{Name: capability.Name, VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		for _, m := range capability.Methods {
 			switch {
 			case capability.Name == plugin.LifecycleManagement:

@@ -186,7 +186,7 @@ func (c closing) Close() error {
 // explain says what to do about an import that the guest is not offered.
 func explain(err error) error {
 	var missing *wasmrt.MissingImportError
-	if !errors.As(err, &missing) || missing.Module != host.Module {
+	if !errors.As(err, &missing) || !missing.Service {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, inspect.Ungranted(missing.Name))

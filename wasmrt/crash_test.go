@@ -69,10 +69,10 @@ func TestACrashTellsWhatTheGuestSaidOfIt(t *testing.T) {
 }
 
 func TestACapabilityWithoutARegistrationSaysSo(t *testing.T) {
-	missing := services("LifecycleManagement")
-	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Services: missing})
+	missing := abi("LifecycleManagement")
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{ABI: missing})
 	var crash *wasmrt.CrashError
-	if _, err := m.Call(t.Context(), missing[0].Methods[0], nil); !errors.As(err, &crash) || !strings.Contains(crash.Said, "api.RegisterLifecycleManagement") {
+	if _, err := m.Call(t.Context(), missing.Services[0].Methods[0], nil); !errors.As(err, &crash) || !strings.Contains(crash.Said, "api.RegisterLifecycleManagement") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -29,7 +29,7 @@ type Report struct {
 
 // Check says why a module would not load, as wasmrt.Check does. functions are the names of
 // the host functions that it may import. Nil is wasmrt.Check, for modules of one's own.
-type Check func(ctx context.Context, wasm []byte, services []wasmrt.Service, functions []string) error
+type Check func(ctx context.Context, wasm []byte, abi wasmrt.ABI, functions []string) error
 
 // Plugin reports on a plugin, whose module is checked by check.
 func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check Check) Report {
@@ -43,20 +43,32 @@ func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check C
 	}
 	slices.Sort(may)
 	r.Granted = slices.DeleteFunc(slices.Clone(may), func(function string) bool { return isRefused(manifest.Permissions.HTTP, function) })
-	module, err := wasmrt.Inspect(wasm, wasmrt.Limits{})
+	abi := abiOf(manifest.Capabilities)
+	module, err := wasmrt.Inspect(wasm, abi, wasmrt.Limits{})
 	if err != nil {
 		r.Faults = append(r.Faults, err.Error())
 		return r
 	}
 	r.Imported = slices.Sorted(slices.Values(module.Imports))
 	r.Isolation, r.IsolationReason = string(module.Isolation), module.Reason
-	r.imports(may, granted, manifest.Capabilities, module.Foreign)
-	r.exports(manifest.Capabilities, module.Exports)
+	r.imports(may, granted, manifest.Capabilities, module)
+	r.exports(module)
 	r.permissions(manifest.Permissions)
 	if len(r.Faults) == 0 {
-		r.module(ctx, manifest.Capabilities, may, wasm, check)
+		r.module(ctx, abi, may, wasm, check)
 	}
 	return r
+}
+
+// abiOf is the ABI of a plugin with these capabilities.
+func abiOf(capabilities []string) wasmrt.ABI {
+	var abi wasmrt.GoPlugin
+	for _, name := range capabilities {
+		if capability, known := schema.Lookup(name); known {
+			abi.Services = append(abi.Services, wasmrt.Service{Name: name, VersionExport: capability.VersionExport, Methods: capability.Exports()})
+		}
+	}
+	return abi
 }
 
 // isRefused says whether a function makes requests of a method that no address allows.
@@ -76,24 +88,18 @@ func isRefused(http *plugin.HTTPPermission, function string) bool {
 }
 
 // module has the module validated, which what it imports and exports does not tell.
-func (r *Report) module(ctx context.Context, capabilities, may []string, wasm []byte, check Check) {
-	var services []wasmrt.Service
-	for _, name := range capabilities {
-		if capability, known := schema.Lookup(name); known {
-			services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
-		}
-	}
+func (r *Report) module(ctx context.Context, abi wasmrt.ABI, may []string, wasm []byte, check Check) {
 	if check == nil {
 		check = wasmrt.Check
 	}
-	if err := check(ctx, wasm, services, may); err != nil {
+	if err := check(ctx, wasm, abi, may); err != nil {
 		r.Faults = append(r.Faults, err.Error())
 	}
 }
 
 // imports compares what the module imports with what it may import and is granted, and with what
 // it can be called back for.
-func (r *Report) imports(may, granted, capabilities, foreign []string) {
+func (r *Report) imports(may, granted, capabilities []string, module *wasmrt.Interface) {
 	for _, function := range r.Imported {
 		if !slices.Contains(may, function) {
 			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(function)))
@@ -104,12 +110,12 @@ func (r *Report) imports(may, granted, capabilities, foreign []string) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("it uses %s without the capability %s: nothing calls it back", need.permission, need.capability))
 		}
 	}
-	for _, module := range slices.Compact(slices.Sorted(slices.Values(foreign))) {
-		if plugin.IsNewerModule(module) {
+	for _, foreign := range slices.Compact(slices.Sorted(slices.Values(module.Foreign))) {
+		if plugin.IsNewerModule(foreign) {
 			r.Faults = append(r.Faults, plugin.ErrNewer.Error())
 			continue
 		}
-		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of env and of wasi_snapshot_preview1", module))
+		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of %s", foreign, strings.Join(module.Offered, " and of ")))
 	}
 	for _, service := range schema.HostServices() {
 		if slices.Contains(granted, service.Permission) && !r.uses(service.Permission) {
@@ -125,29 +131,16 @@ func (r *Report) uses(permission string) bool {
 	})
 }
 
-// exports compares what the module exports with what its capabilities need.
-func (r *Report) exports(capabilities, exports []string) {
-	for _, export := range []string{"malloc", "free"} {
-		if !slices.Contains(exports, export) {
-			r.Faults = append(r.Faults, fmt.Sprintf("it does not export %s", export))
-		}
+// exports tells which exports the module lacks that it needs, for itself and for its capabilities.
+func (r *Report) exports(module *wasmrt.Interface) {
+	for _, export := range module.Missing {
+		r.Faults = append(r.Faults, fmt.Sprintf("it does not export %s", export))
 	}
-	if slices.Contains(exports, "_start") && !slices.Contains(exports, "_initialize") {
+	if module.Program {
 		r.Faults = append(r.Faults, "it is a program, not a library: with Go, build it with -buildmode=c-shared")
 	}
-	for _, name := range capabilities {
-		capability, known := schema.Lookup(name)
-		if !known {
-			continue // the manifest's schema knows the same ones
-		}
-		need := []string{capability.VersionExport}
-		for _, method := range capability.Methods {
-			need = append(need, method.Export)
-		}
-		need = slices.DeleteFunc(need, func(export string) bool { return slices.Contains(exports, export) })
-		if len(need) > 0 {
-			r.Faults = append(r.Faults, fmt.Sprintf("capability %s: it does not export %s", name, strings.Join(need, ", ")))
-		}
+	for _, capability := range module.Incomplete {
+		r.Faults = append(r.Faults, fmt.Sprintf("capability %s: it does not export %s", capability.Name, strings.Join(capability.Methods, ", ")))
 	}
 }
 
