@@ -57,7 +57,7 @@ func handmade(body []byte) []byte { return guests.Handmade{Body: body}.Bytes() }
 
 // moduleOptions load a guest without a replica.
 func moduleOptions(limits wasmrt.Limits) wasmrt.Options {
-	agent, _ := schema.Lookup(capability)
+	agent, _ := schema.Navidrome058().Capability(capability)
 	service := wasmrt.Service{VersionExport: agent.VersionExport}
 	for _, method := range agent.Methods {
 		service.Methods = append(service.Methods, method.Export)

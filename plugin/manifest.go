@@ -29,6 +29,12 @@ const (
 	WebSocketCallback   = "WebSocketCallback"
 )
 
+// Contract is a generation of the plugin contract.
+type Contract string
+
+// Navidrome058 is the contract of Navidrome 0.58, which plugins have until 0.59: their manifests list capabilities.
+const Navidrome058 Contract = "navidrome-0.58"
+
 // Manifest is a valid manifest.json: what a plugin is, what it can do and what it may use.
 type Manifest struct {
 	// Name is for display only; the id of a plugin is the name of its folder. It may be empty, as may the other texts.
@@ -45,6 +51,8 @@ type Manifest struct {
 	Capabilities []string `json:"capabilities"`
 	// Permissions are the host services the plugin asks for.
 	Permissions Permissions `json:"permissions"`
+	// Contract is what the plugin was written for.
+	Contract Contract `json:"-"`
 }
 
 // Has tells whether the manifest lists a capability.
@@ -146,6 +154,7 @@ func newManifest(doc map[string]any, schema manifestSchema) *Manifest {
 		Website:      asString(doc["website"]),
 		Capabilities: asStrings(doc["capabilities"]),
 		Permissions:  newPermissions(granted, schema.keysAt(location{"permissions"})),
+		Contract:     Navidrome058,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/pluginhost/pluginhost/api/host"
+	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
@@ -184,10 +185,10 @@ func (c closing) Close() error {
 }
 
 // explain says what to do about an import that the guest is not offered.
-func explain(err error) error {
+func explain(contract *schema.Contract, err error) error {
 	var missing *wasmrt.MissingImportError
 	if !errors.As(err, &missing) || !missing.Service {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, inspect.Ungranted(missing.Name))
+	return fmt.Errorf("%w: %s", err, inspect.Ungranted(contract, missing.Name))
 }

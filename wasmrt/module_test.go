@@ -47,7 +47,7 @@ func newRuntime(t testing.TB) *wasmrt.Runtime {
 func abi(names ...string) wasmrt.GoPlugin {
 	var out wasmrt.GoPlugin
 	for _, name := range names {
-		capability, _ := schema.Lookup(name)
+		capability, _ := schema.Navidrome058().Capability(name)
 		service := wasmrt.Service{VersionExport: capability.VersionExport}
 		for _, method := range capability.Methods {
 			service.Methods = append(service.Methods, method.Export)

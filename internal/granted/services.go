@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/pluginhost/pluginhost/api/host"
-	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
 // Offer makes a host service: its functions, and what closes it, which is nil where
@@ -17,7 +16,7 @@ type Offer func() (functions []host.Function, closer io.Closer, err error)
 // Services are the host services of a plugin. The zero value has none. Whoever has
 // them closes them.
 type Services struct {
-	functions []wasmrt.HostFunction
+	functions []host.Function
 	closers   []io.Closer
 }
 
@@ -34,9 +33,7 @@ func Grant(permissions []string, offers map[string]Offer) (Services, error) {
 		if err != nil {
 			return Services{}, errors.Join(fmt.Errorf("permission %s: %w", permission, err), s.Close())
 		}
-		for _, function := range functions {
-			s.functions = append(s.functions, wasmrt.HostFunction(function))
-		}
+		s.functions = append(s.functions, functions...)
 		if closer != nil {
 			s.closers = append(s.closers, closer)
 		}
@@ -45,7 +42,7 @@ func Grant(permissions []string, offers map[string]Offer) (Services, error) {
 }
 
 // Functions are the host functions of all services.
-func (s Services) Functions() []wasmrt.HostFunction { return s.functions }
+func (s Services) Functions() []host.Function { return s.functions }
 
 // Close closes all services.
 func (s Services) Close() error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -25,6 +26,8 @@ type Report struct {
 	Isolation, IsolationReason string
 	// Faults keep the plugin from loading; Warnings should be put right.
 	Faults, Warnings []string
+
+	contract *schema.Contract
 }
 
 // Check says why a module would not load, as wasmrt.Check does. functions are the names of
@@ -33,17 +36,17 @@ type Check func(ctx context.Context, wasm []byte, abi wasmrt.ABI, functions []st
 
 // Plugin reports on a plugin, whose module is checked by check.
 func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check Check) Report {
-	var r Report
+	abi, contract := link.ABI(manifest), link.Contract(manifest)
+	r := Report{contract: contract}
 	granted := manifest.Permissions.Granted()
 	var may []string // import
-	for _, service := range schema.HostServices() {
+	for _, service := range contract.HostServices() {
 		if slices.Contains(granted, service.Permission) {
 			may = append(may, service.Functions...)
 		}
 	}
 	slices.Sort(may)
-	r.Granted = slices.DeleteFunc(slices.Clone(may), func(function string) bool { return isRefused(manifest.Permissions.HTTP, function) })
-	abi := abiOf(manifest.Capabilities)
+	r.Granted = slices.DeleteFunc(slices.Clone(may), func(function string) bool { return r.isRefused(manifest.Permissions.HTTP, function) })
 	module, err := wasmrt.Inspect(wasm, abi, wasmrt.Limits{})
 	if err != nil {
 		r.Faults = append(r.Faults, err.Error())
@@ -60,23 +63,10 @@ func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check C
 	return r
 }
 
-// abiOf is the ABI of a plugin with these capabilities.
-func abiOf(capabilities []string) wasmrt.ABI {
-	var abi wasmrt.GoPlugin
-	for _, name := range capabilities {
-		if capability, known := schema.Lookup(name); known {
-			abi.Services = append(abi.Services, wasmrt.Service{Name: name, VersionExport: capability.VersionExport, Methods: capability.Exports()})
-		}
-	}
-	return abi
-}
-
 // isRefused says whether a function makes requests of a method that no address allows.
-func isRefused(http *plugin.HTTPPermission, function string) bool {
-	isHTTP := slices.ContainsFunc(schema.HostServices(), func(service schema.HostService) bool {
-		return service.Permission == "http" && slices.Contains(service.Functions, function)
-	})
-	if !isHTTP || http == nil {
+func (r *Report) isRefused(http *plugin.HTTPPermission, function string) bool {
+	service, _ := r.contract.HostService(function)
+	if service.Permission != "http" || http == nil {
 		return false
 	}
 	for _, methods := range http.AllowedURLs {
@@ -102,7 +92,7 @@ func (r *Report) module(ctx context.Context, abi wasmrt.ABI, may []string, wasm 
 func (r *Report) imports(may, granted, capabilities []string, module *wasmrt.Interface) {
 	for _, function := range r.Imported {
 		if !slices.Contains(may, function) {
-			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(function)))
+			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(r.contract, function)))
 		}
 	}
 	for _, need := range []struct{ permission, capability string }{{"scheduler", plugin.SchedulerCallback}, {"websocket", plugin.WebSocketCallback}} {
@@ -117,7 +107,7 @@ func (r *Report) imports(may, granted, capabilities []string, module *wasmrt.Int
 		}
 		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of %s", foreign, strings.Join(module.Offered, " and of ")))
 	}
-	for _, service := range schema.HostServices() {
+	for _, service := range r.contract.HostServices() {
 		if slices.Contains(granted, service.Permission) && !r.uses(service.Permission) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s is asked for and never used", service.Permission))
 		}
@@ -126,8 +116,9 @@ func (r *Report) imports(may, granted, capabilities []string, module *wasmrt.Int
 
 // uses says whether the module imports a function of a permission.
 func (r *Report) uses(permission string) bool {
-	return slices.ContainsFunc(schema.HostServices(), func(service schema.HostService) bool {
-		return service.Permission == permission && slices.ContainsFunc(service.Functions, func(f string) bool { return slices.Contains(r.Imported, f) })
+	return slices.ContainsFunc(r.Imported, func(function string) bool {
+		service, known := r.contract.HostService(function)
+		return known && service.Permission == permission
 	})
 }
 
@@ -184,12 +175,12 @@ func (r *Report) wide(permission, pattern string) {
 	}
 }
 
-// Ungranted says what to do about a host function that a plugin imports and is not granted.
-func Ungranted(function string) string {
-	for _, service := range schema.HostServices() {
-		if slices.Contains(service.Functions, function) {
-			return fmt.Sprintf("add %q to the permissions in manifest.json, or do not call that service", service.Permission)
-		}
+// Ungranted says what to do about a host function that a plugin of a contract imports and is not
+// granted.
+func Ungranted(contract *schema.Contract, function string) string {
+	service, known := contract.HostService(function)
+	if !known {
+		return "no host service has this function"
 	}
-	return "no host service has this function"
+	return fmt.Sprintf("add %q to the permissions in manifest.json, or do not call that service", service.Permission)
 }

@@ -170,7 +170,7 @@ func (h Handmade) Bytes() []byte {
 		codes = append(codes, concat(uleb(uint64(len(code))), code))
 	}
 	for _, name := range h.Capabilities {
-		capability, _ := schema.Lookup(name)
+		capability, _ := schema.Navidrome058().Capability(name)
 		add(capability.VersionExport, typeVersion, concat([]byte{0x42}, sleb(h.Version)))
 		for _, method := range capability.Methods {
 			add(method.Export, typeMethod, h.Body)
