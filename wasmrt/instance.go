@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -270,8 +269,11 @@ func (m *Module) fixed() int64 {
 
 // grewStack tells that native memory hangs on the instance.
 func (i *instance) grewStack() bool {
-	return i.stack.size() > keptNativeStack ||
-		slices.ContainsFunc(i.shared, func(s nativeStack) bool { return s.size() > keptNativeStack })
+	longest := i.stack.size()
+	for _, stack := range i.shared {
+		longest = max(longest, stack.size())
+	}
+	return longest > keptNativeStack
 }
 
 func (i *instance) close(ctx context.Context) {
