@@ -159,35 +159,10 @@ func newManifest(doc map[string]any, schema manifestSchema) *Manifest {
 }
 
 func newPermissions(granted map[string]any, known []string) Permissions {
-	permissions := Permissions{
-		Config:    newPermission(granted["config"]),
-		Scheduler: newPermission(granted["scheduler"]),
-		Cache:     newPermission(granted["cache"]),
-		Artwork:   newPermission(granted["artwork"]),
-	}
-	if http := asObject(granted["http"]); http != nil {
-		allowed := map[string][]string{}
-		for pattern, methods := range asObject(http["allowedUrls"]) {
-			allowed[pattern] = asStrings(methods)
-		}
-		permissions.HTTP = &HTTPPermission{
-			Reason:            asString(http["reason"]),
-			AllowedURLs:       allowed,
-			AllowLocalNetwork: asBool(http["allowLocalNetwork"]),
-		}
-	}
-	if socket := asObject(granted["websocket"]); socket != nil {
-		permissions.WebSocket = &WebSocketPermission{
-			Reason:            asString(socket["reason"]),
-			AllowedURLs:       asStrings(socket["allowedUrls"]),
-			AllowLocalNetwork: asBool(socket["allowLocalNetwork"]),
-		}
-	}
-	if subsonic := asObject(granted["subsonicapi"]); subsonic != nil {
-		permissions.SubsonicAPI = &SubsonicAPIPermission{
-			Reason:           asString(subsonic["reason"]),
-			AllowedUsernames: asStrings(subsonic["allowedUsernames"]),
-			AllowAdmins:      asBool(subsonic["allowAdmins"]),
+	var permissions Permissions
+	for _, row := range permissionTable() {
+		if object := asObject(granted[row.key]); object != nil {
+			row.parse(object, &permissions)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(granted)) {
@@ -196,13 +171,6 @@ func newPermissions(granted map[string]any, known []string) Permissions {
 		}
 	}
 	return permissions
-}
-
-func newPermission(value any) *Permission {
-	if object := asObject(value); object != nil {
-		return &Permission{Reason: asString(object["reason"])}
-	}
-	return nil
 }
 
 // The as functions read one value of a valid document; null gives the zero value.
