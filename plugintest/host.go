@@ -49,8 +49,10 @@ type Host struct {
 	sockets   *sockets
 	navidrome navidromes
 	subsonic  atomic.Pointer[subsonicapi.Service]
-	advancing sync.Mutex
-	callbacks int // of schedules that one Advance runs at most
+	// subsonicConfig is what subsonic is made with, besides a Navidrome.
+	subsonicConfig subsonicapi.Config
+	advancing      sync.Mutex
+	callbacks      int // of schedules that one Advance runs at most
 
 	// serving is held by callbacks that the plugin has not asked for, and exclusively by
 	// OnInit, which they wait for.
