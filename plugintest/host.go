@@ -115,7 +115,7 @@ func load(t testing.TB, dir string) (*Host, error) {
 		return nil, err
 	}
 	h.module, err = h.runtime.Load(t.Context(), compiled.Wasm, wasmrt.Options{
-		ABI:       link.ABI(h.manifest),
+		ABI:       link.ABI(h.contract, h.manifest.Capabilities),
 		Functions: link.Functions(h.services.Functions()),
 		Limits:    wasmrt.Limits{MaxConcurrent: maxConcurrent, MaxMemory: maxMemory, MaxResult: maxResponse},
 		Logger:    slog.New(&h.output),

@@ -101,7 +101,7 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	}()
 	g.module, err = r.runtime.Load(ctx, s.wasm, wasmrt.Options{
 		Plugin:    s.entry.ID,
-		ABI:       link.ABI(s.entry.Manifest),
+		ABI:       link.ABI(g.contract, s.entry.Manifest.Capabilities),
 		Functions: link.Functions(g.services.Functions()),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
 		Logger:    r.outputLog(g),

@@ -17,6 +17,7 @@ import (
 	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/internal/compiler"
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -44,18 +45,7 @@ func newRuntime(t testing.TB) *wasmrt.Runtime {
 }
 
 // abi is that of guests with these capabilities.
-func abi(names ...string) wasmrt.GoPlugin {
-	var out wasmrt.GoPlugin
-	for _, name := range names {
-		capability, _ := schema.Navidrome058().Capability(name)
-		service := wasmrt.Service{VersionExport: capability.VersionExport}
-		for _, method := range capability.Methods {
-			service.Methods = append(service.Methods, method.Export)
-		}
-		out.Services = append(out.Services, service)
-	}
-	return out
-}
+func abi(names ...string) wasmrt.ABI { return link.ABI(schema.Navidrome058(), names) }
 
 func load(t testing.TB, wasm []byte, options wasmrt.Options) *wasmrt.Module {
 	t.Helper()

@@ -36,7 +36,8 @@ type Check func(ctx context.Context, wasm []byte, abi wasmrt.ABI, functions []st
 
 // Plugin reports on a plugin, whose module is checked by check.
 func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check Check) Report {
-	abi, contract := link.ABI(manifest), link.Contract(manifest)
+	contract := link.Contract(manifest)
+	abi := link.ABI(contract, manifest.Capabilities)
 	r := Report{contract: contract}
 	granted := manifest.Permissions.Granted()
 	var may []string // import

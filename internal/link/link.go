@@ -4,6 +4,7 @@ package link
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pluginhost/pluginhost/api/host"
 	"github.com/pluginhost/pluginhost/api/schema"
@@ -22,12 +23,12 @@ func Contract(manifest *plugin.Manifest) *schema.Contract {
 	}
 }
 
-// ABI returns how a plugin is called: as its contract has it, with what the capabilities in
-// its manifest need.
-func ABI(manifest *plugin.Manifest) wasmrt.ABI {
+// ABI returns how plugins of a contract are called that have these capabilities. What the contract
+// does not know is left out.
+func ABI(contract *schema.Contract, capabilities []string) wasmrt.ABI {
 	var abi wasmrt.GoPlugin
-	for _, capability := range Contract(manifest).Capabilities() {
-		if manifest.Has(capability.Name) {
+	for _, capability := range contract.Capabilities() {
+		if slices.Contains(capabilities, capability.Name) {
 			abi.Services = append(abi.Services, wasmrt.Service{
 				Name: capability.Name, VersionExport: capability.VersionExport, Methods: capability.Exports(),
 			})

@@ -19,7 +19,7 @@ func TestTheABINeedsWhatTheManifestLists(t *testing.T) {
 	if contract := link.Contract(manifest); contract != schema.Navidrome058() {
 		t.Errorf("the contract is %v", contract)
 	}
-	abi, ok := link.ABI(manifest).(wasmrt.GoPlugin)
+	abi, ok := link.ABI(link.Contract(manifest), manifest.Capabilities).(wasmrt.GoPlugin)
 	var exports []string
 	for _, service := range abi.Services {
 		exports = append(append(exports, service.Name, service.VersionExport), service.Methods...)
