@@ -29,6 +29,8 @@ type Handmade struct {
 	Body []byte
 	// Malloc is the code of malloc, without its end. Defaults to the address 1024.
 	Malloc []byte
+	// Free is the code of free, without its end. Defaults to none.
+	Free []byte
 	// Initialize is the code of _initialize, without its end. Nil is no such
 	// export.
 	Initialize []byte
@@ -180,7 +182,7 @@ func (h Handmade) Bytes() []byte {
 		h.Malloc = concat([]byte{0x41}, sleb(1024)) // i32.const 1024
 	}
 	add("malloc", typeMalloc, h.Malloc)
-	add("free", typeFree, nil)
+	add("free", typeFree, h.Free)
 	if h.Initialize != nil {
 		add("_initialize", typeInitialize, h.Initialize)
 	}
