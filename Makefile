@@ -1,11 +1,15 @@
 # make run    try it: the example plugins on a replica with a NATS server of its own
 # make test   all tests, with the race detector
 GO ?= go
-TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
+# The root is built in the workspace of go.work. The other modules are built alone: subjects and sdk, which other programs
+# import, with the oldest versions that they take; bench and tools would raise versions of the program.
+ALONE = GOWORK=off
+TOOL = $(ALONE) $(GO) tool -modfile=$(CURDIR)/tools/go.mod
+LINTER = $$($(TOOL) -n golangci-lint)
 # Those in Go: examples/lastfm is built with npm, see its README.
 EXAMPLES = $(notdir $(patsubst %/main.go,%,$(wildcard examples/*/main.go)))
 
-.PHONY: run examples build test lint generate bench profile soak chaos clean
+.PHONY: run examples build test lint generate tidy bench profile soak chaos clean
 
 run: examples
 	@echo
@@ -32,22 +36,38 @@ $(EXAMPLES:%=example-%): example-%: build
 
 test:
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the tests of a client and of a plugin that are not Go are skipped"
+	cd subjects && $(ALONE) $(GO) test -race -pgo=off ./...
+	cd sdk && $(ALONE) $(GO) test -race -pgo=off ./...
 	$(GO) test -race -pgo=off -timeout 30m ./...
+	cd bench && $(ALONE) $(GO) test -short ./...
 
 lint:
-	$(TOOL) golangci-lint run ./...
-	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
+	$(LINTER) run ./...
+	cd subjects && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
+	cd sdk && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
+	cd bench && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
 
 generate:
-	$(GO) generate ./api .
+	cd sdk && $(ALONE) $(GO) generate ./api
+	$(GO) generate .
+
+# The root takes the others from the tree while it is tidied: a proxy has them once they are released.
+ROOT = github.com/pluginhost/pluginhost
+tidy:
+	cd subjects && $(ALONE) $(GO) mod tidy
+	cd sdk && $(ALONE) $(GO) mod tidy
+	$(GO) mod edit -replace=$(ROOT)/subjects=./subjects -replace=$(ROOT)/sdk=./sdk
+	$(ALONE) $(GO) mod tidy; code=$$?; $(GO) mod edit -dropreplace=$(ROOT)/subjects -dropreplace=$(ROOT)/sdk; exit $$code
+	cd bench && $(ALONE) $(GO) mod tidy
+	cd tools && $(ALONE) $(GO) mod tidy
 
 # Ratios within one run; see bench/README.md.
 bench:
-	cd bench && $(GO) run .
+	cd bench && $(ALONE) $(GO) run .
 
 # What the compiler of Go is told of the hot paths: compiling a plugin, and calls to one.
 profile:
-	cd bench && $(GO) run . -quick -pgo ../cmd/pluginhost/default.pgo
+	cd bench && $(ALONE) $(GO) run . -quick -pgo ../cmd/pluginhost/default.pgo
 
 # The long proofs, in about five minutes: make soak SOAK='-only calls -calls 100000'. Ctrl-C ends it with a report.
 soak:

@@ -49,7 +49,7 @@ func TestQuickRunMeasuresEverySection(t *testing.T) {
 
 func TestSectionsAreChosenByAPartOfTheirNameOrTitle(t *testing.T) {
 	for part, want := range map[string]string{
-		"":            "bus neighbour wasm instance work stop cache schedule socket extism load",
+		"":            "bus neighbour wasm instance work stop cache schedule socket extism load develop",
 		"LOAD":        "load",
 		"over nats":   "bus",
 		"no-op":       "bus extism",

@@ -14,12 +14,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	hostapi "github.com/pluginhost/pluginhost/api/host"
-	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/cache"
+	hostapi "github.com/pluginhost/pluginhost/sdk/api/host"
+	apicache "github.com/pluginhost/pluginhost/sdk/api/host/cache"
 )
 
 const (

@@ -14,10 +14,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/client"
 )
 
 // developSection measures how long an author waits for the answer of what was just saved.
@@ -89,7 +89,7 @@ func (b *bench) openAuthor(ctx context.Context) (_ *author, err error) {
 	}
 	for _, args := range commands {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Dir = root
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=") // the root needs its workspace, which this program is not in
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
 		}

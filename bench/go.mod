@@ -2,7 +2,11 @@ module github.com/pluginhost/pluginhost/bench
 
 go 1.26.0
 
-replace github.com/pluginhost/pluginhost => ../
+replace (
+	github.com/pluginhost/pluginhost => ../
+	github.com/pluginhost/pluginhost/sdk => ../sdk
+	github.com/pluginhost/pluginhost/subjects => ../subjects
+)
 
 require (
 	github.com/extism/go-sdk v1.7.1
@@ -11,6 +15,8 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/pluginhost/pluginhost v0.0.0-00010101000000-000000000000
+	github.com/pluginhost/pluginhost/sdk v0.1.0
+	github.com/pluginhost/pluginhost/subjects v0.1.0
 	github.com/tetratelabs/wazero v1.12.0
 )
 

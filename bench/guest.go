@@ -8,8 +8,8 @@ import (
 	"path"
 	"path/filepath"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/internal/link"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

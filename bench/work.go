@@ -8,7 +8,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/internal/natswire"
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -11,9 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/call"
-	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/internal/natswire"
+	"github.com/pluginhost/pluginhost/sdk/call"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

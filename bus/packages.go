@@ -9,8 +9,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/pluginhost/pluginhost/internal/packagestore"
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
+	"github.com/pluginhost/pluginhost/sdk/packagestore"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -3,7 +3,7 @@ package bus
 import (
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/call"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

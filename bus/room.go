@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
 const (

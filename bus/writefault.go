@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 )
 
 // WriteFault says that JetStream takes no writes to a stream of ours, for two leases or

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
 // DefaultServer is the URL of the embedded server of a replica whose settings say nothing of it.

@@ -5,10 +5,10 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/internal/nearest"
 	"github.com/pluginhost/pluginhost/internal/regular"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
 // Unmatched is a section with the settings of a plugin that is not there.

@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
 // value is a field of a Config with what it takes: a field of one of the kinds below.

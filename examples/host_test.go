@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 )
 
 // Advance moves the clock of the host on. Schedules that are due on the way run, in the

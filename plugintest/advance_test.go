@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/plugintest"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )

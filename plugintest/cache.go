@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	apicache "github.com/pluginhost/pluginhost/api/host/cache"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
+	apicache "github.com/pluginhost/pluginhost/sdk/api/host/cache"
 )
 
 // CacheEntry is a value in the plugin's cache.

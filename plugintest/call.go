@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/call"
-	"github.com/pluginhost/pluginhost/internal/pluginerror"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -142,7 +141,7 @@ func (r *result) Fits([]byte) error { return nil }
 func (r *result) Reply(response []byte, failure *subjects.Error) {
 	r.response = bytes.Clone(response)
 	if failure != nil {
-		r.err = pluginerror.Match(failure)
+		r.err = call.MatchAPI(failure)
 	}
 }
 
@@ -153,7 +152,7 @@ func (h *Host) find(name string, _ bool) (call.Method, error) {
 	}
 	if method, known := h.contract.Method(name); known {
 		text := fmt.Sprintf("%s is a method of %s, which is not in the manifest", name, method.Capability)
-		return call.Method{}, pluginerror.Match(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
+		return call.Method{}, call.MatchAPI(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
 	}
 	known := slices.Sorted(maps.Keys(h.methods))
 	return call.Method{}, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: the plugin has %s", name, strings.Join(known, ", "))

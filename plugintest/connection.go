@@ -11,8 +11,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	hostwebsocket "github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 )
 
 // SocketMessage is a message over a WebSocket.

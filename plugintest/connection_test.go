@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/plugintest"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

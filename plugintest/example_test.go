@@ -6,8 +6,8 @@ import (
 	"io"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/plugintest"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 // outside is a testing.TB outside a test: tests have a better one.

@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/call"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/internal/granted"
 	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

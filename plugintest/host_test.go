@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/plugintest"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -179,7 +179,11 @@ func source(t *testing.T, files map[string]string) string {
 		// What the SDK needs is more than what the plugin does.
 		const sdk = "github.com/pluginhost/pluginhost"
 		files["go.mod"] = strings.Replace(files["go.mod"], "module "+sdk, "module example.com/plugin", 1) +
-			fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace %[1]s => %q\n", sdk, guests.Root())
+			fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace (\n", sdk)
+		for _, module := range []string{"", "/sdk", "/subjects"} {
+			files["go.mod"] += fmt.Sprintf("\t%s => %q\n", sdk+module, guests.Root()+module)
+		}
+		files["go.mod"] += ")\n"
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -194,8 +198,8 @@ const readsItsConfig = `package main
 import (
 	"context"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 func init() { api.RegisterMetadataAgent(agent{}) }

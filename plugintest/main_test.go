@@ -11,9 +11,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/pluginhost/pluginhost/api"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/plugintest"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )

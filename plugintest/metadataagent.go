@@ -3,7 +3,7 @@ package plugintest
 import (
 	"context"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 // MetadataAgent returns the plugin's MetadataAgent. Its errors are those of Call.

@@ -10,14 +10,14 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	apiartwork "github.com/pluginhost/pluginhost/api/host/artwork"
-	apicache "github.com/pluginhost/pluginhost/api/host/cache"
-	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
-	apihttp "github.com/pluginhost/pluginhost/api/host/http"
-	apischeduler "github.com/pluginhost/pluginhost/api/host/scheduler"
-	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
-	apiwebsocket "github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	apiartwork "github.com/pluginhost/pluginhost/sdk/api/host/artwork"
+	apicache "github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	apiconfig "github.com/pluginhost/pluginhost/sdk/api/host/config"
+	apihttp "github.com/pluginhost/pluginhost/sdk/api/host/http"
+	apischeduler "github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
+	apisubsonicapi "github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
+	apiwebsocket "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )

@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
@@ -14,6 +12,8 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/internal/granted"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	apiconfig "github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 // grant makes the services that the manifest asks for.

@@ -10,9 +10,9 @@ import (
 	"net/url"
 	"sync"
 
-	apisubsonicapi "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
+	apisubsonicapi "github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
 )
 
 // Subsonic has a handler answer what the plugin asks of the Subsonic API, in the place of

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/call"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/call"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

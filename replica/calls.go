@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api/schema"
-	"github.com/pluginhost/pluginhost/call"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

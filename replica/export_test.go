@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"time"
 
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/call"
 )
 
 // WatchClosely has the plugins folder watched with little patience, and only

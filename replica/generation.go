@@ -11,12 +11,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

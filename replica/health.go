@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/internal/httpserver"
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 )
 
 // Limits of the health listener. Its answers take no time: only clients that are slow

@@ -16,8 +16,8 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/schedule"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

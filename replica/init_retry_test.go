@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"

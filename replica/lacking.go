@@ -5,8 +5,8 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/pluginhost/pluginhost/api/host"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
 )
 
 // lacking is what a call of a plugin has asked the host for in vain because of the host's

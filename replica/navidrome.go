@@ -12,7 +12,7 @@ import (
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -16,10 +16,13 @@ import (
 const (
 	// overlookGrace is for how long fires of a schedule are published and not claimed until
 	// the consumer of its plugin is looked at.
-	overlookGrace = cluster.Lease
-	// overlookPause is between two looks, overlookLooks how many have to find the same.
-	overlookPause = cluster.Lease
+	overlookGrace = cluster.Lease / 3
+	// overlookPause is between two looks, overlookLooks how many have to find the same. A leader
+	// that is about to die, too, has come so far: the next one knows nothing of its looks.
+	overlookPause = cluster.Lease / 3
 	overlookLooks = 3
+	// overlookPatience is how long one look takes at most.
+	overlookPatience = cluster.Lease
 	// unclaimedFor is how long a schedule counts whose fires are not published any more.
 	unclaimedFor = 10 * cluster.Lease
 	// maxToldFires is how many fires an event names.
@@ -139,7 +142,7 @@ func (o *overlooks) run(ctx context.Context, schedules *schedule.Schedules, elec
 // look compares the fires of a plugin with its consumer, and has them handed out anew once
 // enough looks have found the same.
 func (o *overlooks) look(ctx context.Context, schedules *schedule.Schedules, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, overlookPause)
+	ctx, cancel := context.WithTimeout(ctx, overlookPatience)
 	defer cancel()
 	is := o.suspects[id]
 	found, err := schedules.Overlooked(ctx, id, is.found.Fires)

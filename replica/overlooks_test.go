@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/journal"
@@ -51,22 +52,7 @@ func TestAFireThatNATSWouldNeverDeliverIsRun(t *testing.T) {
 				nats := begin(t)
 				s := newStatefulAt(t, nats.url, nil)
 				r := s.start()
-				release := s.journal.Hold(t, "fire", "each second")
-				s.doOnceServed(every("each second", often))
-				s.journal.AwaitAbout(t, "fire", "each second", 1)
-				putBack := nats.save(subjects.FireStream)
-				for i := range behind - 1 {
-					id := fmt.Sprint("before", i)
-					s.do(once(id, 0))
-					s.ran(id)
-				}
-				s.do(cancel("each second"))
-				release()
-				s.awaitDone("each second")
-				nats.stop()
-				putBack()
-				ran := len(s.journal.About("fire", "each second"))
-				nats.start()
+				ran := s.strand(nats, behind)
 				isStuck := s.isOverlooked()
 				s.doOnceServed(every("each second", often))
 				s.journal.AwaitAbout(t, "fire", "each second", ran+3)
@@ -88,6 +74,52 @@ func TestAFireThatNATSWouldNeverDeliverIsRun(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A leader that finds out has to be the leader for that long.
+func TestAFireThatNATSWouldNeverDeliverIsRunWhileLeadersComeAndGo(t *testing.T) {
+	t.Parallel()
+	nats := oneServer(t)
+	s := newStatefulAt(t, nats.url, nil)
+	leader := s.start()
+	s.strand(nats, 1)
+	s.doOnceServed(every("each second", often))
+	const terms, term = 10, 2 * cluster.Lease
+	for range terms {
+		if len(s.announced.until(time.After(term), subjects.EventFiresRecovered, "", 1)) > 0 {
+			return
+		}
+		next := s.start()
+		if err := leader.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the next one leads", func() bool { status := next.Status(); return status.Leader == status.Replica })
+		leader = next
+	}
+	t.Errorf("in %d terms of %v no leader has found the fire", terms, term)
+}
+
+// strand leaves a fire of the schedule "each second" in the stream that NATS counts as done, which
+// has gone on by so many fires before it lost them. It returns how often the schedule has run.
+func (s *stateful) strand(nats crashing, behind int) (ran int) {
+	s.t.Helper()
+	release := s.journal.Hold(s.t, "fire", "each second")
+	s.doOnceServed(every("each second", often))
+	s.journal.AwaitAbout(s.t, "fire", "each second", 1)
+	putBack := nats.save(subjects.FireStream)
+	for i := range behind - 1 {
+		id := fmt.Sprint("before", i)
+		s.do(once(id, 0))
+		s.ran(id)
+	}
+	s.do(cancel("each second"))
+	release()
+	s.awaitDone("each second")
+	nats.stop()
+	putBack()
+	ran = len(s.journal.About("fire", "each second"))
+	nats.start()
+	return ran
 }
 
 // doOnceServed is do for a plugin that is not served everywhere yet.

@@ -17,10 +17,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"

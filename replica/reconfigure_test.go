@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/config"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"

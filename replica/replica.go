@@ -15,9 +15,9 @@ import (
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

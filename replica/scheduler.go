@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus/schedule"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -6,11 +6,7 @@ import (
 	"io"
 	"net/url"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
@@ -22,6 +18,10 @@ import (
 	"github.com/pluginhost/pluginhost/internal/granted"
 	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	apiconfig "github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

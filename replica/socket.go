@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/socket"
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -19,9 +19,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -422,19 +422,27 @@ func (a *announcements) of(kind subjects.EventKind, schedule string) []announcem
 // await waits for so many of them.
 func (a *announcements) await(t *testing.T, kind subjects.EventKind, schedule string, count int) []announcement {
 	t.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
+	of := a.until(time.After(patience), kind, schedule, count)
+	if len(of) < count {
+		t.Fatalf("%d times %s of %q is not announced", count, kind, schedule)
+	}
+	return of
+}
+
+// until waits for so many of them, until it is over.
+func (a *announcements) until(over <-chan time.Time, kind subjects.EventKind, schedule string, count int) []announcement {
 	for {
 		a.mu.Lock()
 		heard := a.heard
 		a.mu.Unlock()
-		if of := a.of(kind, schedule); len(of) >= count {
+		of := a.of(kind, schedule)
+		if len(of) >= count {
 			return of
 		}
 		select {
 		case <-heard:
-		case <-timeout.C:
-			t.Fatalf("%d times %s of %q is not announced", count, kind, schedule)
+		case <-over:
+			return of
 		}
 	}
 }

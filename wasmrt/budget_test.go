@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/internal/hold"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/internal/hold"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // callContext is the context of a call; it leads host functions to the instance

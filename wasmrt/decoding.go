@@ -25,6 +25,8 @@ func (d *decoding) Done() <-chan struct{} {
 	d.once.Do(func() {
 		d.time, d.memory = d.since.end()
 		d.time = max(d.time, 1)
+		// The resident size does not grow where a module before has left room.
+		d.memory = max(d.memory, int64(allocated()-d.since.allocated))
 	})
 	return d.Context.Done()
 }

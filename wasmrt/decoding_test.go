@@ -33,10 +33,12 @@ func TestWhatDecodingTakesIsMeasured(t *testing.T) {
 }
 
 func TestAModuleThatTakesTooMuchMemoryToReadIsRefused(t *testing.T) {
-	err := translateToRead(context.Background(), Job{Module: withData(40 << 20), Dir: t.TempDir()}, few)
-	var failed *CompileError
-	if !errors.As(err, &failed) || failed.Reason != CompileReading {
-		t.Errorf("the error is %v, want that it takes too much to read", err)
+	for _, which := range []string{"the first of a process", "one that has the room of the first", "one more"} {
+		err := translateToRead(context.Background(), Job{Module: withData(40 << 20), Dir: t.TempDir()}, few)
+		var failed *CompileError
+		if !errors.As(err, &failed) || failed.Reason != CompileReading {
+			t.Errorf("%s: the error is %v, want that it takes too much to read", which, err)
+		}
 	}
 	if err := translateToRead(context.Background(), Job{Module: withData(1), Dir: t.TempDir()}, few); err != nil {
 		t.Error(err)

@@ -3,7 +3,7 @@ package wasmrt
 import (
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/internal/hold"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // What an error means to a caller is told by its method Refusal, Overloaded, Unavailable,

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 

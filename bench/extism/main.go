@@ -4,7 +4,7 @@
 // same request and returns the same message.
 package main
 
-import "github.com/pluginhost/pluginhost/api"
+import "github.com/pluginhost/pluginhost/sdk/api"
 
 func main() {} // never runs
 

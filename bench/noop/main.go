@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 func init() { api.RegisterMetadataAgent(agent{}) }

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 func init() {

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 func init() { api.RegisterMetadataAgent(agent{document: newDocument()}) }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

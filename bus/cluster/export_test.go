@@ -4,7 +4,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 )
 
 // Slept has the machine have slept since the term was renewed last: the clock on the wall went

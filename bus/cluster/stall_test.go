@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 )
 
 // Our watch stalls right after our own beat, and before the next one of another replica: for a

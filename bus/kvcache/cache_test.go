@@ -16,8 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus/kvcache"
-	"github.com/pluginhost/pluginhost/client"
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/client"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 )

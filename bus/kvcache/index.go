@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 )
 
 // cacheKey is the hash of a key.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/jet"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

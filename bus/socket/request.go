@@ -11,8 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/call"
 	"github.com/pluginhost/pluginhost/internal/natswire"
+	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

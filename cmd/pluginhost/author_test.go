@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
@@ -98,7 +98,7 @@ func TestBuildSaysWhatIsWrong(t *testing.T) {
 	replace("manifest.json", `"MetadataAgnet"`, `"MetadataAgent"`)
 	replace("agent.go", `"fmt"`, `"fmt"
 
-	"github.com/pluginhost/pluginhost/api/host/config"`)
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"`)
 	replace("agent.go", "return nil, api.ErrNotFound", "_, err := config.NewConfigService().GetPluginConfig(nil, nil)\n\t\treturn nil, err")
 	build(`the plugin would not load: it imports get_plugin_config: add "config" to the permissions`)
 	if entries, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(entries) != 1 {

@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/internal/author"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pluginhost/pluginhost/config"
-	"github.com/pluginhost/pluginhost/internal/excerpt"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/pluginhost/pluginhost/client"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -5,7 +5,7 @@ import (
 	"context"
 	"net/url"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 func init() { api.RegisterMetadataAgent(agent{}) }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 func TestArtistURLIsMadeOfTheMusicBrainzID(t *testing.T) {

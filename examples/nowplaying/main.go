@@ -5,12 +5,12 @@ package main
 import (
 	"os"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/artwork"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/http"
-	"github.com/pluginhost/pluginhost/api/host/subsonicapi"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/artwork"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
 )
 
 func init() {

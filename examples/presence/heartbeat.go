@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/scheduler"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
 )
 
 const (

@@ -6,10 +6,10 @@ import (
 	"context"
 	"os"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 func init() {

@@ -7,11 +7,11 @@ import (
 	"io"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/scheduler"
-	"github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
+	"github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // graceSeconds is how long a presence outlasts its track, so that it does not

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/scheduler"
-	"github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
+	"github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // The state of an account's connection, as the cache has it. It is what the plugin

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
 )
 
 const (

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 type entries map[string]string

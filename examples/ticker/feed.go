@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/http"
-	"github.com/pluginhost/pluginhost/api/host/scheduler"
-	"github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
+	"github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // There is one connection and one schedule of each kind, whichever replica acts: a

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 const (

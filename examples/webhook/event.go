@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 // event is the body of a request, as README.md documents it.

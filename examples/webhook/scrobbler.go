@@ -8,9 +8,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // errRetryLater tells the host to send the scrobble again later. Its text is all

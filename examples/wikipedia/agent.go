@@ -5,9 +5,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // Bounds on what goes back to the caller, in bytes.

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 // maxSuffixes bounds the requests of one call.

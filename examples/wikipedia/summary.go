@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/pluginhost/pluginhost/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 const (

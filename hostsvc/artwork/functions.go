@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	api "github.com/pluginhost/pluginhost/api/host/artwork"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/artwork"
 )
 
 // Functions are those that a guest imports. A request that is too long ends the call, as

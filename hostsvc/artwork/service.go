@@ -10,7 +10,7 @@ import (
 	"context"
 	"fmt"
 
-	api "github.com/pluginhost/pluginhost/api/host/artwork"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/artwork"
 )
 
 // maxIDBytes is how long the id of an artist, an album or a track may be.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/artwork"
 )
 
 func TestTheServiceAnswersWithAnAddressOfTheImage(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	api "github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/internal/hold"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // defaultTTL is how long a value lives that asks for nothing.

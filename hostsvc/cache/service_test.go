@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/cache"
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/hostsvc/cache"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/cache"
 	"github.com/pluginhost/pluginhost/testenv"
 )
 

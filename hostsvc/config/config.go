@@ -5,7 +5,7 @@ import (
 	"context"
 	"maps"
 
-	api "github.com/pluginhost/pluginhost/api/host/config"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 // Service holds the configuration of one plugin. It has nothing to close and is

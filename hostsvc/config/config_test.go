@@ -4,8 +4,8 @@ import (
 	"maps"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/config"
 	"github.com/pluginhost/pluginhost/hostsvc/config"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 func TestThePluginGetsItsEntries(t *testing.T) {

@@ -3,8 +3,8 @@ package config
 import (
 	"context"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	api "github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 // Functions are those that a guest imports of a service, such as Service. A request has

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/http"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 func TestConnectionsAreReused(t *testing.T) {

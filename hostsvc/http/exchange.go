@@ -11,9 +11,9 @@ import (
 	"net/url"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
-	"github.com/pluginhost/pluginhost/internal/hold"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // blockedPrefix begins the error of a response when a permission stopped the request:

@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/http"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 const blocked = "Request blocked by plugin permissions: "

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	nethttp "net/http"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // redirects decides about the redirects of one exchange.

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/http"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // chain redirects /n to /n-1 down to /0, which answers.

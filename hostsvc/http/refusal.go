@@ -4,8 +4,8 @@ import (
 	"context"
 	"log/slog"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // blocked logs a refusal and makes the response for it.

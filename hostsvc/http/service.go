@@ -12,9 +12,9 @@ import (
 	"net/url"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // maxRedirects is how many redirects are followed; the next one is returned. It is not

@@ -19,9 +19,9 @@ import (
 	"testing"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/http"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // names is a resolver with a fixed list of names.

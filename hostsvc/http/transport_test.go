@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/http"
 	"github.com/pluginhost/pluginhost/hostsvc/http"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
 
 // roundTripper is a web server without a network.

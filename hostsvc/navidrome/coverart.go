@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
 // codeNotFound is the error of the Subsonic API for what is not there, codeLogin the

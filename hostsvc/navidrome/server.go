@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/internal/hold"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // Limits that are not configurable.

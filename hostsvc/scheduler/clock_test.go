@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
 )
 
 // set keeps the schedule that was set last.

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	api "github.com/pluginhost/pluginhost/api/host/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
 )
 
 // Functions are those that a guest imports. A schedule that is too long ends the call, as

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	api "github.com/pluginhost/pluginhost/api/host/scheduler"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
 )
 
 // Schedule is what a plugin has planned under an id.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	api "github.com/pluginhost/pluginhost/api/host/subsonicapi"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
 )
 
 // Caller is a service whose requests are bounded, such as Service.

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/time/rate"
 
-	api "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
-	"github.com/pluginhost/pluginhost/internal/hold"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // Limits that are not configurable.

@@ -15,10 +15,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/navidrome"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
-	"github.com/pluginhost/pluginhost/internal/hold"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
-	"github.com/pluginhost/pluginhost/internal/excerpt"
+	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
 // errExtension is an answer to a handshake that nobody gave cause to. Compression by

@@ -11,7 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/pluginhost/pluginhost/internal/hold"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // ErrAborted is the end of a connection by Abort.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // Functions are those that a guest imports, each with its limit.

@@ -14,8 +14,8 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 const failed = "failed to connect to WebSocket server: "

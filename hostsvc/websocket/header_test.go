@@ -7,7 +7,7 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 func TestHeadersAreSentExceptForTheOnesTheHostOwns(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 const blocked = "Connection blocked by plugin permissions: "

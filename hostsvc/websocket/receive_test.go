@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
-	"github.com/pluginhost/pluginhost/internal/hold"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 func TestAMessageIsChargedWhileItIsHandled(t *testing.T) {

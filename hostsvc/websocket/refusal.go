@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/url"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // How the errors of a ConnectResponse begin, as plugins know them.

@@ -17,11 +17,11 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/egress"
 	"github.com/pluginhost/pluginhost/hostsvc/internal/nanoid"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
-	"github.com/pluginhost/pluginhost/internal/hold"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/hold"
 )
 
 // Config is the configuration of a Service.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // names is a resolver with a fixed list of names.

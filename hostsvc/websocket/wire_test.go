@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	api "github.com/pluginhost/pluginhost/api/host/websocket"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
+	api "github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 func TestADialTakesThePlaceOfTheNetwork(t *testing.T) {

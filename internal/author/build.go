@@ -142,6 +142,9 @@ func runCompiler(ctx context.Context, dir, target string, output io.Writer) erro
 	build := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-w", "-o", target, ".")
 	build.Dir = dir
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if standsAlone(dir) {
+		build.Env = append(build.Env, "GOWORK=off")
+	}
 	var said bytes.Buffer
 	both := io.MultiWriter(output, &said) // one writer, so that nobody writes beside another
 	build.Stdout, build.Stderr = both, both

@@ -26,7 +26,8 @@ import (
 	"github.com/pluginhost/pluginhost/plugin"
 )
 
-// SDK is the module that plugins are written against.
+// SDK is the module whose version a plugin names. What a plugin imports is in the modules that this one requires, and comes
+// at their versions.
 const SDK = "github.com/pluginhost/pluginhost"
 
 var (
@@ -193,7 +194,7 @@ func (d *Draft) Has(capability string) bool { return slices.Contains(d.Capabilit
 // files are the contents of the plugin's files by name.
 func (d *Draft) files() (map[string][]byte, error) {
 	files := map[string][]byte{}
-	all, err := template.New("").Funcs(template.FuncMap{"json": quoteJSON, "quote": modfile.AutoQuote}).ParseFS(templates, "template/*.tmpl")
+	all, err := template.New("").Funcs(template.FuncMap{"json": quoteJSON, "quote": modfile.AutoQuote, "join": filepath.Join}).ParseFS(templates, "template/*.tmpl")
 	if err != nil {
 		return nil, err
 	}

@@ -194,6 +194,22 @@ func TestAPluginIsBuiltByARelativePath(t *testing.T) {
 	wantBuilt(t, filepath.Base(dir))
 }
 
+// The workspace of a checkout has its own modules, and plugins are begun beside them.
+func TestAPluginInACheckoutIsBuilt(t *testing.T) {
+	checkout := t.TempDir()
+	for name, content := range map[string]string{"go.mod": "module " + author.SDK + "\n", "go.work": "go 1.26.0\n\nuse .\n"} {
+		if err := os.WriteFile(filepath.Join(checkout, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(checkout, "hello")
+	draft := author.Draft{Dir: dir, Name: "hello", Capabilities: []string{plugin.MetadataAgent}, Checkout: guests.Root()}
+	if err := author.New(t.Context(), draft, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	wantBuilt(t, dir)
+}
+
 func TestIsRelease(t *testing.T) {
 	for version, want := range map[string]bool{
 		"v1.2.3": true, "v1.2.3-rc.1": true,

@@ -4,8 +4,6 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/pluginhost/pluginhost/api/host"
-	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
 	"github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/hostsvc/config"
@@ -14,6 +12,8 @@ import (
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
+	apiconfig "github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 // Plugin is who gets services.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 )
 
 func TestEveryServiceOfTheContractIsOffered(t *testing.T) {

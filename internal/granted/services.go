@@ -7,7 +7,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/pluginhost/pluginhost/api/host"
+	"github.com/pluginhost/pluginhost/sdk/api/host"
 )
 
 // Services are the host services of a plugin. The zero value has none. Whoever has

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
 	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 

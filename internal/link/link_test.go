@@ -4,9 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/pluginhost/pluginhost/api/schema"
 	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )

@@ -49,7 +49,7 @@ const fullDisk = "the disk of a NATS server is full"
 
 // untilHandedOut is how long hosts take at most to find out that NATS would never deliver a
 // fire, and to have it handed out anew.
-const untilHandedOut = 6 * cluster.Lease
+const untilHandedOut = 4 * cluster.Lease
 
 // breaker makes things go wrong, one after the other.
 type breaker struct {
@@ -143,7 +143,7 @@ func (b *breaker) breakOne(ctx context.Context, kind string) (f fault, err error
 		await(ctx, b.pause())
 		b.Start(name)
 		await(ctx, b.pause()) // it catches up
-		f.Recovery = b.probe.longest()
+		f.Recovery, f.Stuck = b.probe.longest(), b.stuck(ctx)
 	case "a stream older than its consumer":
 		f.Server, f.Replica, f.Stuck = true, "", untilHandedOut
 		b.awaitRecurring(ctx)
@@ -171,7 +171,7 @@ func (b *breaker) breakOne(ctx context.Context, kind string) (f fault, err error
 		b.Kill(name) // it does not write any more
 		b.Start(name)
 		await(ctx, b.pause()) // it catches up
-		f.Recovery = b.probe.longest()
+		f.Recovery, f.Stuck = b.probe.longest(), b.stuck(ctx)
 	}
 	f.End = time.Now()
 	return f, nil
@@ -189,6 +189,15 @@ func (b *breaker) awaitRecurring(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// stuck is how much longer fires may take after a fault of a server: one that was killed, or
+// whose disk was full, can leave a stream that is older than its consumer, too.
+func (b *breaker) stuck(ctx context.Context) time.Duration {
+	if b.isOlder(ctx) {
+		return untilHandedOut
+	}
+	return 0
 }
 
 // isOlder says, as soon as the servers answer, whether the stream of fires is older than the

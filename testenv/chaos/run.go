@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv/journal"
 	"github.com/pluginhost/pluginhost/testenv/standalone"

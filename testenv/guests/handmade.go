@@ -3,7 +3,7 @@ package guests
 import (
 	"bytes"
 
-	"github.com/pluginhost/pluginhost/api/schema"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 )
 
 // Handmade is a plugin written byte by byte, for what a compiler would not

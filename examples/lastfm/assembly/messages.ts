@@ -1,5 +1,5 @@
-// The messages that the plugin uses, with the field numbers of api/api.proto and
-// api/host/*/*.proto. decode returns null where bytes are no such message.
+// The messages that the plugin uses, with the field numbers of sdk/api/api.proto and
+// sdk/api/host/*/*.proto. decode returns null where bytes are no such message.
 
 import { Reader, Wire, Writer } from "./proto";
 

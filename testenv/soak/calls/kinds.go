@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	apiconfig "github.com/pluginhost/pluginhost/api/host/config"
-	apihttp "github.com/pluginhost/pluginhost/api/host/http"
-	"github.com/pluginhost/pluginhost/client"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	apiconfig "github.com/pluginhost/pluginhost/sdk/api/host/config"
+	apihttp "github.com/pluginhost/pluginhost/sdk/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 

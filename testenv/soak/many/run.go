@@ -13,9 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/client"
 	installed "github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/replica"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"

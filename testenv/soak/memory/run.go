@@ -17,8 +17,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	apihttp "github.com/pluginhost/pluginhost/api/host/http"
-	"github.com/pluginhost/pluginhost/client"
+	apihttp "github.com/pluginhost/pluginhost/sdk/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/soak/report"

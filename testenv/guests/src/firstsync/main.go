@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/subsonicapi"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
 )
 
 func init() {

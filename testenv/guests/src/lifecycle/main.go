@@ -10,8 +10,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
 )
 
 func init() {

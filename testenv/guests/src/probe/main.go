@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 func init() {

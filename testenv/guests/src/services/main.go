@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/artwork"
-	"github.com/pluginhost/pluginhost/api/host/cache"
-	"github.com/pluginhost/pluginhost/api/host/subsonicapi"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/artwork"
+	"github.com/pluginhost/pluginhost/sdk/api/host/cache"
+	"github.com/pluginhost/pluginhost/sdk/api/host/subsonicapi"
 )
 
 func init() {

@@ -11,11 +11,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
-	"github.com/pluginhost/pluginhost/api/host/config"
-	"github.com/pluginhost/pluginhost/api/host/http"
-	"github.com/pluginhost/pluginhost/api/host/scheduler"
-	"github.com/pluginhost/pluginhost/api/host/websocket"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/host/http"
+	"github.com/pluginhost/pluginhost/sdk/api/host/scheduler"
+	"github.com/pluginhost/pluginhost/sdk/api/host/websocket"
 )
 
 // event is what the journal is told; of a text message, the first 1000 bytes.

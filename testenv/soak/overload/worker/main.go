@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pluginhost/pluginhost/api"
+	"github.com/pluginhost/pluginhost/sdk/api"
 )
 
 func init() { api.RegisterMetadataAgent(agent{}) }

@@ -1,4 +1,0 @@
-package api
-
-//go:generate go tool -modfile=../tools/go.mod buf generate
-//go:generate go tool -modfile=../tools/go.mod buf build -o schema/api.binpb --as-file-descriptor-set --exclude-source-info

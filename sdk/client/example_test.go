@@ -1,0 +1,71 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/client"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// A scrobble carries the user's id and name; its errors say whether sending it
+// again is safe.
+func ExampleScrobbler() {
+	// A scrobble that cannot be sent now must not be sent when its caller has given it up.
+	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+
+	joe := client.User{ID: "1", Name: "joe"}
+	track := &api.TrackInfo{Id: "t1", Name: "Sinnerman", Artists: []*api.Artist{{Name: "Nina Simone"}}}
+	err = client.New(conn).Scrobbler("webhook").Scrobble(ctx, joe, track, time.Now())
+	var failure *subjects.Error
+	if errors.As(err, &failure) && failure.NothingRan() {
+		fmt.Println("keep it for later:", failure)
+	}
+}
+
+// userKey is where the music server of the example keeps who is logged in.
+type userKey struct{}
+
+// A music server with a NATS connection offers its Subsonic API and the addresses of
+// its images to plugins. A middleware makes a login of its own of the user.
+func ExampleServeNavidrome() {
+	conn, err := nats.Connect(nats.DefaultURL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	router := http.NewServeMux() // GET /rest/ping and all the others
+	service, err := client.ServeNavidrome(conn, client.Navidrome{
+		Subsonic: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := context.WithValue(r.Context(), userKey{}, client.SubsonicUser(r.Context()))
+			router.ServeHTTP(w, r.WithContext(ctx))
+		}),
+		Artwork: func(_ context.Context, request subjects.ArtworkRequest) (string, error) {
+			return fmt.Sprintf("https://music.example.com/share/img/%s-%s", request.Kind, request.ID), nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// When the music server stops:
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := service.Stop(ctx); err != nil {
+		fmt.Println(err)
+	}
+}

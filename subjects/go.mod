@@ -1,0 +1,3 @@
+module github.com/pluginhost/pluginhost/subjects
+
+go 1.25.0
