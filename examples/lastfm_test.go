@@ -189,7 +189,7 @@ func checkLastfmInterface(t *testing.T, wasm []byte) {
 	if want := []string{"env.get", "env.get_plugin_config", "wasi_snapshot_preview1.fd_write"}; !slices.Equal(imports, want) || len(compiled.ImportedMemories()) > 0 {
 		t.Errorf("it imports %q, want %q", imports, want)
 	}
-	module, err := wasmrt.Inspect(wasm, wasmrt.Limits{})
+	module, err := wasmrt.Inspect(wasm, wasmrt.GoPlugin{}, wasmrt.Limits{})
 	if err != nil || module.Isolation != wasmrt.IsolationClean || module.Reason != "" {
 		t.Errorf("got %+v, %v", module, err)
 	}
