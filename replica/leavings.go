@@ -40,9 +40,6 @@ func (r *Replica) startLeavings(ctx context.Context) *leavings {
 }
 
 func (l *leavings) stop() {
-	if l == nil {
-		return
-	}
 	l.cancel()
 	l.done.Wait()
 }
@@ -72,7 +69,7 @@ func (l *leavings) run(ctx context.Context) {
 // known are the runs of OnInit of which there is something that they set without an id, by
 // plugin.
 func (l *leavings) known() map[string][]string {
-	known := l.replica.planner.schedules.Runs()
+	known := l.replica.schedules.Runs()
 	for id, runs := range l.replica.sockets.bus.Runs() {
 		for _, run := range runs {
 			if !slices.Contains(known[id], run) {

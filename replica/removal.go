@@ -49,9 +49,6 @@ func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
 }
 
 func (s *removals) stop() {
-	if s == nil {
-		return
-	}
 	s.cancel()
 	s.done.Wait()
 	s.bus.Stop()
@@ -136,12 +133,11 @@ func (s *removals) takeBack(ctx context.Context, id string) error {
 
 func (s *removals) cleanUp(ctx context.Context, id string) error {
 	r := s.replica
-	schedules := r.planner.schedules.Count(id)
-	err := errors.Join(
-		r.planner.schedules.Drop(ctx, id),
-		r.sockets.bus.Forget(ctx, id),
-		r.heartbeat.ForgetInits(ctx, id),
-	)
+	schedules := r.schedules.Count(id)
+	err := r.heartbeat.ForgetInits(ctx, id)
+	for _, owner := range r.owners {
+		err = errors.Join(err, owner.forget(ctx, id))
+	}
 	if err == nil {
 		r.log.Info("what a removed plugin has left behind is removed", "plugin", id, "schedules", schedules)
 	}
@@ -152,7 +148,7 @@ func (s *removals) cleanUp(ctx context.Context, id string) error {
 // sorted.
 func (r *Replica) ownerless() []string {
 	var ids []string
-	for _, id := range append(r.planner.schedules.Plugins(), r.removals.bus.Owners()...) {
+	for _, id := range append(r.schedules.Plugins(), r.removals.bus.Owners()...) {
 		if !slices.Contains(ids, id) && !r.anybodyHas(id) {
 			ids = append(ids, id)
 		}

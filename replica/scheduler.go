@@ -8,7 +8,6 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
-	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -39,39 +38,6 @@ func (s busSchedules) Set(ctx context.Context, set scheduler.Schedule) error {
 // Cancel implements scheduler.Store.
 func (s busSchedules) Cancel(ctx context.Context, id string) (bool, error) {
 	return s.schedules.Cancel(ctx, s.id, id)
-}
-
-// setRunner begins to run the fires of a plugin, or ends it, as its generation has
-// it; changing is held.
-func (h *hosted) setRunner(next *generation) {
-	if !next.entry.Manifest.Has(plugin.SchedulerCallback) {
-		h.stopRunner(h.replica.running)
-		return
-	}
-	slots := next.limits.Callbacks()
-	if h.runner != nil {
-		h.runner.SetSlots(slots)
-		return
-	}
-	r := h.replica
-	r.beat(r.running) // others must know that we have the plugin before we claim a fire
-	h.runner = r.planner.schedules.StartRunner(schedule.RunnerConfig{
-		ID:      h.id,
-		Replica: r.id,
-		Slots:   slots,
-		Term:    func(ctx context.Context) (uint64, error) { return r.leadership.election.CurrentTerm(ctx, r.heartbeat) },
-		Runs:    func(replica string) bool { return r.heartbeat.Runs(replica, h.id) },
-		Run:     h.runFire,
-		Rerun:   h.announceRerun,
-	})
-}
-
-// stopRunner waits for the fires that run, until ctx is over; changing is held.
-func (h *hosted) stopRunner(ctx context.Context) {
-	if h.runner != nil {
-		h.runner.Stop(ctx)
-		h.runner = nil
-	}
 }
 
 // runFire calls back a plugin whose schedule fires. What the plugin makes of it is told

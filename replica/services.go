@@ -76,7 +76,7 @@ func (g *granting) Cache(c *hostcache.Config) error {
 // Scheduler implements granted.Host.
 func (g *granting) Scheduler(c *scheduler.Config) error {
 	settings := g.config.Scheduler
-	c.Store = busSchedules{schedules: g.replica.planner.schedules, id: g.id, limit: settings.MaxSchedules, init: g.init}
+	c.Store = busSchedules{schedules: g.replica.schedules, id: g.id, limit: settings.MaxSchedules, init: g.init}
 	c.Zone = settings.TimeZone
 	c.MaxPayload = settings.MaxPayload
 	return nil

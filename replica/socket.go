@@ -216,7 +216,7 @@ func (s *heldSocket) finish(err error) {
 	if err != nil && !errors.Is(err, socket.ErrLost) && s.sockets.running.Err() == nil {
 		s.sockets.replica.log.Warn("the record of a connection could not be written", "plugin", s.hosted.id, "error", err)
 	}
-	s.sockets.forget(s)
+	s.sockets.remove(s)
 	close(s.ended)
 	if requests := s.requests.Load(); requests != nil {
 		requests.Stop()
