@@ -80,6 +80,7 @@ func imports(t *testing.T) arrows {
 			}
 		}
 	}
+	notice(t, slices.Collect(maps.Keys(found)))
 	return found
 }
 

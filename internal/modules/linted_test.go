@@ -33,7 +33,23 @@ func sources(t *testing.T) (folders []string) {
 			folders = append(folders, folder)
 		}
 	}
+	notice(t, folders)
 	return folders
+}
+
+// notice makes the go command run the test anew, and not repeat what it said, if files come into folders or into one above.
+func notice(t *testing.T, folders []string) {
+	t.Helper()
+	for _, folder := range folders {
+		for ; ; folder = path.Dir(folder) {
+			if _, err := os.Stat(filepath.Join(guests.Root(), filepath.FromSlash(folder))); err != nil {
+				t.Fatal(err)
+			}
+			if folder == "." {
+				break
+			}
+		}
+	}
 }
 
 // universe are the packages that arrows could lead to, by the path of their module: those of the house, and one for each module
