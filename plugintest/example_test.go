@@ -57,7 +57,7 @@ func ExampleHost_HTTP() {
 	host := plugintest.Load(t, "../examples/wikipedia")
 	host.SetConfig("language", "de")
 	host.HTTP("https://de.wikipedia.org", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"type": "standard", "description": "Sängerin", "extract": "Nina Simone war eine Sängerin."}`)
+		_, _ = io.WriteString(w, `{"type": "standard", "description": "Sängerin", "extract": "Nina Simone war eine Sängerin."}`)
 	}))
 	answer, err := host.MetadataAgent().GetArtistBiography(t.Context(), &api.ArtistBiographyRequest{Name: "Nina Simone"})
 	fmt.Println(answer.GetBiography(), err)
