@@ -10,6 +10,7 @@ import (
 )
 
 func TestEndpointsServeAgainWhenTheServerIsBack(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	b := testenv.Bus(t, server.URL())
 	h := clustertest.Heartbeat(t, b, "r1")

@@ -54,6 +54,7 @@ func readmePlugin(t *testing.T) string {
 }
 
 func TestGuideBeginsWithTheMinimalExample(t *testing.T) {
+	t.Parallel()
 	minimal, err := os.ReadFile(filepath.Join("minimal", "main.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +65,7 @@ func TestGuideBeginsWithTheMinimalExample(t *testing.T) {
 }
 
 func TestSnippetsOfTheGuideAreFormatted(t *testing.T) {
+	t.Parallel()
 	for _, block := range append(blocks(t, "go"), readmePlugin(t)) {
 		formatted, err := format.Source([]byte(block))
 		if err != nil {
@@ -76,6 +78,7 @@ func TestSnippetsOfTheGuideAreFormatted(t *testing.T) {
 }
 
 func TestManifestsOfTheGuideHaveNoWarnings(t *testing.T) {
+	t.Parallel()
 	for i, block := range blocks(t, "json") {
 		if strings.Contains(block, `"capabilities"`) {
 			t.Run(fmt.Sprint(i), func(t *testing.T) { wantGoodManifest(t, []byte(block)) })
@@ -84,6 +87,7 @@ func TestManifestsOfTheGuideHaveNoWarnings(t *testing.T) {
 }
 
 func TestSnippetsOfTheGuideBuildAsPlugins(t *testing.T) {
+	t.Parallel()
 	for i, block := range append(blocks(t, "go"), readmePlugin(t)) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) { buildSnippet(t, block) })
 	}
@@ -126,6 +130,7 @@ func buildSnippet(t *testing.T, snippet string) string {
 }
 
 func TestThePluginOfTheReadmeRuns(t *testing.T) {
+	t.Parallel()
 	server := navidrome.Start(t)
 	wasm, err := os.ReadFile(buildSnippet(t, readmePlugin(t)))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 // Until its next beat arrives, a replica lives whose beat was lost on the way.
 func TestOneLostBeatIsNoDeath(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	var armed atomic.Bool
 	lost := make(chan struct{})

@@ -15,6 +15,7 @@ import (
 )
 
 func TestReplicasSeeEachOtherComeAndGo(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	first := clustertest.Heartbeat(t, testenv.Bus(t, url), "r1")
 	defer clustertest.Stop(t, first)
@@ -27,6 +28,7 @@ func TestReplicasSeeEachOtherComeAndGo(t *testing.T) {
 }
 
 func TestHeartbeatRecordIsReadableByOthers(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	h := clustertest.Heartbeat(t, testenv.Bus(t, url), "r 2")
 	defer clustertest.Stop(t, h)
@@ -52,6 +54,7 @@ func TestHeartbeatRecordIsReadableByOthers(t *testing.T) {
 }
 
 func TestStateIsKeptThriceOnAClusteredServer(t *testing.T) {
+	t.Parallel()
 	urls := testenv.Cluster(t)
 	b, err := bus.Open(t.Context(), bus.Config{URL: strings.Join(urls, ","), Name: "r1", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

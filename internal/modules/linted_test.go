@@ -121,9 +121,6 @@ func draw(t *testing.T) (tree string, within []string) {
 // lint returns what depguard, as .golangci.yml has it, finds in the tree that draw makes, where it is run in each module.
 func lint(t *testing.T) map[finding]bool {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs golangci-lint")
-	}
 	tree, within := draw(t)
 	linter := strings.TrimSpace(run(t, command(t, guests.Root(), nil, "go", "tool", "-modfile=tools/go.mod", "-n", "golangci-lint")))
 	env := []string{"GOLANGCI_LINT_CACHE=" + t.TempDir(), "GOFLAGS=-mod=mod", "GOPROXY=off"}

@@ -8,7 +8,7 @@ import (
 
 // A host, or a client, finds the methods of a capability by its name in a manifest, and converts JSON for them.
 func Example() {
-	agent, _ := schema.Lookup("MetadataAgent")
+	agent, _ := schema.Navidrome058().Capability("MetadataAgent")
 	for _, method := range agent.Methods[:2] {
 		fmt.Println(method.Name, method.Export)
 	}
