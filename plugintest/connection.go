@@ -19,7 +19,8 @@ import (
 type SocketMessage struct {
 	// Binary tells a binary message from a text message.
 	Binary bool
-	Data   []byte
+	// Data is the content, as it was sent.
+	Data []byte
 }
 
 // Text is the data as a string.

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 // Until its next beat arrives, a replica lives whose beat was lost on the way.

@@ -50,8 +50,9 @@ type ConnectionError struct {
 type ConnectionClose struct {
 	// Connection is the id of the WebSocket.
 	Connection string
-	// Code and Reason are those of the close frame.
-	Code   int
+	// Code is that of the close frame.
+	Code int
+	// Reason is the text of the close frame.
 	Reason string
 }
 

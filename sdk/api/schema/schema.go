@@ -47,9 +47,10 @@ func (c Capability) Exports() []string {
 
 // Method is one method of a capability.
 type Method struct {
-	// Capability is the name of the service it belongs to, and Kind that of the capability.
+	// Capability is the name of the service it belongs to.
 	Capability string
-	Kind       Kind
+	// Kind is that of the capability.
+	Kind Kind
 	// Name is the name on the bus, such as get_artist_biography.
 	Name string
 	// RPC is the name in the contract, such as GetArtistBiography.
