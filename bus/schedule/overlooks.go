@@ -122,7 +122,8 @@ func (o *overlooks) run(ctx context.Context, schedules *Schedules, election *clu
 		}
 		if _, _, leads := election.Term(); !leads {
 			o.forgetAll()
-			clear(o.suspects)
+			// What may have been done is still to be told of.
+			maps.DeleteFunc(o.suspects, func(_ string, is suspicion) bool { return !is.begun })
 			continue
 		}
 		ids := o.doubtful(time.Now())
