@@ -80,7 +80,7 @@ func (r *Replica) parts() []part {
 		},
 		{
 			start: func(ctx context.Context, _ *config.Config) (err error) {
-				r.removals, err = r.startRemovals(ctx)
+				r.removals, err = startRemovals(ctx, r.removalsConfig())
 				return err
 			},
 			stop: func(context.Context) error { r.removals.stop(); return nil },
