@@ -18,18 +18,6 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-const (
-	// recordAttempt is how long the servers are given to answer before they are asked
-	// again.
-	recordAttempt = 2 * time.Second
-	recordPause   = 100 * time.Millisecond
-)
-
-const (
-	stateStream  = "KV_" + subjects.StateBucket
-	stateSubject = "$KV." + subjects.StateBucket + "."
-)
-
 // packageRecord is a record as it is in the state bucket; revision 0 is none.
 type packageRecord struct {
 	subjects.PackageRecord
@@ -69,8 +57,8 @@ func (c *Client) openRecords(ctx context.Context) (*packageRecords, error) {
 		return nil, err
 	}
 	o := &packageRecords{js: js}
-	err = again(ctx, func(ctx context.Context) (err error) {
-		o.stream, err = js.Stream(ctx, stateStream)
+	err = jet.Again(ctx, func(ctx context.Context) (err error) {
+		o.stream, err = js.Stream(ctx, jet.StateBucket.Stream())
 		return err
 	})
 	switch {
@@ -80,29 +68,6 @@ func (c *Client) openRecords(ctx context.Context) (*packageRecords, error) {
 		return nil, fmt.Errorf("packages: %w", err)
 	}
 	return o, nil
-}
-
-// again carries out an operation, once more while nobody answers, until ctx is over.
-func again(ctx context.Context, operation func(context.Context) error) error {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, recordAttempt)
-		err := operation(attempt)
-		cancel()
-		if err == nil || !nobodyAnswered(err) {
-			return err
-		}
-		select {
-		case <-time.After(recordPause):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-func nobodyAnswered(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
 // get returns the record of a plugin. One that cannot be read has nothing but its
@@ -116,8 +81,8 @@ func (o *packageRecords) get(ctx context.Context, id string) (packageRecord, err
 
 func (o *packageRecords) read(ctx context.Context, key string) (packageRecord, error) {
 	var msg *jetstream.RawStreamMsg
-	err := again(ctx, func(ctx context.Context) (err error) {
-		msg, err = o.stream.GetLastMsgForSubject(ctx, stateSubject+key)
+	err := jet.Again(ctx, func(ctx context.Context) (err error) {
+		msg, err = o.stream.GetLastMsgForSubject(ctx, jet.StateBucket.Subject(key))
 		return err
 	})
 	switch {
@@ -136,8 +101,8 @@ func (o *packageRecords) read(ctx context.Context, key string) (packageRecord, e
 // list returns all records that can be read, in the order of their keys.
 func (o *packageRecords) list(ctx context.Context) ([]packageRecord, error) {
 	var names []string
-	err := again(ctx, func(ctx context.Context) error {
-		info, err := o.stream.Info(ctx, jetstream.WithSubjectFilter(stateSubject+subjects.PackageKeys+">"))
+	err := jet.Again(ctx, func(ctx context.Context) error {
+		info, err := o.stream.Info(ctx, jetstream.WithSubjectFilter(jet.StateBucket.Subject(subjects.PackageKeys+">")))
 		if err == nil {
 			names = slices.Sorted(maps.Keys(info.State.Subjects))
 		}
@@ -148,7 +113,7 @@ func (o *packageRecords) list(ctx context.Context) ([]packageRecord, error) {
 	}
 	var all []packageRecord
 	for _, name := range names {
-		record, err := o.read(ctx, strings.TrimPrefix(name, stateSubject))
+		record, err := o.read(ctx, strings.TrimPrefix(name, jet.StateBucket.Subject("")))
 		if err != nil {
 			return nil, err
 		}
@@ -167,14 +132,11 @@ func (o *packageRecords) put(ctx context.Context, record subjects.PackageRecord,
 		return err
 	}
 	key := subjects.PackageKey(record.ID)
-	err = again(ctx, func(ctx context.Context) error {
-		msg := nats.NewMsg(stateSubject + key)
-		msg.Data = body
-		msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject) // as the replicas write to the bucket
+	err = jet.Again(ctx, func(ctx context.Context) error {
 		if o.js.Conn().IsReconnecting() {
 			return nats.ErrConnectionReconnecting // it would be kept, and written whenever that is over
 		}
-		_, err := o.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision))
+		_, err := o.js.PublishMsg(ctx, jet.StateBucket.Message(key, body), jetstream.WithExpectLastSequencePerSubject(revision))
 		return err
 	})
 	switch {

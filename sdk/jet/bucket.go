@@ -28,8 +28,8 @@ const (
 // Stream is the name of the bucket's stream.
 func (b Bucket) Stream() string { return "KV_" + string(b) }
 
-// subject is the subject of a key.
-func (b Bucket) subject(key string) string { return "$KV." + string(b) + "." + key }
+// Subject is the subject of a key, or of several with wildcards.
+func (b Bucket) Subject(key string) string { return "$KV." + string(b) + "." + key }
 
 // history is how many values of a key the server may keep: more than there are, as each
 // write rolls up those before. What the server removed because of this limit would be
@@ -39,7 +39,7 @@ const history = 64
 
 // Message writes the value of a key.
 func (b Bucket) Message(key string, value []byte) *nats.Msg {
-	msg := nats.NewMsg(b.subject(key))
+	msg := nats.NewMsg(b.Subject(key))
 	msg.Data = value
 	RollUp(msg)
 	return msg
@@ -56,7 +56,7 @@ func RollUp(msg *nats.Msg) { msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRo
 func (h *Handle) EnsureBucket(ctx context.Context, want Bucket) (jetstream.KeyValue, error) {
 	stream, err := h.EnsureStream(ctx, jetstream.StreamConfig{
 		Name:              want.Stream(),
-		Subjects:          []string{want.subject(">")},
+		Subjects:          []string{want.Subject(">")},
 		MaxMsgsPerSubject: history,
 		Discard:           jetstream.DiscardNew,
 		AllowRollup:       true,

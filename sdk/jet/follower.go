@@ -256,7 +256,7 @@ func (f *Follower) confirm(ctx context.Context, key string) error {
 		stream, err := f.handle.js.Stream(attempt, f.want.Stream())
 		var last *jetstream.RawStreamMsg
 		if err == nil {
-			last, err = stream.GetLastMsgForSubject(attempt, f.want.subject(key))
+			last, err = stream.GetLastMsgForSubject(attempt, f.want.Subject(key))
 		}
 		cancel()
 		switch {

@@ -72,7 +72,7 @@ func (r Records) Get(ctx context.Context, key string, into any) (revision uint64
 	err = r.attempt(ctx, func(ctx context.Context) error {
 		revision = 0
 		begun := time.Now()
-		msg, err := r.stream.GetLastMsgForSubject(ctx, r.of.subject(key))
+		msg, err := r.stream.GetLastMsgForSubject(ctx, r.of.Subject(key))
 		r.handle.writes.NoteRead(r.of.Stream(), begun, err)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -118,7 +119,7 @@ func (s *Store) Write(ctx context.Context, digest string, content []byte, progre
 
 // discard deletes the chunks of a write that has failed. What it leaves, Prune deletes.
 func (s *Store) discard(ctx context.Context, subject string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jet.PatientAttempt)
 	defer cancel()
 	_ = s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
 }

@@ -16,19 +16,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-const (
-	// attemptTimeout is how long a stream's leader is given to answer before it is
-	// asked again.
-	attemptTimeout = 2 * time.Second
-	// patience is how long one chunk may take: longer than the servers need to elect
-	// another leader.
-	patience = 20 * time.Second
-	// attemptPause is between two attempts.
-	attemptPause = 100 * time.Millisecond
-)
+// patience is how long one chunk may take: longer than the servers need to elect
+// another leader.
+const patience = 20 * time.Second
 
 // Config is that of the stream that keeps the packages. Its leader answers and nobody
 // else: an object is there for all once it was stored.
@@ -69,25 +63,7 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 func attempt(ctx context.Context, operation func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
-		one, done := context.WithTimeout(ctx, attemptTimeout)
-		err := operation(one)
-		done()
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return err
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout),
-			errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse),
-			errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrReconnectBufExceeded):
-		default:
-			return err
-		}
-		select {
-		case <-time.After(attemptPause):
-		case <-ctx.Done():
-			return err
-		}
-	}
+	return jet.Again(ctx, operation)
 }
 
 // publish stores one message.
