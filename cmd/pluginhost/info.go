@@ -220,7 +220,7 @@ func reason(p subjects.PluginStatus, text string) string {
 }
 
 // generations are those that serve the plugin, most often one.
-func (p listedPlugin) generations() string {
+func generations(p client.Listed) string {
 	var all []string
 	for _, generation := range p.Generations {
 		if generation != "" && !slices.Contains(all, generation) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -50,22 +51,13 @@ Where no replica runs it lists the plugins folder of this machine.`,
 
 // pluginListDocument is what --json prints.
 type pluginListDocument struct {
-	V       int            `json:"v"`
-	Plugins []listedPlugin `json:"plugins"`
+	V       int             `json:"v"`
+	Plugins []client.Listed `json:"plugins"`
 	// Folders say what is wrong with the plugins folder of a replica, by its identity, or, if
 	// none was asked, of this machine, by its path.
 	Folders map[string]string `json:"folder_faults,omitempty"`
 	// Unreachable is why no replica was asked; then the plugins are those of the folder.
 	Unreachable string `json:"unreachable,omitempty"`
-}
-
-// listedPlugin is a plugin with its state on each replica.
-type listedPlugin struct {
-	subjects.PluginStatus
-	Replicas map[string]subjects.State `json:"replicas"`
-	// Generations and Errors are those of the replicas that have any.
-	Generations map[string]string `json:"generations,omitempty"`
-	Errors      map[string]string `json:"errors,omitempty"`
 }
 
 func pluginList(cmd *cobra.Command, _ []string) error {
@@ -114,13 +106,13 @@ func hostedPlugins(cmd *cobra.Command) (pluginListDocument, error) {
 			document.Folders[r.Replica] = r.FolderFault
 		}
 	}
-	document.Plugins = mergePlugins(replicas)
+	document.Plugins = client.Merge(replicas)
 	return document, nil
 }
 
 // addFolder adds the plugins of a folder, in no state.
 func (d *pluginListDocument) addFolder(dir string) error {
-	d.Plugins = []listedPlugin{}
+	d.Plugins = []client.Listed{}
 	entries, err := plugin.Scan(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -143,7 +135,7 @@ func (d *pluginListDocument) addFolder(dir string) error {
 		} else {
 			status.Error = entry.Err.Error()
 		}
-		d.Plugins = append(d.Plugins, listedPlugin{PluginStatus: status})
+		d.Plugins = append(d.Plugins, client.Listed{PluginStatus: status})
 	}
 	return nil
 }
@@ -153,14 +145,14 @@ func (d pluginListDocument) print(out io.Writer) error {
 	table := newTable(out, "ID", "NAME", "AUTHOR", "VERSION", "CAPABILITIES", "DESCRIPTION", "STATE", "GENERATION")
 	for _, p := range plugins {
 		if p.Name == "" && p.Error != "" {
-			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, dash(p.states()), dash(p.generations()))
+			table.row(p.ID, "ERROR", "ERROR", "ERROR", "ERROR", p.Error, dash(states(p)), dash(generations(p)))
 			continue
 		}
 		name := p.Name
 		if p.Symlink {
 			name += " (dev)"
 		}
-		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), dash(p.states()), dash(p.generations()))
+		table.row(p.ID, dash(name), dash(p.Author), dash(p.Version), dash(strings.Join(p.Capabilities, ", ")), dash(p.Description), dash(states(p)), dash(generations(p)))
 	}
 	if err := table.flush(); err != nil {
 		return err
@@ -184,35 +176,8 @@ func (d pluginListDocument) print(out io.Writer) error {
 	return nil
 }
 
-// mergePlugins merges what the replicas tell. Where they differ, a replica that
-// serves the plugin is believed.
-func mergePlugins(replicas []subjects.PluginList) []listedPlugin {
-	plugins := []listedPlugin{}
-	for _, r := range replicas {
-		for _, status := range r.Plugins {
-			i := slices.IndexFunc(plugins, func(p listedPlugin) bool { return p.ID == status.ID })
-			if i < 0 {
-				i = len(plugins)
-				plugins = append(plugins, listedPlugin{PluginStatus: status, Replicas: map[string]subjects.State{}, Generations: map[string]string{}, Errors: map[string]string{}})
-			}
-			if status.State == subjects.StateReady && plugins[i].State != subjects.StateReady {
-				plugins[i].PluginStatus = status
-			}
-			plugins[i].Replicas[r.Replica] = status.State
-			if status.Generation != "" {
-				plugins[i].Generations[r.Replica] = status.Generation
-			}
-			if status.Error != "" {
-				plugins[i].Errors[r.Replica] = status.Error
-			}
-		}
-	}
-	slices.SortFunc(plugins, func(a, b listedPlugin) int { return strings.Compare(a.ID, b.ID) })
-	return plugins
-}
-
 // states counts the replicas in each state, such as "ready 2, failed 1".
-func (p listedPlugin) states() string {
+func states(p client.Listed) string {
 	counts := map[subjects.State]int{}
 	for _, state := range p.Replicas {
 		counts[state]++

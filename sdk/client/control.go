@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -103,23 +104,16 @@ func (c *Client) Plugins(ctx context.Context, capability string) ([]Plugin, erro
 		return nil, err
 	}
 	plugins := []Plugin{}
-	for _, list := range lists {
-		for _, status := range list.Plugins {
-			if status.State != subjects.StateReady || capability != "" && !slices.Contains(status.Capabilities, capability) {
-				continue
-			}
-			i := slices.IndexFunc(plugins, func(p Plugin) bool { return p.ID == status.ID })
-			if i < 0 {
-				i = len(plugins)
-				plugins = append(plugins, Plugin{
-					ID: status.ID, Name: status.Name, Version: status.Version,
-					Description: status.Description, Capabilities: status.Capabilities,
-				})
-			}
-			plugins[i].Replicas = append(plugins[i].Replicas, list.Replica)
+	for _, p := range Merge(lists) {
+		if p.State != subjects.StateReady || capability != "" && !slices.Contains(p.Capabilities, capability) {
+			continue
 		}
+		maps.DeleteFunc(p.Replicas, func(_ string, state subjects.State) bool { return state != subjects.StateReady })
+		plugins = append(plugins, Plugin{
+			ID: p.ID, Name: p.Name, Version: p.Version, Description: p.Description, Capabilities: p.Capabilities,
+			Replicas: slices.Sorted(maps.Keys(p.Replicas)),
+		})
 	}
-	slices.SortFunc(plugins, func(a, b Plugin) int { return strings.Compare(a.ID, b.ID) })
 	return plugins, nil
 }
 
