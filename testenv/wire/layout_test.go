@@ -1,87 +1,69 @@
 package wire_test
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"strings"
-)
+import "strings"
 
 // lineWidth is how long a line with a JSON value may be.
 const lineWidth = 200
 
-var errNoObject = errors.New("neither an object nor an array")
-
-// layout writes a JSON document with as few lines as fit. Everything stays in its order.
-func layout(document []byte) (string, error) {
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, document); err != nil {
-		return "", err
+// layout writes each line that is JSON with as few lines as fit: values in their order, and what
+// names stand for in the place of some.
+func layout(text string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		value := strings.TrimLeft(line, " ")
+		margin := line[:len(line)-len(value)]
+		value = strings.TrimSuffix(value, "\n")
+		if strings.HasPrefix(value, "{") && strings.HasSuffix(value, "}") {
+			value = strings.ReplaceAll(layValue(value, lineWidth), "\n", "\n"+margin)
+		}
+		out.WriteString(margin + value + "\n")
 	}
-	return layValue(compact.Bytes(), lineWidth)
+	return out.String()
 }
 
-// layValue is a value on one line if that has the width, else on a line for each part.
-func layValue(value []byte, width int) (string, error) {
-	if len(value) <= width || (value[0] != '{' && value[0] != '[') {
-		return string(value), nil
+// layValue is a value on one line if that has the width, else on lines for its parts.
+func layValue(value string, width int) string {
+	if len(value) <= width || value[0] != '{' && value[0] != '[' {
+		return value
 	}
-	decoder := json.NewDecoder(bytes.NewReader(value))
-	open, err := decoder.Token()
-	if err != nil {
-		return "", err
-	}
-	var parts []string
-	short := "" // what fits on the line that is being filled
-	for decoder.More() {
-		part, err := layPart(decoder, open == json.Delim('{'), width)
-		if err != nil {
-			return "", err
+	var lines []string
+	open := false // whether the last line takes more parts
+	for _, part := range parts(value[1 : len(value)-1]) {
+		if name, inner, found := strings.Cut(part, `":`); found && value[0] == '{' {
+			part = name + `":` + layValue(inner, width-1)
+		} else {
+			part = layValue(part, width-1)
 		}
-		switch {
-		case strings.Contains(part, "\n"):
-			if short != "" {
-				parts = append(parts, short)
-			}
-			parts, short = append(parts, part), ""
-		case short != "" && len(short)+len(part) < width:
-			short += "," + part
-		default:
-			if short != "" {
-				parts = append(parts, short)
-			}
-			short = part
+		short := !strings.Contains(part, "\n")
+		if last := len(lines) - 1; open && short && len(lines[last])+len(part) < width {
+			lines[last] += "," + part
+		} else {
+			lines = append(lines, part)
 		}
+		open = short
 	}
-	if short != "" {
-		parts = append(parts, short)
-	}
-	last := value[len(value)-1:]
-	return string(value[:1]) + strings.ReplaceAll(strings.Join(parts, ",\n"), "\n", "\n ") + string(last), nil
+	return value[:1] + strings.ReplaceAll(strings.Join(lines, ",\n"), "\n", "\n ") + value[len(value)-1:]
 }
 
-// layPart is a field of an object, or a value of an array.
-func layPart(decoder *json.Decoder, field bool, width int) (string, error) {
-	name := ""
-	if field {
-		token, err := decoder.Token()
-		if err != nil {
-			return "", err
+// parts are what commas separate in an object or an array.
+func parts(inner string) []string {
+	var all []string
+	begin, depth, quoted := 0, 0, false
+	for i := 0; i < len(inner); i++ {
+		switch char := inner[i]; {
+		case quoted && char == '\\':
+			i++
+		case char == '"':
+			quoted = !quoted
+		case quoted:
+		case char == '{' || char == '[':
+			depth++
+		case char == '}' || char == ']':
+			depth--
+		case char == ',' && depth == 0:
+			all = append(all, inner[begin:i])
+			begin = i + 1
 		}
-		text, ok := token.(string)
-		if !ok {
-			return "", errNoObject
-		}
-		encoded, err := json.Marshal(text)
-		if err != nil {
-			return "", err
-		}
-		name = string(encoded) + ":"
 	}
-	var value json.RawMessage
-	if err := decoder.Decode(&value); err != nil {
-		return "", err
-	}
-	text, err := layValue(value, width-1)
-	return name + text, err
+	return append(all, inner[begin:])
 }

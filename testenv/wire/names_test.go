@@ -28,7 +28,8 @@ var volatile = []struct {
 	{"duration", false, regexp.MustCompile(`Pluginhost-Timeout: (\d+\.\d{3,}s)`)}, // what is left of a call
 	{"duration", false, regexp.MustCompile(`"expires":(\d+)`)},
 	{"gone", false, regexp.MustCompile(`"id":"echo","outcome":"(unloaded|unknown)"`)}, // unknown once the watcher was faster
-	{"count", false, regexp.MustCompile(`"idle":(\d+)`)},                              // a call may begin before the one before it is over
+	// An instance goes back to its image after the answer of its call.
+	{"count", false, regexp.MustCompile(`"(?:running|idle)":(\d+)`)},
 	{"server", false, regexp.MustCompile(`"_nats\.(?:ver|level)":"([^"]+)"`)},
 	{"build", false, regexp.MustCompile(`"version":"(\(devel\)[^"]*|v\d[^"]*)"`)},
 	{"instance", true, regexp.MustCompile(`\b([0-9a-f]{22})\b`)},

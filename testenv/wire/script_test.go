@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -40,13 +41,17 @@ func record(t *testing.T, binary string) string {
 	packages(s)
 	s.step("what is stored", s.stored)
 	s.step("the replica is drained", func() {
+		// It looks after its copy of the cache every 15 seconds.
+		s.recorder.await(t, 0, 1, "a fetch from the cache", func(m *nats.Msg) bool {
+			return strings.HasPrefix(m.Subject, "$JS.API.CONSUMER.MSG.NEXT.KV_pluginhost-cache.")
+		})
 		s.ask("pluginhost.ctl.drain", "", nil, 1)
 		if code := s.replica.Wait(); code != 0 {
 			t.Errorf("the replica ends with %d", code)
 		}
 	})
 	s.transcript.background()
-	return s.transcript.text.String()
+	return layout(s.transcript.text.String())
 }
 
 func control(s *session) {

@@ -78,10 +78,11 @@ func (s *session) serve() {
 func (s *session) step(title string, do func()) {
 	s.t.Helper()
 	s.transcript.title(title)
-	s.begun = s.recorder.count()
 	do()
 	s.recorder.settle()
-	s.transcript.messages(s.recorder.since(s.begun))
+	passed := s.recorder.since(s.begun)
+	s.begun += len(passed)
+	s.transcript.messages(passed)
 }
 
 // await waits for messages of the step on subjects that begin so.

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,11 +31,7 @@ func (t *transcript) title(title string) { fmt.Fprintf(&t.text, "\n== %s\n", tit
 
 // document adds what something has told in a step.
 func (t *transcript) document(name, text string) {
-	text = strings.TrimSpace(text)
-	if laid, err := layout([]byte(text)); err == nil {
-		text = laid
-	}
-	fmt.Fprintf(&t.text, "%s\n%s", t.named(name), indent(t.named(text)))
+	fmt.Fprintf(&t.text, "%s\n%s", t.named(name), indent(t.named(compact(text))))
 }
 
 // messages adds what has passed in a step: what the script has asked in its order, then the rest in
@@ -135,21 +132,25 @@ func content(m *nats.Msg) string {
 	return text
 }
 
-// body is that of a message: JSON in lines, as protobuf puts spaces into it at random; what is no
-// text quoted.
+// body is that of a message: JSON without spaces, as protobuf puts some into it at random; what is
+// no text quoted.
 func body(m *nats.Msg) string {
 	if strings.HasPrefix(m.Subject, "$O.pluginhost-plugins.C.") {
 		return "<package>"
 	}
-	if len(m.Data) > 0 && m.Data[0] == '{' {
-		if text, err := layout(m.Data); err == nil {
-			return text
-		}
-	}
 	if readable(m.Data) {
-		return string(m.Data)
+		return compact(string(m.Data))
 	}
 	return strconv.QuoteToASCII(string(m.Data))
+}
+
+// compact is JSON without spaces, and any other text as it is.
+func compact(text string) string {
+	var short bytes.Buffer
+	if err := json.Compact(&short, []byte(text)); err != nil {
+		return text
+	}
+	return short.String()
 }
 
 func readable(data []byte) bool {
