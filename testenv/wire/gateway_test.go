@@ -9,7 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// gateway is a WebSocket server that sends back what comes.
+// gateway is a WebSocket server that sends back what comes, and closes the connection at leave.
 type gateway struct{ server *httptest.Server }
 
 func newGateway(t *testing.T) *gateway {
@@ -22,6 +22,9 @@ func newGateway(t *testing.T) *gateway {
 		defer func() { _ = conn.Close() }()
 		for {
 			kind, data, err := conn.ReadMessage()
+			if string(data) == "leave" {
+				kind, data = websocket.CloseMessage, websocket.FormatCloseMessage(4000, "as you like")
+			}
 			if err != nil || conn.WriteMessage(kind, data) != nil {
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,8 @@ func calls(s *session) {
 		s.ask("plugins.probe.get_artist_mbid", `{"name":"Nina"}`, nil, 1)
 		s.ask("plugins.probe.get_artist_biography", "\x12\x04Nina", nats.Header{"Pluginhost-Timeout": {"5s"}, "Pluginhost-Via": {"other"}}, 1)
 		s.call("plugins.probe.is_authorized", `{"userId":"1","username":"joe"}`)
+		s.call("plugins.probe.now_playing", `{"userId":"1","username":"joe","track":{"id":"t1","name":"Feeling Good","length":177},"timestamp":"1700000000"}`)
+		s.call("plugins.probe.scrobble", `{"userId":"1","username":"joe","track":{"id":"t1","artists":[{"name":"Nina"}]},"timestamp":1700000000}`)
 		s.call("plugins.ticker.callback.on_text_message", `{"connectionId":"none","message":"hello"}`)
 	})
 	s.step("calls that fail", func() {
@@ -187,6 +190,12 @@ func sockets(s *session) {
 		s.journal.AwaitAbout(s.t, "close", "gate", 1)
 		s.awaitRemoval(1, "$KV.pluginhost-state.socket.")
 	})
+	s.step("the server of a WebSocket closes it", func() {
+		s.have("ticker", journal.Command{Do: "connect", ID: []byte("door"), URL: s.gateway.url()})
+		s.have("ticker", journal.Command{Do: "binary", ID: []byte("door"), Payload: []byte("leave")})
+		s.journal.AwaitAbout(s.t, "close", "door", 1)
+		s.awaitRemoval(1, "$KV.pluginhost-state.socket.")
+	})
 }
 
 // navidrome answers as Navidrome.
@@ -232,18 +241,44 @@ func settings(s *session) {
 		s.replica.Signal(syscall.SIGHUP)
 		s.await(1, "pluginhost.event.config_applied.")
 	})
-	s.step("an OnInit fails", func() {
-		s.journal.On("", func(journal.Event) ([]journal.Command, error) { return nil, journal.GoError("not yet") })
+	later := journal.Command{Do: "once", Delay: 3600} // without an id
+	s.step("an OnInit fails: what it has set goes", func() {
+		s.onInit(later, journal.Command{Do: "cancel", ID: []byte("none")})
 		s.configure("more = \"no\"\n")
 		s.await(1, "pluginhost.event.failed.ticker")
 		s.await(2, "$KV.pluginhost-state.init.ticker.")
+		s.knowInitSchedules(1)
+		s.awaitRemoval(1, "$KV.pluginhost-schedules.ticker.")
 		s.ask("pluginhost.ctl.info.ticker", "", nil, 1)
 		s.heartbeat()
-		s.journal.On("", func(journal.Event) ([]journal.Command, error) { return nil, nil })
+	})
+	s.step("it succeeds when the plugin is refreshed", func() {
+		s.onInit(later)
 		s.ask("pluginhost.ctl.refresh.ticker", "", nil, 1)
 		s.await(1, "pluginhost.event.loaded.ticker")
+		s.knowInitSchedules(2)
 		s.heartbeat()
 	})
+}
+
+// onInit has the plugin carry out commands in OnInit from now on.
+func (s *session) onInit(commands ...journal.Command) {
+	s.journal.On("", func(e journal.Event) ([]journal.Command, error) {
+		if e.Event != "init" {
+			return nil, nil
+		}
+		return commands, nil
+	})
+}
+
+// knowInitSchedules puts a name for the ids that the host gave to schedules which so many OnInits have
+// set first.
+func (s *session) knowInitSchedules(count int) {
+	s.t.Helper()
+	done := s.journal.AwaitAbout(s.t, "done", "", count)[count-1]
+	digest := sha256.Sum256(done.Results[0].ID)
+	s.transcript.know(fmt.Sprintf("schedule of OnInit %d", count), base64.StdEncoding.EncodeToString(done.Results[0].ID))
+	s.transcript.know(fmt.Sprintf("digest of the schedule of OnInit %d", count), hex.EncodeToString(digest[:]))
 }
 
 // pack writes the package of a version of echo, and returns the file.
