@@ -27,6 +27,7 @@ var volatile = []struct {
 	{"duration", false, regexp.MustCompile(`"(?:average_)?processing_time":(\d+)`)},
 	{"duration", false, regexp.MustCompile(`Pluginhost-Timeout: (\d+\.\d{3,}s)`)}, // what is left of a call
 	{"duration", false, regexp.MustCompile(`"expires":(\d+)`)},
+	{"count", false, regexp.MustCompile(`"expires":<duration>,"batch":(\d+)`)},        // as many fires as have room
 	{"gone", false, regexp.MustCompile(`"id":"echo","outcome":"(unloaded|unknown)"`)}, // unknown once the watcher was faster
 	// An instance goes back to its image after the answer of its call.
 	{"count", false, regexp.MustCompile(`"(?:running|idle)":(\d+)`)},

@@ -45,7 +45,12 @@ func (t *transcript) messages(heard []*nats.Msg) {
 	for _, m := range heard {
 		text := message(m)
 		switch {
-		case ofServer(m) || isInbox(m.Subject) || strings.HasPrefix(m.Subject, heartbeats) || string(m.Data) == "+WPI":
+		case ofServer(m) || isInbox(m.Subject):
+		case string(m.Data) == "+WPI": // as often as a callback takes time
+		case strings.HasPrefix(m.Subject, heartbeats):
+			if m.Header.Get("KV-Operation") != "" { // the replica leaves; the others are shown by the script
+				rest = append(rest, text)
+			}
 		case background(m.Subject):
 			t.behind[t.masked(text)] = true
 		case isStored(m.Subject):
