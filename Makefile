@@ -1,15 +1,16 @@
 # make run    try it: the example plugins on a replica with a NATS server of its own
-# make test   all tests, with the race detector
+# make test   the tests, with the race detector where goroutines share memory; make test-all has the long proofs as well
 GO ?= go
 # The root is built in the workspace of go.work. The other modules are built alone: subjects and sdk, which other programs
 # import, with the oldest versions that they take; bench and tools would raise versions of the program.
+ROOT = github.com/pluginhost/pluginhost
 ALONE = GOWORK=off
 TOOL = $(ALONE) $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 LINTER = $$($(TOOL) -n golangci-lint)
 # Those in Go: examples/lastfm is built with npm, see its README.
 EXAMPLES = $(notdir $(patsubst %/main.go,%,$(wildcard examples/*/main.go)))
 
-.PHONY: run examples build test lint generate tidy bench profile soak chaos clean
+.PHONY: run examples build test test-all lint generate tidy bench profile soak chaos clean
 
 run: examples
 	@echo
@@ -34,11 +35,21 @@ $(EXAMPLES:%=example-%): example-%: build
 	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
 	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null
 
-test:
+SPACE = $(EMPTY) $(EMPTY)
+# They start processes and wait for them: what the race detector could see there is in the packages below.
+PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/modules internal/notices(/.*)? testenv/chaos testenv/wire
+SHARING = $$($(GO) list ./... | grep -vE '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
+DRIVING = $$($(GO) list ./... | grep -E '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
+
+# Long proofs that have a short form leave it to that with -short.
+SHORT = -short
+test-all: SHORT =
+test test-all:
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the tests of a client and of a plugin that are not Go are skipped"
 	cd subjects && $(ALONE) $(GO) test -race -pgo=off ./...
 	cd sdk && $(ALONE) $(GO) test -race -pgo=off ./...
-	$(GO) test -race -pgo=off -timeout 30m ./...
+	$(GO) test $(SHORT) -race -pgo=off -timeout 30m $(SHARING)
+	$(GO) test $(SHORT) -pgo=off -timeout 30m $(DRIVING)
 	cd bench && $(ALONE) $(GO) test -short ./...
 
 lint:
@@ -52,7 +63,6 @@ generate:
 	$(GO) generate .
 
 # The root takes the others from the tree while it is tidied: a proxy has them once they are released.
-ROOT = github.com/pluginhost/pluginhost
 tidy:
 	cd subjects && $(ALONE) $(GO) mod tidy
 	cd sdk && $(ALONE) $(GO) mod tidy

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -57,10 +58,5 @@ func handmade(body []byte) []byte { return guests.Handmade{Body: body}.Bytes() }
 
 // moduleOptions load a guest without a replica.
 func moduleOptions(limits wasmrt.Limits) wasmrt.Options {
-	agent, _ := schema.Lookup(capability)
-	service := wasmrt.Service{VersionExport: agent.VersionExport}
-	for _, method := range agent.Methods {
-		service.Methods = append(service.Methods, method.Export)
-	}
-	return wasmrt.Options{Services: []wasmrt.Service{service}, Limits: limits}
+	return wasmrt.Options{ABI: link.ABI(schema.Navidrome058(), []string{capability}), Limits: limits}
 }

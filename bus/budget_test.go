@@ -10,6 +10,7 @@ import (
 )
 
 func TestControlRequestsThatTakeTooMuchAreRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	// Two seconds of a processor, for a hundred.

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 // connectionsOf are the replica's connections at a server, by what they are for.
@@ -33,6 +33,7 @@ func connectionsOf(t *testing.T, s *server.Server) map[string]*server.ConnInfo {
 }
 
 func TestWhatOthersSendComesOnConnectionsOfItsOwn(t *testing.T) {
+	t.Parallel()
 	s := testenv.Server(t)
 	b := testenv.Bus(t, s.ClientURL())
 	clustertest.Stop(t, clustertest.Heartbeat(t, b, "r1"))
@@ -88,6 +89,7 @@ func TestWhatOthersSendComesOnConnectionsOfItsOwn(t *testing.T) {
 }
 
 func TestConnectionForCallsIsGivenUpFirstAndThatOfTheHostLast(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	b, err := bus.Open(t.Context(), bus.Config{
 		URL: testenv.NATS(t), Name: "r1", Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -55,6 +55,7 @@ func next(t *testing.T, replies *nats.Subscription) *nats.Msg {
 }
 
 func TestJSONOfOnePluginDoesNotMakeAnotherWait(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	converting, release := make(chan string), make(chan struct{})
@@ -87,6 +88,7 @@ func TestJSONOfOnePluginDoesNotMakeAnotherWait(t *testing.T) {
 }
 
 func TestJSONWhoseCallerIsGoneIsNotConverted(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	converting, release := make(chan string, 1000), make(chan struct{})
@@ -122,6 +124,7 @@ func TestJSONWhoseCallerIsGoneIsNotConverted(t *testing.T) {
 }
 
 func TestJSONBeyondWhatMayWaitIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 32 << 20 })
 	b := testenv.Bus(t, url)
 	converting, release := make(chan string, 100), make(chan struct{})
@@ -151,6 +154,7 @@ func TestJSONBeyondWhatMayWaitIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestJSONIsChargedFromItsArrivalUntilItIsConverted(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	var charged atomic.Int64

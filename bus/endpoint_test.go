@@ -102,6 +102,7 @@ func request(t *testing.T, conn *nats.Conn, subject, body string, header ...stri
 }
 
 func TestEndpointAnswersOnTheSubjectsOfItsPlugin(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	serve(t, testenv.Bus(t, url), "a plugin.v2", echo())
 	conn := testenv.Connect(t, url)
@@ -143,6 +144,7 @@ func TestEndpointAnswersOnTheSubjectsOfItsPlugin(t *testing.T) {
 }
 
 func TestDeadlineTravelsWithTheCall(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	method := echo()
 	method.Call = call.Returning(func(ctx context.Context, _ []byte) ([]byte, error) {
@@ -157,6 +159,7 @@ func TestDeadlineTravelsWithTheCall(t *testing.T) {
 }
 
 func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
 	method := echo()
 	method.Call = call.Returning(func(context.Context, []byte) ([]byte, error) { return make([]byte, 4000), nil })
@@ -172,6 +175,7 @@ func TestRepliesThatDoNotFitAreRefused(t *testing.T) {
 }
 
 func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	method := echo()
 	method.Call = call.Returning(func(context.Context, []byte) ([]byte, error) {
@@ -189,6 +193,7 @@ func TestErrorTextsCannotBreakTheHeader(t *testing.T) {
 }
 
 func TestPanicInTheHostCostsOneCall(t *testing.T) {
+	t.Parallel()
 	for where, bug := range map[string]func(method *call.Method, panics func()){
 		"the call": func(method *call.Method, panics func()) {
 			method.Call = call.Returning(func(_ context.Context, request []byte) ([]byte, error) { panics(); return request, nil })
@@ -220,6 +225,7 @@ func TestPanicInTheHostCostsOneCall(t *testing.T) {
 }
 
 func TestSlowPluginDelaysNoOther(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	release := make(chan struct{})
@@ -254,6 +260,7 @@ func TestSlowPluginDelaysNoOther(t *testing.T) {
 }
 
 func TestDrainAnswersWhatWasDeliveredAndTakesNoMore(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	entered, release := make(chan struct{}, 1), make(chan struct{})
@@ -296,6 +303,7 @@ func TestDrainAnswersWhatWasDeliveredAndTakesNoMore(t *testing.T) {
 }
 
 func TestDiscoveryTellsEveryPlugin(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	d, err := b.StartDiscovery()
@@ -373,6 +381,7 @@ func TestDiscoveryTellsEveryPlugin(t *testing.T) {
 }
 
 func TestServerWithoutJetStreamIsRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.JetStream = false })
 	if _, err := bus.Open(t.Context(), bus.Config{URL: url, Logger: slog.New(slog.DiscardHandler)}); !errors.Is(err, bus.ErrNoJetStream) {
 		t.Errorf("got %v, want ErrNoJetStream", err)
@@ -380,6 +389,7 @@ func TestServerWithoutJetStreamIsRefused(t *testing.T) {
 }
 
 func TestEmbeddedServer(t *testing.T) {
+	t.Parallel()
 	config := bus.Config{Embedded: bus.Embedded{Listen: "127.0.0.1:0", Token: "sesame", StoreDir: t.TempDir()}, Logger: slog.New(slog.DiscardHandler)}
 	b, err := bus.Open(t.Context(), config)
 	if err != nil {
@@ -407,6 +417,7 @@ func TestEmbeddedServer(t *testing.T) {
 }
 
 func TestSecretsOfTheURLAreToldNobody(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.Authorization = "sesame" })
 	withToken := strings.Replace(url, "nats://", "nats://sesame@", 1)
 	if got := testenv.Bus(t, withToken).URL(); got != url {
@@ -424,6 +435,7 @@ func TestSecretsOfTheURLAreToldNobody(t *testing.T) {
 }
 
 func TestCallsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	entered, release := make(chan struct{}, 2), make(chan struct{})
 	method := echo()

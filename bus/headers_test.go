@@ -12,6 +12,7 @@ import (
 
 // Who reads the first of two headers and who reads the last would not mean the same.
 func TestAHeaderThatIsThereTwiceIsRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	serve(t, testenv.Bus(t, url), "p", echo())
 	conn := testenv.Connect(t, url)
@@ -48,6 +49,7 @@ func TestAHeaderThatIsThereTwiceIsRefused(t *testing.T) {
 
 // A header in another case counts: a timeout that is not seen would be waited for in vain.
 func TestTheCaseOfAHeaderDoesNotMatter(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	serve(t, testenv.Bus(t, url), "p", echo())
 	conn := testenv.Connect(t, url)

@@ -36,6 +36,7 @@ func answer(t *testing.T, conn *nats.Conn, subject string, handle func(*nats.Msg
 }
 
 func TestSubsonicRequestsGoOverTheBus(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	seen := make(chan *nats.Msg, 1)
 	answer(t, testenv.Connect(t, url), "navidrome.subsonic", func(msg *nats.Msg) *nats.Msg {
@@ -73,6 +74,7 @@ func TestSubsonicRequestsGoOverTheBus(t *testing.T) {
 }
 
 func TestArtworkAddressesComeOverTheBus(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	var reply atomic.Pointer[string]
 	answer(t, testenv.Connect(t, url), "navidrome.artwork", func(msg *nats.Msg) *nats.Msg {
@@ -117,6 +119,7 @@ func TestArtworkAddressesComeOverTheBus(t *testing.T) {
 
 // A scrobble must not arrive after the plugin was told that it did not.
 func TestNothingIsKeptForANavidromeWhileTheConnectionIsLost(t *testing.T) {
+	t.Parallel()
 	restartable := testenv.Restartable(t)
 	b := testenv.Bus(t, restartable.URL())
 	restartable.Stop()
@@ -144,6 +147,7 @@ func TestNothingIsKeptForANavidromeWhileTheConnectionIsLost(t *testing.T) {
 }
 
 func TestRequestsThatNavidromeDoesNotAnswerSayWhy(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
 	b := testenv.Bus(t, url)
 	request := subjects.SubsonicRequest{Plugin: "p", User: "joe", Endpoint: "ping"}

@@ -5,11 +5,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 func TestEndpointsServeAgainWhenTheServerIsBack(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	b := testenv.Bus(t, server.URL())
 	h := clustertest.Heartbeat(t, b, "r1")

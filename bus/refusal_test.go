@@ -24,6 +24,7 @@ func many(n int) nats.Header {
 }
 
 func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	counted := new(call.Stats)
@@ -73,6 +74,7 @@ func TestRequestsWithTooManyHeadersAreAnswered(t *testing.T) {
 }
 
 func TestAnswerWithTooManyHeadersFailsTheRequest(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	b := testenv.Bus(t, url)
 	answer(t, testenv.Connect(t, url), subjects.NavidromeSubsonic, func(*nats.Msg) *nats.Msg {

@@ -30,6 +30,7 @@ func awaitServer(t *testing.T, b *bus.Bus, address string) {
 }
 
 func TestTheServersOfAConnectionAreThoseItCanMoveTo(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.ClusterServers(t)
 	port := cluster[0].Addr().(*net.TCPAddr).Port
 	b, err := bus.Open(t.Context(), bus.Config{URL: fmt.Sprintf("localhost:%d,nats://nats.invalid", port)})
@@ -67,6 +68,7 @@ func TestTheServersOfAConnectionAreThoseItCanMoveTo(t *testing.T) {
 }
 
 func TestTheServerOfAnEmbeddingBusIsWhereItListens(t *testing.T) {
+	t.Parallel()
 	b, err := bus.Open(t.Context(), bus.Config{Embedded: bus.Embedded{Listen: "0.0.0.0:0", Token: "t", StoreDir: t.TempDir()}})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestACallKnowsWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	method := echo()
 	method.Call = call.Returning(func(ctx context.Context, _ []byte) ([]byte, error) {

@@ -31,6 +31,7 @@ func each(t *testing.T, check func(t *testing.T, dir string)) {
 }
 
 func TestManifestsHaveNoWarnings(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, dir string) {
 		data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 		if err != nil {
@@ -41,6 +42,7 @@ func TestManifestsHaveNoWarnings(t *testing.T) {
 }
 
 func TestExamplesBuildAsPlugins(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, dir string) {
 		if _, err := os.Stat(filepath.Join(dir, "main.go")); errors.Is(err, os.ErrNotExist) {
 			t.Skip("not in Go: has a test of its own")

@@ -37,23 +37,8 @@ func blocks(t *testing.T, language string) []string {
 	return found
 }
 
-// readmePlugin is the plugin in the README.
-func readmePlugin(t *testing.T) string {
-	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(guests.Root(), "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(readme), "## What a plugin can use")
-	_, rest, fenced := strings.Cut(rest, "```go\n")
-	plugin, _, closed := strings.Cut(rest, "```")
-	if !found || !fenced || !closed {
-		t.Fatal("the README has no plugin")
-	}
-	return plugin
-}
-
 func TestGuideBeginsWithTheMinimalExample(t *testing.T) {
+	t.Parallel()
 	minimal, err := os.ReadFile(filepath.Join("minimal", "main.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +49,8 @@ func TestGuideBeginsWithTheMinimalExample(t *testing.T) {
 }
 
 func TestSnippetsOfTheGuideAreFormatted(t *testing.T) {
-	for _, block := range append(blocks(t, "go"), readmePlugin(t)) {
+	t.Parallel()
+	for _, block := range blocks(t, "go") {
 		formatted, err := format.Source([]byte(block))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, block)
@@ -76,6 +62,7 @@ func TestSnippetsOfTheGuideAreFormatted(t *testing.T) {
 }
 
 func TestManifestsOfTheGuideHaveNoWarnings(t *testing.T) {
+	t.Parallel()
 	for i, block := range blocks(t, "json") {
 		if strings.Contains(block, `"capabilities"`) {
 			t.Run(fmt.Sprint(i), func(t *testing.T) { wantGoodManifest(t, []byte(block)) })
@@ -84,7 +71,8 @@ func TestManifestsOfTheGuideHaveNoWarnings(t *testing.T) {
 }
 
 func TestSnippetsOfTheGuideBuildAsPlugins(t *testing.T) {
-	for i, block := range append(blocks(t, "go"), readmePlugin(t)) {
+	t.Parallel()
+	for i, block := range blocks(t, "go") {
 		t.Run(fmt.Sprint(i), func(t *testing.T) { buildSnippet(t, block) })
 	}
 }
@@ -125,20 +113,26 @@ func buildSnippet(t *testing.T, snippet string) string {
 	return wasm
 }
 
-func TestThePluginOfTheReadmeRuns(t *testing.T) {
+func TestThePluginThatUsesServicesRuns(t *testing.T) {
+	t.Parallel()
 	server := navidrome.Start(t)
-	wasm, err := os.ReadFile(buildSnippet(t, readmePlugin(t)))
+	const is = "GetArtistBiography tells in JSON what Navidrome knows"
+	snippets := slices.DeleteFunc(blocks(t, "go"), func(snippet string) bool { return !strings.Contains(snippet, is) })
+	if len(snippets) != 1 {
+		t.Fatalf("the guide has %d snippets with %q", len(snippets), is)
+	}
+	wasm, err := os.ReadFile(buildSnippet(t, snippets[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	reason := map[string]any{"reason": "test"}
 	manifest := testenv.Manifest(map[string]any{"cache": reason, "artwork": reason, "subsonicapi": reason}, plugin.MetadataAgent)
 	folder := t.TempDir()
-	testenv.AddPlugin(t, folder, "readme", manifest, wasm)
+	testenv.AddPlugin(t, folder, "agent", manifest, wasm)
 	config := testenv.Config(t, testenv.NATS(t), folder)
 	config.Navidrome.URL = server.URL
 	testenv.Start(t, config, nil)
-	agent := client.New(testenv.Connect(t, config.NATS.URL)).MetadataAgent("readme")
+	agent := client.New(testenv.Connect(t, config.NATS.URL)).MetadataAgent("agent")
 	for range 2 {
 		answer, err := agent.GetArtistBiography(t.Context(), &api.ArtistBiographyRequest{Id: "ar1"})
 		if err != nil || !strings.Contains(answer.Biography, "Nina Simone") {

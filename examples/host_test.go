@@ -67,6 +67,7 @@ func hosted(t *testing.T, id string, upstream *httptest.Server, entries map[stri
 }
 
 func TestMinimalThroughAHost(t *testing.T) {
+	t.Parallel()
 	agent := hosted(t, "minimal", nil, nil).MetadataAgent("minimal")
 	answer, err := agent.GetArtistURL(t.Context(), &api.ArtistURLRequest{Mbid: "42"})
 	if err != nil || answer.Url != "https://musicbrainz.org/artist/42" {
@@ -78,6 +79,7 @@ func TestMinimalThroughAHost(t *testing.T) {
 }
 
 func TestWikipediaThroughAHost(t *testing.T) {
+	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/api/rest_v1/page/summary/Nina_Simone", "/api/rest_v1/page/summary/Nina Simone":
@@ -104,6 +106,7 @@ func TestWikipediaThroughAHost(t *testing.T) {
 }
 
 func TestWebhookThroughAHost(t *testing.T) {
+	t.Parallel()
 	received := make(chan map[string]any, 1)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var event map[string]any

@@ -36,6 +36,7 @@ import (
 // TestLastfm is about the example that is not in Go: it has the binary interface
 // from the authors' guide, and not from this module.
 func TestLastfm(t *testing.T) {
+	t.Parallel()
 	wasm := buildLastfm(t)
 	for name, check := range map[string]func(*testing.T, []byte){
 		"its module has the interface that the guide describes":      checkLastfmInterface,
@@ -53,6 +54,7 @@ func TestLastfm(t *testing.T) {
 }
 
 func TestGuideBuildsLastfmAsItsPackageDoes(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile(filepath.Join("lastfm", "package.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +191,7 @@ func checkLastfmInterface(t *testing.T, wasm []byte) {
 	if want := []string{"env.get", "env.get_plugin_config", "wasi_snapshot_preview1.fd_write"}; !slices.Equal(imports, want) || len(compiled.ImportedMemories()) > 0 {
 		t.Errorf("it imports %q, want %q", imports, want)
 	}
-	module, err := wasmrt.Inspect(wasm, wasmrt.Limits{})
+	module, err := wasmrt.Inspect(wasm, wasmrt.GoPlugin{}, wasmrt.Limits{})
 	if err != nil || module.Isolation != wasmrt.IsolationClean || module.Reason != "" {
 		t.Errorf("got %+v, %v", module, err)
 	}

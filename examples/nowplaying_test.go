@@ -59,6 +59,7 @@ func (c *channel) covers() []string {
 // What one replica has posted the other knows, and new ones know it after both
 // were killed. All of them serve the cover.
 func TestNowPlayingOnTwoReplicasAndAfterTheirDeath(t *testing.T) {
+	t.Parallel()
 	server, discord := navidrome.Start(t), openChannel(t)
 	natsURL, folder := testenv.NATS(t), t.TempDir()
 	addExample(t, folder, "nowplaying", discord.Server)

@@ -132,6 +132,7 @@ func kill(replica *testenv.Process) {
 }
 
 func TestPresenceLastsAsLongAsTheTrack(t *testing.T) {
+	t.Parallel()
 	gateway := startGateway(t)
 	l := newListener(t, gateway)
 
@@ -174,6 +175,7 @@ func TestPresenceLastsAsLongAsTheTrack(t *testing.T) {
 }
 
 func TestPresenceComesBackWhenTheReplicaOfItsConnectionIsKilled(t *testing.T) {
+	t.Parallel()
 	gateway := startGateway(t)
 	l := newListener(t, gateway)
 
@@ -198,6 +200,7 @@ func TestPresenceComesBackWhenTheReplicaOfItsConnectionIsKilled(t *testing.T) {
 
 // The user plays on before anybody has noticed.
 func TestPresenceIsOneWhenAReplicaWasJustKilled(t *testing.T) {
+	t.Parallel()
 	gateway := startGateway(t)
 	l := newListener(t, gateway)
 
@@ -216,6 +219,7 @@ func TestPresenceIsOneWhenAReplicaWasJustKilled(t *testing.T) {
 }
 
 func TestPresenceThatTheGatewayRefusesIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
 	gateway := startGateway(t)
 	l := newListener(t, gateway)
 

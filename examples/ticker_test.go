@@ -109,6 +109,7 @@ func (m *market) wantConnections(total int) {
 }
 
 func TestTickerPostsMovesAndSummaries(t *testing.T) {
+	t.Parallel()
 	m := newMarket(t)
 	m.start()
 	p := m.subscribed(1)
@@ -126,6 +127,7 @@ func TestTickerPostsMovesAndSummaries(t *testing.T) {
 }
 
 func TestTickerReconnectsOnceWhenTheServerCloses(t *testing.T) {
+	t.Parallel()
 	m := newMarket(t)
 	m.start()
 	p := m.subscribed(1)
@@ -138,6 +140,7 @@ func TestTickerReconnectsOnceWhenTheServerCloses(t *testing.T) {
 }
 
 func TestTickerFollowsAFeedThatWasAwayAtTheStart(t *testing.T) {
+	t.Parallel()
 	m := newMarket(t)
 	m.feed.change(func() { m.feed.away = true })
 	m.start()
@@ -152,6 +155,7 @@ func TestTickerFollowsAFeedThatWasAwayAtTheStart(t *testing.T) {
 
 // OnInit has run on the replica that started first.
 func TestTickerGoesOnWhenTheReplicaOfItsConnectionIsKilled(t *testing.T) {
+	t.Parallel()
 	m := newMarket(t)
 	m.start()
 	p := m.subscribed(1)
@@ -169,6 +173,7 @@ func TestTickerGoesOnWhenTheReplicaOfItsConnectionIsKilled(t *testing.T) {
 }
 
 func TestTickerGoesOnWhenTheReplicaOfItsConnectionIsDrained(t *testing.T) {
+	t.Parallel()
 	m := newMarket(t)
 	m.start()
 	p := m.subscribed(1)

@@ -17,24 +17,19 @@ func (p Permissions) Beyond(before Permissions) []string {
 			add("%s: %s", key, p.Reason(key))
 		}
 	}
-	if p.HTTP != nil {
-		p.HTTP.beyond(before.HTTP, add)
-	}
-	if p.WebSocket != nil {
-		p.WebSocket.beyond(before.WebSocket, add)
-	}
-	if p.SubsonicAPI != nil {
-		p.SubsonicAPI.beyond(before.SubsonicAPI, add)
+	for _, row := range permissionTable() {
+		if granted := row.of(&p); granted != nil {
+			granted.beyond(row.of(&before), add)
+		}
 	}
 	return more
 }
 
-// adding adds a line to what is granted.
-type adding func(format string, args ...any)
+func (*Permission) beyond(grant, adding) {} // it has no settings
 
-func (p *HTTPPermission) beyond(before *HTTPPermission, add adding) {
+func (p *HTTPPermission) beyond(before grant, add adding) {
 	var was HTTPPermission
-	if before != nil {
+	if before, had := before.(*HTTPPermission); had {
 		was = *before
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(p.AllowedURLs)) {
@@ -54,9 +49,9 @@ func (p *HTTPPermission) beyond(before *HTTPPermission, add adding) {
 	}
 }
 
-func (p *WebSocketPermission) beyond(before *WebSocketPermission, add adding) {
+func (p *WebSocketPermission) beyond(before grant, add adding) {
 	var was WebSocketPermission
-	if before != nil {
+	if before, had := before.(*WebSocketPermission); had {
 		was = *before
 	}
 	for _, pattern := range beyond(p.AllowedURLs, was.AllowedURLs) {
@@ -67,9 +62,9 @@ func (p *WebSocketPermission) beyond(before *WebSocketPermission, add adding) {
 	}
 }
 
-func (p *SubsonicAPIPermission) beyond(before *SubsonicAPIPermission, add adding) {
+func (p *SubsonicAPIPermission) beyond(before grant, add adding) {
 	var was SubsonicAPIPermission
-	if before != nil {
+	if before, had := before.(*SubsonicAPIPermission); had {
 		was = *before
 	}
 	all, wereAll := len(p.AllowedUsernames) == 0, before != nil && len(was.AllowedUsernames) == 0
@@ -104,24 +99,4 @@ func beyond(now, before []string) []string {
 		}
 	}
 	return more
-}
-
-// Reason is why the plugin asks for a permission that is granted.
-func (p Permissions) Reason(key string) string {
-	switch key {
-	case "http":
-		return p.HTTP.Reason
-	case "websocket":
-		return p.WebSocket.Reason
-	case "subsonicapi":
-		return p.SubsonicAPI.Reason
-	case "config":
-		return p.Config.Reason
-	case "scheduler":
-		return p.Scheduler.Reason
-	case "cache":
-		return p.Cache.Reason
-	default:
-		return p.Artwork.Reason
-	}
 }

@@ -29,6 +29,12 @@ const (
 	WebSocketCallback   = "WebSocketCallback"
 )
 
+// Contract is a generation of the plugin contract.
+type Contract string
+
+// Navidrome058 is the contract of Navidrome 0.58, which plugins have until 0.59: their manifests list capabilities.
+const Navidrome058 Contract = "navidrome-0.58"
+
 // Manifest is a valid manifest.json: what a plugin is, what it can do and what it may use.
 type Manifest struct {
 	// Name is for display only; the id of a plugin is the name of its folder. It may be empty, as may the other texts.
@@ -45,6 +51,8 @@ type Manifest struct {
 	Capabilities []string `json:"capabilities"`
 	// Permissions are the host services the plugin asks for.
 	Permissions Permissions `json:"permissions"`
+	// Contract is what the plugin was written for.
+	Contract Contract `json:"-"`
 }
 
 // Has tells whether the manifest lists a capability.
@@ -146,39 +154,15 @@ func newManifest(doc map[string]any, schema manifestSchema) *Manifest {
 		Website:      asString(doc["website"]),
 		Capabilities: asStrings(doc["capabilities"]),
 		Permissions:  newPermissions(granted, schema.keysAt(location{"permissions"})),
+		Contract:     Navidrome058,
 	}
 }
 
 func newPermissions(granted map[string]any, known []string) Permissions {
-	permissions := Permissions{
-		Config:    newPermission(granted["config"]),
-		Scheduler: newPermission(granted["scheduler"]),
-		Cache:     newPermission(granted["cache"]),
-		Artwork:   newPermission(granted["artwork"]),
-	}
-	if http := asObject(granted["http"]); http != nil {
-		allowed := map[string][]string{}
-		for pattern, methods := range asObject(http["allowedUrls"]) {
-			allowed[pattern] = asStrings(methods)
-		}
-		permissions.HTTP = &HTTPPermission{
-			Reason:            asString(http["reason"]),
-			AllowedURLs:       allowed,
-			AllowLocalNetwork: asBool(http["allowLocalNetwork"]),
-		}
-	}
-	if socket := asObject(granted["websocket"]); socket != nil {
-		permissions.WebSocket = &WebSocketPermission{
-			Reason:            asString(socket["reason"]),
-			AllowedURLs:       asStrings(socket["allowedUrls"]),
-			AllowLocalNetwork: asBool(socket["allowLocalNetwork"]),
-		}
-	}
-	if subsonic := asObject(granted["subsonicapi"]); subsonic != nil {
-		permissions.SubsonicAPI = &SubsonicAPIPermission{
-			Reason:           asString(subsonic["reason"]),
-			AllowedUsernames: asStrings(subsonic["allowedUsernames"]),
-			AllowAdmins:      asBool(subsonic["allowAdmins"]),
+	var permissions Permissions
+	for _, row := range permissionTable() {
+		if object := asObject(granted[row.key]); object != nil {
+			row.parse(object, &permissions)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(granted)) {
@@ -187,13 +171,6 @@ func newPermissions(granted map[string]any, known []string) Permissions {
 		}
 	}
 	return permissions
-}
-
-func newPermission(value any) *Permission {
-	if object := asObject(value); object != nil {
-		return &Permission{Reason: asString(object["reason"])}
-	}
-	return nil
 }
 
 // The as functions read one value of a valid document; null gives the zero value.

@@ -36,6 +36,7 @@ func TestManifestHoldsWhatTheFileSays(t *testing.T) {
 			SubsonicAPI: &SubsonicAPIPermission{Reason: "u", AllowedUsernames: []string{"bob", "eve"}, AllowAdmins: true},
 			Unknown:     []string{"alpha", "zeta"},
 		},
+		Contract: Navidrome058,
 	}
 	if !reflect.DeepEqual(manifest, want) {
 		t.Errorf("manifest\n  %s\nwant\n  %s", asJSON(t, manifest), asJSON(t, want))

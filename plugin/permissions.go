@@ -54,26 +54,3 @@ type SubsonicAPIPermission struct {
 	// AllowAdmins lets these users be administrators.
 	AllowAdmins bool `json:"allowAdmins"`
 }
-
-// Granted returns the keys of the granted permissions, always in the order http, config, scheduler, websocket, cache,
-// artwork, subsonicapi.
-func (p Permissions) Granted() []string {
-	var keys []string
-	for _, permission := range []struct {
-		key     string
-		granted bool
-	}{
-		{"http", p.HTTP != nil},
-		{"config", p.Config != nil},
-		{"scheduler", p.Scheduler != nil},
-		{"websocket", p.WebSocket != nil},
-		{"cache", p.Cache != nil},
-		{"artwork", p.Artwork != nil},
-		{"subsonicapi", p.SubsonicAPI != nil},
-	} {
-		if permission.granted {
-			keys = append(keys, permission.key)
-		}
-	}
-	return keys
-}

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pluginhost/pluginhost/sdk/api"
-	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 )
 
 // Advance moves the clock of the host on. Schedules that are due on the way run, in the
@@ -45,13 +44,8 @@ func (h *Host) Advance(ctx context.Context, by time.Duration) error {
 
 // fire calls the plugin back for a schedule.
 func (h *Host) fire(ctx context.Context, due *planned) error {
-	request := &api.SchedulerCallbackRequest{ScheduleId: due.ID, Payload: due.Payload, IsRecurring: due.Due.IsZero()}
-	var response api.SchedulerCallbackResponse
 	h.serving.RLock()
-	err := h.invoke(ctx, "on_scheduler_callback", maxCallTimeout, request, &response)
+	err := h.callBack(ctx, schema.Fire{Schedule: due.ID, Payload: due.Payload, Recurring: due.Due.IsZero()}, maxCallTimeout)
 	h.serving.RUnlock()
-	if err == nil && response.Error != "" {
-		err = &subjects.Error{Failure: subjects.ErrPlugin, Text: response.Error}
-	}
 	return errors.Join(err, h.settle(ctx))
 }

@@ -23,6 +23,7 @@ func advance(t testing.TB, host *plugintest.Host, by time.Duration) {
 }
 
 func TestTheClockBeginsAtNoonAndStandsStill(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	if now := s.Now().Format(time.RFC1123); now != "Thu, 01 Jan 2026 12:00:00 UTC" {
 		t.Errorf("it begins at %s", now)
@@ -40,6 +41,7 @@ func TestTheClockBeginsAtNoonAndStandsStill(t *testing.T) {
 }
 
 func TestSchedulesRunInTheOrderOfTheirTimes(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	s.do(t, command{Do: "once", ID: []byte("late"), Delay: 2000, Payload: []byte("p")})
 	s.do(t, command{Do: "every", ID: []byte("quarter"), Expression: "*/15 * * * *"})
@@ -56,6 +58,7 @@ func TestSchedulesRunInTheOrderOfTheirTimes(t *testing.T) {
 }
 
 func TestASchedulePlannedByACallbackRunsInItsTurn(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	s.answers["fire"] = []command{{Do: "once", ID: []byte("next"), Delay: 600}}
 	s.do(t, command{Do: "once", ID: []byte("first"), Delay: 600})
@@ -64,6 +67,7 @@ func TestASchedulePlannedByACallbackRunsInItsTurn(t *testing.T) {
 }
 
 func TestReplacedAndCancelledSchedulesDoNotRun(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	s.do(t, command{Do: "once", ID: []byte("a"), Delay: 60})
 	s.do(t, command{Do: "once", ID: []byte("b"), Delay: 60})
@@ -77,6 +81,7 @@ func TestReplacedAndCancelledSchedulesDoNotRun(t *testing.T) {
 }
 
 func TestSchedulesAreListed(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	s.do(t, command{Do: "every", ID: []byte("daily"), Expression: "TZ=Europe/Berlin 30 6 * * *", Payload: []byte("d")})
 	s.do(t, command{Do: "once", ID: []byte("soon"), Delay: 60, Payload: []byte("s")})
@@ -96,6 +101,7 @@ func TestSchedulesAreListed(t *testing.T) {
 }
 
 func TestWhatIsNoScheduleIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	if r := do(t, s.Host, command{Do: "every", ID: []byte("a"), Expression: "* * * *"}); !strings.Contains(r.Error, "failed to schedule recurring job: ") {
 		t.Errorf("got %+v", r)
@@ -106,6 +112,7 @@ func TestWhatIsNoScheduleIsRefused(t *testing.T) {
 }
 
 func TestErrorsOfCallbacksAreReturnedAndTheOthersRun(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		fail func(*stateful)
@@ -130,6 +137,7 @@ func TestErrorsOfCallbacksAreReturnedAndTheOthersRun(t *testing.T) {
 }
 
 func TestAPlanWithoutEndEndsAndAFewErrorsAreReturned(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	s.SetMaxCallbacks(20)
 	s.answers["fire"] = []command{{Do: "once", ID: []byte("for ever")}, {Do: "nonsense"}}
@@ -141,6 +149,7 @@ func TestAPlanWithoutEndEndsAndAFewErrorsAreReturned(t *testing.T) {
 }
 
 func TestAnAdvanceEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.answers["fire"] = []command{{Do: "once", ID: []byte("for ever")}}
@@ -158,6 +167,7 @@ func TestAnAdvanceEndsWithItsContext(t *testing.T) {
 }
 
 func TestADueScheduleNeedsTheCapability(t *testing.T) {
+	t.Parallel()
 	host := guest(t, guests.Stateful, map[string]any{
 		"http": map[string]any{"reason": "r", "allowedUrls": map[string]any{"https://journal.example.com": []string{"*"}}}, "config": reason, "scheduler": reason,
 		"websocket": map[string]any{"reason": "r", "allowedUrls": []string{"wss://example.com"}},
@@ -169,6 +179,7 @@ func TestADueScheduleNeedsTheCapability(t *testing.T) {
 }
 
 func TestTickerPostsItsSummaries(t *testing.T) {
+	t.Parallel()
 	host := example(t, "ticker")
 	posted := webhook(t, host)
 	host.SetConfig("symbols", "ABC")
@@ -190,6 +201,7 @@ func TestTickerPostsItsSummaries(t *testing.T) {
 }
 
 func TestTickerTriesAgainAfterALongerAndLongerTime(t *testing.T) {
+	t.Parallel()
 	host := example(t, "ticker")
 	host.SetConfig("symbols", "ABC")
 	host.SetConfig("webhook", "https://hooks.example.com/x")

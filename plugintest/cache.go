@@ -15,6 +15,7 @@ import (
 
 // CacheEntry is a value in the plugin's cache.
 type CacheEntry struct {
+	// Key is what the plugin has cached it under.
 	Key string
 	// Value is a string, an int64, a float64 or a []byte, as the plugin has written it.
 	Value any

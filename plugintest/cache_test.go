@@ -21,6 +21,7 @@ func services(t testing.TB, subsonic map[string]any) *plugintest.Host {
 }
 
 func TestACachedValueLivesByTheClockOfTheHost(t *testing.T) {
+	t.Parallel()
 	host := services(t, nil)
 	if r := do(t, host, command{Do: "set", Key: []byte("k"), Value: "v", TTL: 60}); !r.OK {
 		t.Fatalf("got %+v", r)
@@ -45,6 +46,7 @@ func TestACachedValueLivesByTheClockOfTheHost(t *testing.T) {
 }
 
 func TestThePluginFindsWhatTheTestHasCached(t *testing.T) {
+	t.Parallel()
 	host := services(t, nil)
 	host.SetCached("text", "v", time.Minute)
 	host.SetCached("number", int64(7), 0)
@@ -71,6 +73,7 @@ func TestThePluginFindsWhatTheTestHasCached(t *testing.T) {
 }
 
 func TestTheCacheHasTheLimitsOfAHost(t *testing.T) {
+	t.Parallel()
 	host := services(t, nil)
 	if r := do(t, host, command{Do: "set", Key: []byte("k"), Value: "x", Times: 1_000_001}); r.OK {
 		t.Errorf("a large value: %+v", r)
@@ -91,6 +94,7 @@ func TestTheCacheHasTheLimitsOfAHost(t *testing.T) {
 }
 
 func TestWhatTheCacheDoesNotTakeFailsTheTest(t *testing.T) {
+	t.Parallel()
 	for want, value := range map[string]any{"not int": 7, "does not take": strings.Repeat("x", 1_000_001)} {
 		says := fatal(t, func(tb testing.TB) {
 			folder := services(tb, nil)

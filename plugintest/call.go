@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -36,11 +35,7 @@ func (h *Host) Init(ctx context.Context) error {
 	}
 	h.serving.Lock()
 	h.sockets.begin()
-	var response api.InitResponse
-	err := h.invoke(ctx, "on_init", initTimeout, &api.InitRequest{Config: h.config()}, &response)
-	if err == nil && response.Error != "" {
-		err = &subjects.Error{Failure: subjects.ErrPlugin, Text: response.Error}
-	}
+	err := h.callBack(ctx, schema.Init{Config: h.config()}, initTimeout)
 	h.sockets.begun(err == nil)
 	h.serving.Unlock()
 	if err != nil {
@@ -87,9 +82,37 @@ func (h *Host) invoke(ctx context.Context, method string, timeout time.Duration,
 		return err
 	}
 	if err := response.UnmarshalVT(answer); err != nil {
-		return subjects.Errorf(subjects.ErrCrashed, "the response of %s does not decode: %w", method, err)
+		return notDecoded(method, err)
 	}
 	return nil
+}
+
+// callBack calls the plugin back for an event. A text in the response's error is an error.
+func (h *Host) callBack(ctx context.Context, event schema.Event, timeout time.Duration) error {
+	callback, err := h.contract.Callback(event)
+	if err != nil {
+		return err
+	}
+	if _, err := h.find(callback.Name, false); err != nil {
+		return err
+	}
+	answer, err := h.run(ctx, timeout, call.Request{Method: callback.Name, Body: callback.Request})
+	if err != nil {
+		return err
+	}
+	text, err := callback.Failure(answer)
+	switch {
+	case err != nil:
+		return notDecoded(callback.Name, err)
+	case text != "":
+		return &subjects.Error{Failure: subjects.ErrPlugin, Text: text}
+	default:
+		return nil
+	}
+}
+
+func notDecoded(method string, err error) error {
+	return subjects.Errorf(subjects.ErrCrashed, "the response of %s does not decode: %w", method, err)
 }
 
 // run calls a method of the guest. The timeout is for a context without a deadline.
@@ -127,13 +150,9 @@ func (h *Host) find(name string, _ bool) (call.Method, error) {
 	if m, ok := h.methods[name]; ok {
 		return h.method(m), nil
 	}
-	for _, capability := range schema.Capabilities() {
-		for _, method := range capability.Methods {
-			if method.Name == name {
-				text := fmt.Sprintf("%s is a method of %s, which is not in the manifest", name, capability.Name)
-				return call.Method{}, call.MatchAPI(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
-			}
-		}
+	if method, known := h.contract.Method(name); known {
+		text := fmt.Sprintf("%s is a method of %s, which is not in the manifest", name, method.Capability)
+		return call.Method{}, call.MatchAPI(&subjects.Error{Failure: subjects.ErrNotImplemented, Text: text})
 	}
 	known := slices.Sorted(maps.Keys(h.methods))
 	return call.Method{}, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: the plugin has %s", name, strings.Join(known, ", "))

@@ -89,4 +89,4 @@ func (c cacheFolder) forget(dir string) error {
 }
 
 // unchecked leaves it to the runtime to validate a module: it is loaded next.
-func unchecked(context.Context, []byte, []wasmrt.Service, []string) error { return nil }
+func unchecked(context.Context, []byte, wasmrt.ABI, []string) error { return nil }

@@ -12,14 +12,15 @@ import (
 	"github.com/gorilla/websocket"
 
 	hostwebsocket "github.com/pluginhost/pluginhost/hostsvc/websocket"
-	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 )
 
 // SocketMessage is a message over a WebSocket.
 type SocketMessage struct {
 	// Binary tells a binary message from a text message.
 	Binary bool
-	Data   []byte
+	// Data is the content, as it was sent.
+	Data []byte
 }
 
 // Text is the data as a string.
@@ -233,12 +234,11 @@ func (c *Connection) closed(code int, reason string) error {
 
 // deliver calls the plugin back with a message.
 func (c *Connection) deliver(ctx context.Context, message hostwebsocket.Message) error {
-	var err error
+	var event schema.Event = schema.TextMessage{Connection: c.id, Text: string(message.Data)}
 	if message.Binary {
-		err = c.callBack(ctx, "on_binary_message", &api.OnBinaryMessageRequest{ConnectionId: c.id, Data: message.Data}, &api.OnBinaryMessageResponse{})
-	} else {
-		err = c.callBack(ctx, "on_text_message", &api.OnTextMessageRequest{ConnectionId: c.id, Message: string(message.Data)}, &api.OnTextMessageResponse{})
+		event = schema.BinaryMessage{Connection: c.id, Data: message.Data}
 	}
+	err := c.callBack(ctx, event)
 	if errors.Is(err, errEnded) {
 		return err
 	}
@@ -253,15 +253,14 @@ func (c *Connection) deliver(ctx context.Context, message hostwebsocket.Message)
 // tellEnd calls the plugin back with the end of the connection.
 func (c *Connection) tellEnd(ctx context.Context, end hostwebsocket.End) error {
 	if end.Err != nil {
-		return c.callBack(ctx, "on_error", &api.OnErrorRequest{ConnectionId: c.id, Error: end.Err.Error()}, &api.OnErrorResponse{})
+		return c.callBack(ctx, schema.ConnectionError{Connection: c.id, Text: end.Err.Error()})
 	}
-	request := &api.OnCloseRequest{ConnectionId: c.id, Code: int32(end.Code), Reason: end.Reason} // 16 bits
-	return c.callBack(ctx, "on_close", request, &api.OnCloseResponse{})
+	return c.callBack(ctx, schema.ConnectionClose{Connection: c.id, Code: end.Code, Reason: end.Reason})
 }
 
 // callBack calls the plugin back when OnInit is over. It is errEnded where the plugin is no
 // longer to be told.
-func (c *Connection) callBack(ctx context.Context, method string, request, response Message) error {
+func (c *Connection) callBack(ctx context.Context, event schema.Event) error {
 	c.host.serving.RLock()
 	defer c.host.serving.RUnlock()
 	silent := false
@@ -269,5 +268,5 @@ func (c *Connection) callBack(ctx context.Context, method string, request, respo
 	if silent || ctx.Err() != nil {
 		return errEnded
 	}
-	return c.host.invoke(ctx, method, maxCallTimeout, request, response)
+	return c.host.callBack(ctx, event, maxCallTimeout)
 }

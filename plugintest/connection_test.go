@@ -25,6 +25,7 @@ func connected(t testing.TB) (*stateful, *plugintest.Connection) {
 }
 
 func TestMessagesHaveBeenHandledWhenTheyAreSent(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	for i := range 3 {
 		if err := conn.SendText(t.Context(), fmt.Sprint("news ", i)); err != nil {
@@ -38,6 +39,7 @@ func TestMessagesHaveBeenHandledWhenTheyAreSent(t *testing.T) {
 }
 
 func TestTheHandshakeIsKept(t *testing.T) {
+	t.Parallel()
 	_, conn := connected(t)
 	r := conn.Request()
 	if conn.ID() != "feed" || r.Host != "example.com" || r.URL.String() != "/feed?token=x" || r.Header.Get("Authorization") != "Bearer sesame" {
@@ -46,6 +48,7 @@ func TestTheHandshakeIsKept(t *testing.T) {
 }
 
 func TestWhatThePluginSendsIsThereWhenItGoesOn(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	for i := range 20 {
 		s.do(t, command{Do: "text", ID: []byte("feed"), Text: fmt.Sprint(i)})
@@ -65,6 +68,7 @@ func TestWhatThePluginSendsIsThereWhenItGoesOn(t *testing.T) {
 }
 
 func TestACallbackCanAnswer(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.answers["text"] = []command{{Do: "text", ID: []byte("feed"), Text: "pong"}}
 	if err := conn.SendText(t.Context(), "ping"); err != nil {
@@ -76,6 +80,7 @@ func TestACallbackCanAnswer(t *testing.T) {
 }
 
 func TestAnErrorOfACallbackIsReturnedAndTheConnectionGoesOn(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.refuse["text"] = "no luck"
 	if err := conn.SendText(t.Context(), "a"); !errors.Is(err, subjects.ErrPlugin) || !strings.Contains(err.Error(), "no luck") {
@@ -87,6 +92,7 @@ func TestAnErrorOfACallbackIsReturnedAndTheConnectionGoesOn(t *testing.T) {
 }
 
 func TestTheServerCloses(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	if err := conn.Close(t.Context(), 1012, "restarting"); err != nil {
 		t.Fatal(err)
@@ -104,6 +110,7 @@ func TestTheServerCloses(t *testing.T) {
 }
 
 func TestACloseFrameCanBeWithoutACode(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	if err := conn.Close(t.Context(), 1005, ""); err != nil {
 		t.Fatal(err)
@@ -112,6 +119,7 @@ func TestACloseFrameCanBeWithoutACode(t *testing.T) {
 }
 
 func TestTheConnectionFails(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		why  error
 		want string
@@ -128,6 +136,7 @@ func TestTheConnectionFails(t *testing.T) {
 }
 
 func TestAnErrorOfTheLastCallbackIsReturned(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.refuse["close"] = "no luck"
 	if err := conn.Close(t.Context(), 1000, ""); !errors.Is(err, subjects.ErrPlugin) || !strings.Contains(err.Error(), "no luck") {
@@ -136,6 +145,7 @@ func TestAnErrorOfTheLastCallbackIsReturned(t *testing.T) {
 }
 
 func TestThePluginCloses(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.do(t, command{Do: "close", ID: []byte("feed"), Code: 4000, Text: "enough"})
 	s.wantEvents(t, "close feed enough 4000") // without waiting
@@ -145,6 +155,7 @@ func TestThePluginCloses(t *testing.T) {
 }
 
 func TestThePluginClosesInACallback(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.answers["text"] = []command{{Do: "close", ID: []byte("feed"), Code: 4000, Text: "enough"}}
 	if err := conn.SendText(t.Context(), "x"); err != nil {
@@ -154,6 +165,7 @@ func TestThePluginClosesInACallback(t *testing.T) {
 }
 
 func TestAReplacedConnectionIsClosedWithoutAWordToThePlugin(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.do(t, command{Do: "connect", ID: []byte("feed"), URL: feedAddress})
 	if code, _ := conn.AwaitClose(t.Context()); code != 1000 {
@@ -167,6 +179,7 @@ func TestAReplacedConnectionIsClosedWithoutAWordToThePlugin(t *testing.T) {
 }
 
 func TestAnOnCloseCanConnectAgain(t *testing.T) {
+	t.Parallel()
 	s, conn := connected(t)
 	s.answers["close"] = []command{{Do: "connect", ID: []byte("feed"), URL: feedAddress}}
 	if err := conn.Close(t.Context(), 1001, ""); err != nil {
@@ -179,6 +192,7 @@ func TestAnOnCloseCanConnectAgain(t *testing.T) {
 }
 
 func TestWhereThePluginCannotConnect(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	s.WebSocket("wss://evil.example.com/feed")
 	s.WebSocket("ws://example.com/feed")
@@ -203,6 +217,7 @@ func TestWhereThePluginCannotConnect(t *testing.T) {
 }
 
 func TestAPluginHasAsManyConnectionsAsOnAHost(t *testing.T) {
+	t.Parallel()
 	s, _ := connected(t)
 	for i := range 49 {
 		s.do(t, command{Do: "connect", ID: fmt.Append(nil, i), URL: feedAddress})
@@ -214,6 +229,7 @@ func TestAPluginHasAsManyConnectionsAsOnAHost(t *testing.T) {
 }
 
 func TestAFailedOnInitClosesWhatItHasOpened(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	server := s.WebSocket(feedAddress)
 	s.answers["init"] = []command{{Do: "connect", ID: []byte("feed"), URL: feedAddress}, {Do: "nonsense"}}
@@ -228,6 +244,7 @@ func TestAFailedOnInitClosesWhatItHasOpened(t *testing.T) {
 }
 
 func TestCallbacksWaitForOnInit(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t)
 	server := s.WebSocket(feedAddress)
 	s.answers["init"] = []command{{Do: "connect", ID: []byte("feed"), URL: feedAddress}}
@@ -252,6 +269,7 @@ func TestCallbacksWaitForOnInit(t *testing.T) {
 }
 
 func TestWaitingInVainFailsTheTest(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	for _, test := range []struct {
@@ -288,6 +306,7 @@ func TestWaitingInVainFailsTheTest(t *testing.T) {
 
 // A gateway that greets, and wants heartbeats.
 func TestPresenceKeepsItsHeartbeats(t *testing.T) {
+	t.Parallel()
 	host := example(t, "presence")
 	host.SetConfig("token_joe", "sesame")
 	gateway := host.WebSocket("wss://gateway.example.com")

@@ -15,6 +15,7 @@ import (
 
 // The tests in the authors' guide, each laid over the folder of its example.
 func TestTheTestsOfTheGuidePass(t *testing.T) {
+	t.Parallel()
 	guide, err := os.ReadFile(filepath.Join(guests.Root(), "docs", "plugin-authors.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	"github.com/pluginhost/pluginhost/hostsvc/subsonicapi"
 	"github.com/pluginhost/pluginhost/internal/granted"
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
@@ -30,6 +31,7 @@ type Host struct {
 	t        testing.TB
 	id       string
 	manifest *plugin.Manifest
+	contract *schema.Contract
 	log      *testLog
 	logger   *slog.Logger
 	output   output
@@ -47,8 +49,10 @@ type Host struct {
 	sockets   *sockets
 	navidrome navidromes
 	subsonic  atomic.Pointer[subsonicapi.Service]
-	advancing sync.Mutex
-	callbacks int // of schedules that one Advance runs at most
+	// subsonicConfig is what subsonic is made with, besides a Navidrome.
+	subsonicConfig subsonicapi.Config
+	advancing      sync.Mutex
+	callbacks      int // of schedules that one Advance runs at most
 
 	// serving is held by callbacks that the plugin has not asked for, and exclusively by
 	// OnInit, which they wait for.
@@ -88,9 +92,10 @@ func load(t testing.TB, dir string) (*Host, error) {
 		t.Logf("plugintest: warning: %s", warning)
 	}
 	h := &Host{
-		t: t, id: filepath.Base(dir), manifest: compiled.Manifest, log: &testLog{t: t},
+		t: t, id: filepath.Base(dir), manifest: compiled.Manifest, contract: link.Contract(compiled.Manifest), log: &testLog{t: t},
 		methods: make(map[string]*schema.Method), clock: newClock(), callbacks: maxCallbacks, settings: make(map[string]string),
 	}
+	h.tabulate()
 	h.calls = call.NewServer(call.Config{Resolve: h.find, Limits: call.Limits{MaxTimeout: max(initTimeout, maxCallTimeout)}})
 	h.logger = slog.New(slog.NewTextHandler(h.log, nil))
 	h.output.log = h.log
@@ -110,8 +115,8 @@ func load(t testing.TB, dir string) (*Host, error) {
 		return nil, err
 	}
 	h.module, err = h.runtime.Load(t.Context(), compiled.Wasm, wasmrt.Options{
-		Services:  h.exports(),
-		Functions: h.services.Functions(),
+		ABI:       link.ABI(h.contract, h.manifest.Capabilities),
+		Functions: link.Functions(h.services.Functions()),
 		Limits:    wasmrt.Limits{MaxConcurrent: maxConcurrent, MaxMemory: maxMemory, MaxResult: maxResponse},
 		Logger:    slog.New(&h.output),
 	})
@@ -121,19 +126,16 @@ func load(t testing.TB, dir string) (*Host, error) {
 	return h, nil
 }
 
-// exports fills the table of methods and returns what the plugin must export.
-func (h *Host) exports() []wasmrt.Service {
-	var exports []wasmrt.Service
-	for _, capability := range schema.Capabilities() {
+// tabulate fills the table of methods.
+func (h *Host) tabulate() {
+	for _, capability := range h.contract.Capabilities() {
 		if !h.manifest.Has(capability.Name) {
 			continue
 		}
-		exports = append(exports, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		for _, method := range capability.Methods {
 			h.methods[method.Name] = method
 		}
 	}
-	return exports
 }
 
 // SetConfig sets an entry of the plugin's configuration, whose key goes in lower case. The

@@ -55,6 +55,7 @@ func fatal(t *testing.T, run func(testing.TB)) string {
 }
 
 func TestErrorsAreThoseOfACallOnTheBus(t *testing.T) {
+	t.Parallel()
 	host := guest(t, guests.Probe, nil, plugin.MetadataAgent, plugin.Scrobbler)
 	biography := func(name string) error {
 		_, err := host.MetadataAgent().GetArtistBiography(t.Context(), &api.ArtistBiographyRequest{Name: name})
@@ -95,6 +96,7 @@ func TestErrorsAreThoseOfACallOnTheBus(t *testing.T) {
 }
 
 func TestNothingIsLeftOfACallInTheMemory(t *testing.T) {
+	t.Parallel()
 	host := guest(t, guests.Probe, nil, plugin.MetadataAgent)
 	for range 3 {
 		answer, err := host.MetadataAgent().GetArtistBiography(t.Context(), &api.ArtistBiographyRequest{Name: "count"})
@@ -105,6 +107,7 @@ func TestNothingIsLeftOfACallInTheMemory(t *testing.T) {
 }
 
 func TestAMethodIsCalledWithJSON(t *testing.T) {
+	t.Parallel()
 	host := example(t, "minimal")
 	answer, err := host.CallJSON(t.Context(), "get_artist_url", `{"mbid":"42"}`)
 	if want := `{"url":"https://musicbrainz.org/artist/42"}`; err != nil || answer != want {
@@ -119,6 +122,7 @@ func TestAMethodIsCalledWithJSON(t *testing.T) {
 }
 
 func TestOutputIsKeptByLine(t *testing.T) {
+	t.Parallel()
 	host := guest(t, guests.Probe, nil, plugin.MetadataAgent)
 	if host.Output() != "" {
 		t.Errorf("at first: %q", host.Output())
@@ -133,6 +137,7 @@ func TestOutputIsKeptByLine(t *testing.T) {
 }
 
 func TestConfigReachesOnInitAndTheService(t *testing.T) {
+	t.Parallel()
 	host := guest(t, guests.Lifecycle, map[string]any{"config": reason}, plugin.LifecycleManagement, plugin.MetadataAgent)
 	host.SetConfig("ReturnError", "go_error")
 	if err := host.Init(t.Context()); !errors.Is(err, subjects.ErrPlugin) || !strings.Contains(err.Error(), "OnInit: 500 plugin_error: initialization failed") {
@@ -158,6 +163,7 @@ func TestConfigReachesOnInitAndTheService(t *testing.T) {
 }
 
 func TestAPluginWithoutOnInitHasNothingToInitialise(t *testing.T) {
+	t.Parallel()
 	if err := example(t, "minimal").Init(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -215,6 +221,7 @@ func (agent) GetArtistURL(ctx context.Context, _ *api.ArtistURLRequest) (*api.Ar
 `
 
 func TestLoadSaysWhatIsWrongWithThePlugin(t *testing.T) {
+	t.Parallel()
 	manifest := string(testenv.Manifest(nil, plugin.MetadataAgent))
 	for _, test := range []struct {
 		name  string
@@ -242,6 +249,7 @@ func TestLoadSaysWhatIsWrongWithThePlugin(t *testing.T) {
 }
 
 func TestTheFolderOfThePluginIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	dir := source(t, map[string]string{
 		"manifest.json": string(testenv.Manifest(map[string]any{"config": reason}, plugin.MetadataAgent)), "main.go": readsItsConfig,
 	})
@@ -259,6 +267,7 @@ func TestTheFolderOfThePluginIsLeftAlone(t *testing.T) {
 }
 
 func TestAChangeOfTheSourceIsLoaded(t *testing.T) {
+	t.Parallel()
 	dir := source(t, map[string]string{
 		"manifest.json": string(testenv.Manifest(map[string]any{"config": reason}, plugin.MetadataAgent)), "main.go": readsItsConfig,
 	})
@@ -275,6 +284,7 @@ func TestAChangeOfTheSourceIsLoaded(t *testing.T) {
 }
 
 func TestLoadsAtTheSameMoment(t *testing.T) {
+	t.Parallel()
 	for range 4 {
 		t.Run("one of them", func(t *testing.T) {
 			t.Parallel()

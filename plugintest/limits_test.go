@@ -7,6 +7,7 @@ import (
 )
 
 func TestLimitsAreThoseOfAHost(t *testing.T) {
+	t.Parallel()
 	host := config.Default()
 	for _, limit := range []struct {
 		name      string

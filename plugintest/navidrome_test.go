@@ -8,6 +8,7 @@ import (
 )
 
 func TestASubsonicCallReachesTheHandler(t *testing.T) {
+	t.Parallel()
 	host := services(t, nil)
 	call := command{Do: "call", URL: "/rest/ping?u=joe&x=a%20b&p=secret"}
 	if r := do(t, host, call); r.Error != "SubsonicAPI router not available" {
@@ -31,6 +32,7 @@ func TestASubsonicCallReachesTheHandler(t *testing.T) {
 }
 
 func TestTheManifestSaysAsWhomThePluginCalls(t *testing.T) {
+	t.Parallel()
 	host := services(t, map[string]any{"reason": "r", "allowedUsernames": []string{"joe", "ann"}})
 	host.Subsonic(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user := r.URL.Query().Get("u")
@@ -44,6 +46,7 @@ func TestTheManifestSaysAsWhomThePluginCalls(t *testing.T) {
 }
 
 func TestArtworkHasTheAddressesOfAHost(t *testing.T) {
+	t.Parallel()
 	host := services(t, nil)
 	for _, share := range []string{"", "https://music.example.com/nd/"} {
 		begin := "http://localhost/artwork/"
@@ -64,6 +67,7 @@ func TestArtworkHasTheAddressesOfAHost(t *testing.T) {
 }
 
 func TestAnArtworkThatIsNoneFailsTheCall(t *testing.T) {
+	t.Parallel()
 	if r := do(t, services(t, nil), command{Do: "album", ID: strings.Repeat("x", 513)}); !strings.Contains(r.Error, "an id of 513 bytes is over the limit") {
 		t.Errorf("got %+v", r)
 	}

@@ -291,6 +291,7 @@ func askedFunctions() []asked {
 }
 
 func TestEveryFunctionOfTheHostBoundsItsRequestsInItsOwnWords(t *testing.T) {
+	t.Parallel()
 	tested := make(map[string]bool)
 	for _, function := range askedFunctions() {
 		tested[function.function] = true

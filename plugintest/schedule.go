@@ -16,9 +16,9 @@ import (
 type Schedule struct {
 	// ID is that of the schedule. The ids of named callbacks begin with the name and U+200B.
 	ID string
-	// Recurring tells a recurring schedule, by the cron expression Expression, from a one-time
-	// one.
-	Recurring  bool
+	// Recurring tells a recurring schedule from a one-time one.
+	Recurring bool
+	// Expression is the cron expression of a recurring schedule; empty is a one-time one.
 	Expression string
 	// Next is when it is due, in UTC.
 	Next time.Time

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/pluginhost/pluginhost/hostsvc/artwork"
+	hostcache "github.com/pluginhost/pluginhost/hostsvc/cache"
 	hostconfig "github.com/pluginhost/pluginhost/hostsvc/config"
 	hosthttp "github.com/pluginhost/pluginhost/hostsvc/http"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
@@ -17,35 +18,59 @@ import (
 
 // grant makes the services that the manifest asks for.
 func (h *Host) grant() (granted.Services, error) {
-	return granted.Grant(h.manifest.Permissions.Granted(), map[string]granted.Offer{
-		"http":        h.offerHTTP,
-		"config":      h.offerConfig,
-		"cache":       h.offerCache,
-		"artwork":     h.offerArtwork,
-		"subsonicapi": h.offerSubsonic,
-		"scheduler":   h.offerScheduler,
-		"websocket":   h.offerWebSocket,
-	})
+	return granted.Grant(granted.Plugin{ID: h.id, Permissions: h.manifest.Permissions, Logger: h.logger}, granting{h})
 }
 
-func (h *Host) offerHTTP() ([]host.Function, io.Closer, error) {
-	permission := h.manifest.Permissions.HTTP
-	service, err := hosthttp.New(hosthttp.Config{
-		PluginID:          h.id,
-		AllowedURLs:       permission.AllowedURLs,
-		AllowLocalNetwork: permission.AllowLocalNetwork,
-		MaxTimeout:        maxCallTimeout,
-		Logger:            h.logger,
-		Transport:         h.web,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return service.Functions(), service, nil
+// granting is what the services of a Host are made with.
+type granting struct{ host *Host }
+
+var _ granted.Host = granting{}
+
+// HTTP implements granted.Host.
+func (g granting) HTTP(c *hosthttp.Config) error {
+	c.MaxTimeout = maxCallTimeout
+	c.Transport = g.host.web
+	return nil
 }
 
-func (h *Host) offerConfig() ([]host.Function, io.Closer, error) {
-	return hostconfig.Functions(currentConfig{h}), nil, nil
+// Config implements granted.Host.
+func (g granting) Config() apiconfig.ConfigService { return currentConfig(g) }
+
+// Cache implements granted.Host.
+func (g granting) Cache(c *hostcache.Config) error {
+	c.Store = g.host.values
+	c.MaxValue = maxValue
+	return nil
+}
+
+// Artwork implements granted.Host.
+func (g granting) Artwork() (artwork.Addresses, error) { return addresses(g), nil }
+
+// SubsonicAPI implements granted.Host.
+func (g granting) SubsonicAPI(c subsonicapi.Config) ([]host.Function, io.Closer, error) {
+	c.MaxResponse = maxAnswer
+	c.MaxCalls = maxConcurrent - 1
+	g.host.subsonicConfig = c
+	g.host.subsonic.Store(subsonicapi.New(c)) // without a Navidrome
+	return subsonicapi.Functions(currentSubsonic(g)), nil, nil
+}
+
+// Scheduler implements granted.Host.
+func (g granting) Scheduler(c *scheduler.Config) error {
+	c.Store = g.host.schedules
+	c.Zone = timeZone
+	c.MaxPayload = maxPayload
+	c.Now = g.host.clock.now
+	return nil
+}
+
+// WebSocket implements granted.Host.
+func (g granting) WebSocket(c *websocket.Config) error {
+	c.MaxMessage = maxMessage
+	c.PingInterval = pingInterval
+	c.Sockets = g.host.sockets
+	c.Dial = g.host.sockets.dial
+	return nil
 }
 
 // currentConfig hands out the configuration of the moment.
@@ -54,50 +79,4 @@ type currentConfig struct{ host *Host }
 // GetPluginConfig implements config.ConfigService.
 func (c currentConfig) GetPluginConfig(ctx context.Context, request *apiconfig.GetPluginConfigRequest) (*apiconfig.GetPluginConfigResponse, error) {
 	return hostconfig.New(c.host.config()).GetPluginConfig(ctx, request)
-}
-
-func (h *Host) offerCache() ([]host.Function, io.Closer, error) {
-	return h.cache.Functions(), nil, nil
-}
-
-func (h *Host) offerArtwork() ([]host.Function, io.Closer, error) {
-	return artwork.New(addresses{h}).Functions(), nil, nil
-}
-
-func (h *Host) offerSubsonic() ([]host.Function, io.Closer, error) {
-	h.subsonic.Store(h.newSubsonic(nil))
-	return subsonicapi.Functions(currentSubsonic{h}), nil, nil
-}
-
-func (h *Host) offerScheduler() ([]host.Function, io.Closer, error) {
-	service, err := scheduler.New(scheduler.Config{
-		PluginID:   h.id,
-		Store:      h.schedules,
-		Zone:       timeZone,
-		MaxPayload: maxPayload,
-		Logger:     h.logger,
-		Now:        h.clock.now,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return service.Functions(), nil, nil
-}
-
-func (h *Host) offerWebSocket() ([]host.Function, io.Closer, error) {
-	permission := h.manifest.Permissions.WebSocket
-	service, err := websocket.New(websocket.Config{
-		PluginID:          h.id,
-		AllowedURLs:       permission.AllowedURLs,
-		AllowLocalNetwork: permission.AllowLocalNetwork,
-		MaxMessage:        maxMessage,
-		PingInterval:      pingInterval,
-		Sockets:           h.sockets,
-		Logger:            h.logger,
-		Dial:              h.sockets.dial,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return service.Functions(), nil, nil
 }

@@ -28,20 +28,9 @@ func (h *Host) Subsonic(handler http.Handler) {
 	if h.manifest.Permissions.SubsonicAPI == nil {
 		h.fail("the manifest has no permission subsonicapi")
 	}
-	h.subsonic.Store(h.newSubsonic(h.navidrome.open(handler, h.log)))
-}
-
-func (h *Host) newSubsonic(server navidrome.Subsonic) *subsonicapi.Service {
-	permission := h.manifest.Permissions.SubsonicAPI
-	return subsonicapi.New(subsonicapi.Config{
-		PluginID:         h.id,
-		AllowedUsernames: permission.AllowedUsernames,
-		AllowAdmins:      permission.AllowAdmins,
-		Navidrome:        server,
-		MaxResponse:      maxAnswer,
-		MaxCalls:         maxConcurrent - 1,
-		Logger:           h.logger,
-	})
+	c := h.subsonicConfig
+	c.Navidrome = h.navidrome.open(handler, h.log)
+	h.subsonic.Store(subsonicapi.New(c))
 }
 
 // currentSubsonic calls the Navidrome of the moment.

@@ -17,11 +17,14 @@ import (
 // Request is a request that the plugin has made with the service http, and that its
 // permissions allow.
 type Request struct {
+	// Method is the HTTP method, such as GET.
 	Method string
 	// URL is the whole address, as it was sent.
-	URL    string
+	URL string
+	// Header are the headers, as they were sent.
 	Header http.Header
-	Body   []byte
+	// Body is what was sent; empty is nothing.
+	Body []byte
 }
 
 // HTTP has a handler answer the plugin's requests to an origin, such as

@@ -62,6 +62,7 @@ func page(extract string) http.HandlerFunc {
 }
 
 func TestRequestsGoToTheHandlerOfTheirOrigin(t *testing.T) {
+	t.Parallel()
 	host := example(t, "wikipedia")
 	german := http.NewServeMux()
 	german.Handle("GET /api/rest_v1/page/summary/Nina_Simone", page("Sie sang."))
@@ -84,6 +85,7 @@ func TestRequestsGoToTheHandlerOfTheirOrigin(t *testing.T) {
 }
 
 func TestRequestsAreKept(t *testing.T) {
+	t.Parallel()
 	host := example(t, "webhook")
 	host.SetConfig("url", "https://hooks.example.com/plays?x=1")
 	host.SetConfig("token", "sesame")
@@ -103,6 +105,7 @@ func TestRequestsAreKept(t *testing.T) {
 }
 
 func TestWhatTheManifestDoesNotAllowIsNotRequested(t *testing.T) {
+	t.Parallel()
 	host := example(t, "wikipedia")
 	asked := false
 	host.HTTP("https://example.com", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
@@ -119,6 +122,7 @@ func TestWhatTheManifestDoesNotAllowIsNotRequested(t *testing.T) {
 }
 
 func TestTheLocalNetworkNeedsItsPermission(t *testing.T) {
+	t.Parallel()
 	host := newStateful(t) // journal.example.com alone, and no local network
 	host.HTTP("https://127.0.0.1", host)
 	host.SetConfig("journal", "https://127.0.0.1/")
@@ -134,6 +138,7 @@ func TestTheLocalNetworkNeedsItsPermission(t *testing.T) {
 }
 
 func TestAnOriginWithoutAHandlerSaysSo(t *testing.T) {
+	t.Parallel()
 	host := example(t, "wikipedia")
 	if _, err := ask(t, host, "Kiss"); !errors.Is(err, subjects.ErrPlugin) || !strings.Contains(err.Error(), `the test has no handler for https://en.wikipedia.org: call Host.HTTP("https://en.wikipedia.org", …)`) {
 		t.Errorf("got %v", err)
@@ -144,6 +149,7 @@ func TestAnOriginWithoutAHandlerSaysSo(t *testing.T) {
 }
 
 func TestSchemesAndPortsMakeDifferentOrigins(t *testing.T) {
+	t.Parallel()
 	host := example(t, "webhook")
 	webhook(t, host) // at https
 	for address, want := range map[string]bool{
@@ -158,6 +164,7 @@ func TestSchemesAndPortsMakeDifferentOrigins(t *testing.T) {
 }
 
 func TestARequestMeetsWhatAServerCanDo(t *testing.T) {
+	t.Parallel()
 	host := example(t, "wikipedia")
 	for _, test := range []struct {
 		name    string
@@ -182,6 +189,7 @@ func TestARequestMeetsWhatAServerCanDo(t *testing.T) {
 }
 
 func TestARedirectLeadsToAnotherHandler(t *testing.T) {
+	t.Parallel()
 	host := example(t, "wikipedia")
 	host.HTTP("https://en.wikipedia.org", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://de.wikipedia.org"+r.URL.Path, http.StatusFound)
@@ -196,6 +204,7 @@ func TestARedirectLeadsToAnotherHandler(t *testing.T) {
 }
 
 func TestManyCallsAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	host := example(t, "wikipedia")
 	host.HTTP("https://en.wikipedia.org", page("She sang."))
 	var all sync.WaitGroup
@@ -212,6 +221,7 @@ func TestManyCallsAtTheSameTime(t *testing.T) {
 }
 
 func TestWhatIsNoOriginFailsTheTest(t *testing.T) {
+	t.Parallel()
 	for _, origin := range []string{"", "api.example.com", "ftp://example.com", "https://example.com/path", "https://example.com?q", "://"} {
 		says := fatal(t, func(tb testing.TB) { example(tb, "minimal").HTTP(origin, http.NotFoundHandler()) })
 		if !strings.Contains(says, "is no origin") {
@@ -222,6 +232,7 @@ func TestWhatIsNoOriginFailsTheTest(t *testing.T) {
 
 // A plugin that keeps an album quiet for an hour by its cache.
 func TestNowplayingPostsACardWithTheCover(t *testing.T) {
+	t.Parallel()
 	host := example(t, "nowplaying")
 	host.SetConfig("url", "https://discord.com/api/webhooks/1/x")
 	host.SetShareURL("https://music.example.com")

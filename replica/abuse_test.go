@@ -37,7 +37,11 @@ func TestAbuseIsAnsweredByTheTable(t *testing.T) {
 // In a process of its own, without the race detector, which keeps memory for what
 // guests have touched.
 func TestAThousandAbusesLeaveNothingBehind(t *testing.T) {
-	if report, err := testenv.Soak(t, "-only", "abuse", "-rounds", "1000"); err != nil {
+	rounds := "1000"
+	if testing.Short() {
+		rounds = "100"
+	}
+	if report, err := testenv.Soak(t, "-only", "abuse", "-rounds", rounds); err != nil {
 		t.Errorf("%v\n%s", err, report)
 	}
 }

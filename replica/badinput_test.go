@@ -152,13 +152,13 @@ func permissions(name string) map[string]any {
 
 func TestImportsOfHostServicesNeedTheirPermission(t *testing.T) {
 	w := start(t, nil, func(c *setup) {
-		for _, service := range schema.HostServices() {
+		for _, service := range schema.Navidrome058().HostServices() {
 			wasm := guests.Handmade{Imports: service.Functions[:1], Body: guests.CallImport}.Bytes()
 			testenv.AddPlugin(t, c.Plugins.Folder, service.Permission+"-refused", testenv.Manifest(nil, "MetadataAgent"), wasm)
 			testenv.AddPlugin(t, c.Plugins.Folder, service.Permission+"-granted", testenv.Manifest(permissions(service.Permission), "MetadataAgent"), wasm)
 		}
 	})
-	for _, service := range schema.HostServices() {
+	for _, service := range schema.Navidrome058().HostServices() {
 		t.Run(service.Permission, func(t *testing.T) {
 			refused := w.plugin(t, service.Permission+"-refused")
 			if want := fmt.Sprintf("add %q to the permissions in manifest.json", service.Permission); refused.State != subjects.StateFailed || !strings.Contains(refused.Error, want) {

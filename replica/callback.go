@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -25,10 +26,9 @@ const (
 
 // callback is a call that the host makes for a schedule or a connection.
 type callback struct {
-	method  string
-	origin  call.Origin
-	of      string // the id of the schedule or the connection
-	request []byte
+	event  schema.Event
+	origin call.Origin
+	of     string // the id of the schedule or the connection
 	// before is asked just before each attempt, and its error ends the waiting.
 	before func() error
 	// still is asked once more when the plugin's guest is about to run, as calls may have had
@@ -37,12 +37,19 @@ type callback struct {
 	still func() bool
 }
 
-// callBack makes a callback of the plugin's current generation.
+// outcome is what a callback has ended with.
+type outcome struct {
+	call.Answer
+	// as is the event as the generation had it that was called; nothing where none was.
+	as schema.Callback
+}
+
+// callBack makes a callback of the plugin's current generation, in the words of its contract.
 // It waits for a place among the plugin's calls, without end but for ctx, and gives
 // the call MaxTimeout. The caller hands what was made to Observe, unless its error is
 // errNotCalled: that says that nothing was run, and wraps the error of before
 // if that is why. Any other is that of the call.
-func (h *hosted) callBack(ctx context.Context, c callback) (response []byte, made call.Observation) {
+func (h *hosted) callBack(ctx context.Context, c callback) (outcome, call.Observation) {
 	if c.still != nil {
 		ctx = wasmrt.WithBegin(ctx, func() error {
 			if c.still() {
@@ -52,26 +59,26 @@ func (h *hosted) callBack(ctx context.Context, c callback) (response []byte, mad
 		})
 	}
 	start := time.Now()
-	answer := h.insist(ctx, c)
-	return answer.Response, call.Observation{
-		Method: c.method, Callback: true, Origin: c.origin, For: c.of, Err: answer.Err,
-		Took: time.Since(start), Waited: answer.Waited, Ran: answer.Ran, In: len(c.request), Out: len(answer.Response),
+	o := h.insist(ctx, c)
+	return o, call.Observation{
+		Method: o.as.Name, Callback: true, Origin: c.origin, For: c.of, Err: o.Err,
+		Took: time.Since(start), Waited: o.Waited, Ran: o.Ran, In: len(o.as.Request), Out: len(o.Response),
 	}
 }
 
 // insist tries a callback until there is a place for it, or ctx is over.
-func (h *hosted) insist(ctx context.Context, c callback) call.Answer {
+func (h *hosted) insist(ctx context.Context, c callback) outcome {
 	for wait := callbackPause; ; wait = min(2*wait, callbackPatience) {
-		answer := h.callOnce(ctx, c)
-		if !isBusy(answer.Err) {
-			return answer
+		o := h.callOnce(ctx, c)
+		if !isBusy(o.Err) {
+			return o
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return notCalled(answer.Err)
+			return outcome{Answer: notCalled(o.Err)}
 		}
 	}
 }
@@ -87,44 +94,47 @@ func isBusy(err error) bool {
 }
 
 // callOnce calls the current generation, or the one after it.
-func (h *hosted) callOnce(ctx context.Context, c callback) call.Answer {
+func (h *hosted) callOnce(ctx context.Context, c callback) outcome {
 	for {
 		current := h.current.Load()
 		if current == nil {
-			return call.Answer{Err: fmt.Errorf("%w: it is not served", errNotCalled)}
+			return outcome{Answer: call.Answer{Err: fmt.Errorf("%w: it is not served", errNotCalled)}}
 		}
-		method, ok := current.callbacks[c.method]
-		if !ok {
-			return call.Answer{Err: current.noSuchMethod(c.method, true)}
+		as, err := current.contract.Callback(c.event)
+		if err != nil {
+			return outcome{call.Answer{Err: err}, as}
 		}
-		answer := current.callBack(ctx, method.export, c)
-		switch err := answer.Err; {
+		if _, ok := current.callbacks[as.Name]; !ok {
+			return outcome{call.Answer{Err: current.noSuchMethod(as.Name, true)}, as}
+		}
+		o := outcome{current.callBack(ctx, as, c.before), as}
+		switch err := o.Err; {
 		case errors.Is(err, wasmrt.ErrClosed) && h.current.Load() != current:
 			continue
 		case errors.Is(err, wasmrt.ErrClosed):
-			return notCalled(err)
+			return outcome{Answer: notCalled(err)}
 		case err == nil, isBusy(err), errors.Is(err, errNotCalled):
-			return answer
+			return o
 		default:
-			answer.Err = current.failure(c.method, err)
-			return answer
+			o.Err = current.failure(as.Name, err)
+			return o
 		}
 	}
 }
 
 // callBack calls a method of this generation when one of the places for callbacks is
 // free: the others are for calls.
-func (g *generation) callBack(ctx context.Context, export string, c callback) call.Answer {
+func (g *generation) callBack(ctx context.Context, as schema.Callback, before func() error) call.Answer {
 	select {
 	case g.places <- struct{}{}:
 		defer func() { <-g.places }()
 	case <-ctx.Done():
 		return notCalled(context.Cause(ctx))
 	}
-	if err := c.before(); err != nil {
+	if err := before(); err != nil {
 		return notCalled(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.limits.MaxTimeout)
 	defer cancel()
-	return g.keep(ctx, export, c.request)
+	return g.keep(ctx, as.Export, as.Request)
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -100,12 +99,12 @@ func (g *generation) table(callback bool) map[string]method {
 // noSuchMethod tells a method of a capability that the plugin lacks from one
 // that does not exist.
 func (g *generation) noSuchMethod(name string, callback bool) error {
-	for _, capability := range schema.Capabilities() {
-		for _, method := range capability.Methods {
-			if method.Name == name && capability.Name != plugin.LifecycleManagement && capability.IsCallback() == callback {
-				return subjects.Errorf(subjects.ErrNotImplemented, "%s is a method of %s, which is not in the manifest of %s", name, capability.Name, g.entry.ID)
-			}
-		}
+	kind := schema.KindCall
+	if callback {
+		kind = schema.KindCallback
+	}
+	if method, known := g.contract.Method(name); known && method.Kind == kind {
+		return subjects.Errorf(subjects.ErrNotImplemented, "%s is a method of %s, which is not in the manifest of %s", name, method.Capability, g.entry.ID)
 	}
 	known := slices.Sorted(maps.Keys(g.table(callback)))
 	return subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: %s has %s", name, g.entry.ID, strings.Join(known, ", "))

@@ -84,7 +84,7 @@ func (r *Replica) Status() subjects.Status {
 		Header:   r.header(),
 		Name:     r.config.Load().Name,
 		Version:  Version(),
-		Started:  r.started,
+		Started:  r.begun,
 		NATS:     r.URL(),
 		Ready:    r.ready.Load() && fault == nil,
 		Fault:    fault,
@@ -94,7 +94,7 @@ func (r *Replica) Status() subjects.Status {
 
 		FolderFault:    r.folderTold(),
 		ConfigFaults:   r.configFaults(),
-		RecoveredFires: r.planner.recovered(),
+		RecoveredFires: r.planner.Recovered(),
 		SlowConsumers:  r.bus.SlowConsumers(),
 	}
 }

@@ -23,60 +23,20 @@ func (r *Replica) drain(ctx context.Context) error {
 		watcher.Stop()
 	}
 	var group errgroup.Group
-	group.Go(func() error {
-		r.leadership.stop(ctx)
-		return nil
-	})
+	for _, p := range r.started {
+		if p.leave != nil {
+			group.Go(func() error { p.leave(ctx); return nil })
+		}
+	}
 	for _, h := range r.known() {
 		group.Go(func() error { return h.unload(ctx) })
 	}
-	group.Go(func() error {
-		r.artwork.stop(ctx)
-		return nil
-	})
-	errs := []error{group.Wait()}
+	err := group.Wait()
 	r.background.end(ctx)
 	// What outlives a cut-off must still be put away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if r.control != nil {
-		errs = append(errs, r.control.Stop())
-	}
-	if r.discovery != nil {
-		errs = append(errs, r.discovery.Stop())
-	}
-	if r.cache != nil {
-		r.cache.Stop()
-	}
-	if r.generations != nil {
-		r.generations.Stop()
-	}
-	r.packages.stop()
-	r.removals.stop()
-	r.leavings.stop()
-	r.planner.stop()
-	r.sockets.stop()
-	if r.inits != nil {
-		r.inits.Stop()
-	}
-	if r.heartbeat != nil {
-		ctx, cancel := context.WithTimeout(ctx, r.bus.Jet().LeavePatience())
-		defer cancel()
-		if err := r.heartbeat.Stop(ctx); err != nil {
-			r.log.Warn("others will see this replica gone only after a lease", "error", err)
-		}
-	}
-	if r.runtime != nil {
-		errs = append(errs, r.runtime.Close(ctx))
-	}
-	if r.bus != nil {
-		r.bus.Close()
-	}
-	r.health.stop(ctx)
-	if r.lock != nil {
-		errs = append(errs, r.lock.Unlock())
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, r.stopParts(ctx))
 }
 
 // leaveTimeout bounds what is left to do after the last call.

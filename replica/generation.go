@@ -13,8 +13,8 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/config"
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -31,6 +31,8 @@ type generation struct {
 	module   *wasmrt.Module
 	services services
 	log      *slog.Logger
+	// contract is what the plugin was written for.
+	contract *schema.Contract
 	// methods and callbacks are by name on the bus.
 	methods, callbacks map[string]method
 	// observer is told of OnInit.
@@ -82,11 +84,13 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 		entry:     s.entry,
 		limits:    s.config.Runtime.For(s.entry.ID),
 		log:       r.log.With("plugin", s.entry.ID),
+		contract:  link.Contract(s.entry.Manifest),
 		methods:   make(map[string]method),
 		callbacks: make(map[string]method),
 		observer:  r.hosted(s.entry.ID),
 	}
 	g.places = make(chan struct{}, g.limits.Callbacks())
+	g.tabulate()
 	if g.services, err = r.grant(s.config, s.entry); err != nil {
 		return nil, err
 	}
@@ -97,15 +101,15 @@ func (r *Replica) newGeneration(ctx context.Context, s source) (_ *generation, e
 	}()
 	g.module, err = r.runtime.Load(ctx, s.wasm, wasmrt.Options{
 		Plugin:    s.entry.ID,
-		Services:  g.exports(),
-		Functions: g.services.Functions(),
+		ABI:       link.ABI(g.contract, s.entry.Manifest.Capabilities),
+		Functions: link.Functions(g.services.Functions()),
 		Limits:    moduleLimits(g.limits, r.bus.MaxResponse()),
 		Logger:    r.outputLog(g),
 		Progress:  s.progress,
 		Again:     s.again,
 	})
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(g.contract, err)
 	}
 	return g, nil
 }
@@ -147,25 +151,22 @@ func moduleLimits(config config.Runtime, maxResult int) wasmrt.Limits {
 	return limits
 }
 
-// exports fills the tables of methods and returns what the guest must export.
-func (g *generation) exports() []wasmrt.Service {
-	var services []wasmrt.Service
-	for _, capability := range schema.Capabilities() {
+// tabulate fills the tables of methods. OnInit is in none: nobody but the host calls it.
+func (g *generation) tabulate() {
+	for _, capability := range g.contract.Capabilities() {
 		if !g.entry.Manifest.Has(capability.Name) {
 			continue
 		}
-		services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
 		for _, m := range capability.Methods {
-			switch {
-			case capability.Name == plugin.LifecycleManagement:
-			case capability.IsCallback():
-				g.callbacks[m.Name] = newMethod(m)
-			default:
+			switch m.Kind {
+			case schema.KindCall:
 				g.methods[m.Name] = newMethod(m)
+			case schema.KindCallback:
+				g.callbacks[m.Name] = newMethod(m)
+			case schema.KindLifecycle:
 			}
 		}
 	}
-	return services
 }
 
 // method is a method of the guest, which export is.
@@ -220,26 +221,26 @@ func (r *Replica) initialise(ctx context.Context, g *generation, s source) (err 
 
 // onInit calls OnInit.
 func (g *generation) onInit(ctx context.Context, config *config.Config) (err error) {
-	made, start := call.Observation{Method: "on_init", Callback: true, Origin: call.OfInit}, time.Now()
+	callback, err := g.contract.Callback(schema.Init{Config: config.PluginConfigFor(g.entry.ID)})
+	made, start := call.Observation{Method: callback.Name, Callback: true, Origin: call.OfInit}, time.Now()
 	defer func() {
 		if made.Took = time.Since(start); made.Err == nil {
 			made.Err = err
 		}
 		g.observer.Observe(made)
 	}()
-	ctx, cancel := context.WithTimeout(ctx, g.limits.InitTimeout)
-	defer cancel()
-	ctx, lacking := withLacking(ctx)
-	request, err := (&api.InitRequest{Config: config.PluginConfigFor(g.entry.ID)}).MarshalVT()
 	if err != nil {
 		return fmt.Errorf("OnInit: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, g.limits.InitTimeout)
+	defer cancel()
+	ctx, lacking := withLacking(ctx)
 	deadline, _ := ctx.Deadline()
-	answer := g.keep(ctx, "lifecycle_management_on_init", request)
+	answer := g.keep(ctx, callback.Export, callback.Request)
 	if err = answer.Err; err != nil {
 		made.Err = call.GuestFailure(err)
 	}
-	made.Waited, made.Ran, made.In, made.Out = answer.Waited, answer.Ran, len(request), len(answer.Response)
+	made.Waited, made.Ran, made.In, made.Out = answer.Waited, answer.Ran, len(callback.Request), len(answer.Response)
 	// What it waits for in vain ends a little before its own time does.
 	tookAll := time.Until(deadline) <= wasmrt.Notice(g.limits.InitTimeout)
 	var refusal *wasmrt.PluginError
@@ -251,17 +252,16 @@ func (g *generation) onInit(ctx context.Context, config *config.Config) (err err
 	case err != nil:
 		return fmt.Errorf("OnInit: %w", err)
 	}
-	var response api.InitResponse
-	if err := response.UnmarshalVT(answer.Response); err != nil {
-		return fmt.Errorf("OnInit: %w", err)
-	}
+	failure, err := callback.Failure(answer.Response)
 	switch {
-	case response.Error == "":
+	case err != nil:
+		return fmt.Errorf("OnInit: %w", err)
+	case failure == "":
 		return nil
 	case tookAll:
-		return g.tooLong(errors.New(response.Error))
+		return g.tooLong(errors.New(failure))
 	default:
-		return g.refused(errors.New(response.Error), config, lacking)
+		return g.refused(errors.New(failure), config, lacking)
 	}
 }
 

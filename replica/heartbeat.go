@@ -33,7 +33,7 @@ func (r *Replica) record() subjects.Heartbeat {
 		}
 	}
 	return subjects.Heartbeat{
-		V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.started,
+		V: subjects.Version, Replica: r.id, Name: r.config.Load().Name, Started: r.begun,
 		Generations: generations, Failed: failed, Unserved: unserved, Inits: inits, Holds: holds,
 	}
 }

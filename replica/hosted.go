@@ -15,7 +15,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -58,9 +57,6 @@ type hosted struct {
 
 	// changing is held while a generation is made or unmade.
 	changing sync.Mutex
-	// runner runs the fires of the plugin's schedules; nil while none can be run. It
-	// changes under changing.
-	runner *schedule.Runner
 	// retiring holds a token for each former generation that has calls.
 	retiring chan struct{}
 
@@ -148,9 +144,8 @@ func (h *hosted) serve(ctx context.Context, next *generation) error {
 		h.retire(h.current.Swap(next))
 	}
 	h.holds.Store(nil) // it is the current one's
-	h.setRunner(next)
-	if next.entry.Manifest.Permissions.WebSocket == nil {
-		h.replica.sockets.leave(h.replica.running, h)
+	for _, owner := range h.replica.owners {
+		owner.serve(h, next)
 	}
 	for _, warning := range next.entry.Warnings[:min(len(next.entry.Warnings), maxList)] {
 		h.replica.log.Warn("manifest", "plugin", h.id, "warning", cut(warning.String(), maxText))
@@ -172,19 +167,24 @@ func (h *hosted) remove(ctx context.Context) error {
 	h.unloading.Store(true)
 	h.dropCandidate(ctx)
 	// What still runs may have opened more; then nothing runs any more.
-	defer h.replica.sockets.leave(ctx, h)
-	h.replica.sockets.leave(ctx, h)
+	defer h.leaveOwners(ctx)
+	h.leaveOwners(ctx)
 	endpoint := h.endpoint.Load()
 	if endpoint == nil {
 		return nil
 	}
-	h.stopRunner(ctx)
 	err := endpoint.Drain(ctx)
 	h.endpoint.Store(nil)
 	old := h.current.Swap(nil)
 	err = errors.Join(err, old.close(ctx))
 	h.announce(subjects.EventUnloaded, old.id, err)
 	return err
+}
+
+func (h *hosted) leaveOwners(ctx context.Context) {
+	for _, owner := range h.replica.owners {
+		owner.leave(ctx, h)
+	}
 }
 
 // describe tells discovery about the current generation.
@@ -222,7 +222,9 @@ func (h *hosted) status() subjects.PluginStatus {
 	status := subjects.PluginStatus{
 		ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink,
 		Callbacks: h.callbacks.read(),
-		Schedules: h.replica.planner.schedules.Count(h.id), Sockets: len(h.replica.sockets.of(h)),
+	}
+	for _, owner := range h.replica.owners {
+		owner.status(h, &status)
 	}
 	if shown.loading {
 		status.State = subjects.StateInitialising

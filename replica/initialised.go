@@ -77,7 +77,7 @@ func (h *hosted) initialised() (generation, run, holds string) {
 // forgetting removes what a run of OnInit of a plugin has set without an id.
 func (r *Replica) forgetting(id string) func(ctx context.Context, run string) error {
 	return func(ctx context.Context, run string) error {
-		schedules, failed := r.planner.schedules.DropRun(ctx, id, run, r.heartbeat.Alive)
+		schedules, failed := r.schedules.DropRun(ctx, id, run, r.heartbeat.Alive)
 		connections, err := r.sockets.bus.DropRun(ctx, id, run)
 		if schedules+connections > 0 {
 			r.log.Info("what an OnInit set without an id is removed: it has failed, or another is in force", "plugin", id,

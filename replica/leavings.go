@@ -2,11 +2,14 @@ package replica
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/schedule"
+	"github.com/pluginhost/pluginhost/bus/socket"
 )
 
 // silenceGrace is how long a replica may be silent before what the OnInit of its own
@@ -25,14 +28,25 @@ func (r *Replica) silence() time.Duration {
 // id that failed, or in whose place there is another one: schedules, and connections whose
 // replica is gone.
 type leavings struct {
-	replica *Replica
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
+	log       *slog.Logger
+	election  *cluster.Election
+	inits     *cluster.Inits
+	schedules *schedule.Schedules
+	sockets   *socket.Sockets
+	silence   func() time.Duration
+	// forget removes what a run of OnInit of a plugin has set without an id.
+	forget func(ctx context.Context, id, run string) error
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 }
 
 // startLeavings begins to look for leavings. The caller stops it.
 func (r *Replica) startLeavings(ctx context.Context) *leavings {
-	l := &leavings{replica: r}
+	l := &leavings{
+		log: r.log, election: r.leadership.election, inits: r.inits, schedules: r.schedules, sockets: r.sockets.bus, silence: r.silence,
+		forget: func(ctx context.Context, id, run string) error { return r.forgetting(id)(ctx, run) },
+	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
 	l.done.Go(func() { l.run(running) })
@@ -40,9 +54,6 @@ func (r *Replica) startLeavings(ctx context.Context) *leavings {
 }
 
 func (l *leavings) stop() {
-	if l == nil {
-		return
-	}
 	l.cancel()
 	l.done.Wait()
 }
@@ -56,13 +67,13 @@ func (l *leavings) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if _, _, leads := l.replica.leadership.election.Term(); !leads {
+		if _, _, leads := l.election.Term(); !leads {
 			continue
 		}
 		for id, runs := range l.known() {
 			for _, run := range runs {
 				if err := l.look(ctx, id, run); err != nil && ctx.Err() == nil {
-					l.replica.log.Warn("what a former OnInit set without an id could not be removed yet", "plugin", id, "error", err)
+					l.log.Warn("what a former OnInit set without an id could not be removed yet", "plugin", id, "error", err)
 				}
 			}
 		}
@@ -72,8 +83,8 @@ func (l *leavings) run(ctx context.Context) {
 // known are the runs of OnInit of which there is something that they set without an id, by
 // plugin.
 func (l *leavings) known() map[string][]string {
-	known := l.replica.planner.schedules.Runs()
-	for id, runs := range l.replica.sockets.bus.Runs() {
+	known := l.schedules.Runs()
+	for id, runs := range l.sockets.Runs() {
 		for _, run := range runs {
 			if !slices.Contains(known[id], run) {
 				known[id] = append(known[id], run)
@@ -87,12 +98,11 @@ func (l *leavings) known() map[string][]string {
 func (l *leavings) look(ctx context.Context, id, run string) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	r := l.replica
-	if !r.inits.IsLeaving(id, run, r.silence()) {
+	if !l.inits.IsLeaving(id, run, l.silence()) {
 		return nil
 	}
-	if isRetired, err := r.inits.Retire(ctx, id, run); err != nil || !isRetired {
+	if isRetired, err := l.inits.Retire(ctx, id, run); err != nil || !isRetired {
 		return err
 	}
-	return r.forgetting(id)(ctx, run)
+	return l.forget(ctx, id, run)
 }

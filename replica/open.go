@@ -9,99 +9,36 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/config"
-	"github.com/pluginhost/pluginhost/plugin"
+	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
 // prepareFolders makes the folders and locks the data.
-func (r *Replica) prepareFolders(config *config.Config) error {
-	if _, err := os.Stat(config.Plugins.Folder); errors.Is(err, fs.ErrNotExist) {
-		r.log.Warn("the plugins folder was not there and is made: look whether it is the one that is meant", "folder", config.Plugins.Folder)
+func (r *Replica) prepareFolders(_ context.Context, settings *config.Config) error {
+	if _, err := os.Stat(settings.Plugins.Folder); errors.Is(err, fs.ErrNotExist) {
+		r.log.Warn("the plugins folder was not there and is made: look whether it is the one that is meant", "folder", settings.Plugins.Folder)
 	}
-	for _, dir := range []string{config.Data, config.Plugins.Folder} {
+	for _, dir := range []string{settings.Data, settings.Plugins.Folder} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)
 		}
 	}
-	lock := flock.New(filepath.Join(config.Data, "lock"))
+	lock := flock.New(filepath.Join(settings.Data, "lock"))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Path(), err)
 	}
 	if !locked {
-		return fmt.Errorf("%w (%s)", ErrDataInUse, config.Data)
+		return fmt.Errorf("%w (%s)", ErrDataInUse, settings.Data)
 	}
 	r.lock = lock
 	return nil
-}
-
-// open starts everything but the plugins.
-func (r *Replica) open(ctx context.Context, config *config.Config) (err error) {
-	if r.health, err = startHealth(r, config.HTTP.Listen); err != nil {
-		return err
-	}
-	if r.bus, err = bus.Open(ctx, r.busConfig(config)); err != nil {
-		return err
-	}
-	r.isOpen.Store(true)
-	r.runtime, err = wasmrt.New(wasmrt.Config{
-		CacheDir:  filepath.Join(config.Data, "compiled"),
-		CacheSize: config.Plugins.CacheSize,
-		// TrimCache follows in loadAll.
-		KeepUntilTrimmed: true,
-		CompileTimeout:   config.Runtime.CompileTimeout,
-		CompileMemory:    config.Runtime.CompileMemory,
-		CompileWorkers:   config.Runtime.CompileWorkers,
-		Compiler:         r.compiler,
-		HostMemory:       config.Runtime.HostMemory,
-		Logger:           r.log,
-	})
-	if err != nil {
-		return err
-	}
-	if r.heartbeat, err = cluster.StartHeartbeat(ctx, r.bus.Jet(), r.id, func() any { return r.record() }); err != nil {
-		return err
-	}
-	if r.inits, err = cluster.OpenInits(ctx, r.bus.Jet(), cluster.InitsConfig{Heartbeat: r.heartbeat, Own: r.initialisedHere}); err != nil {
-		return err
-	}
-	if r.leadership, err = r.startLeadership(ctx); err != nil {
-		return err
-	}
-	if r.planner, err = r.startPlanner(ctx); err != nil {
-		return err
-	}
-	if r.sockets, err = r.startSockets(ctx); err != nil {
-		return err
-	}
-	if r.removals, err = r.startRemovals(ctx); err != nil {
-		return err
-	}
-	r.leavings = r.startLeavings(ctx)
-	if r.packages, err = r.openPackages(ctx, config); err != nil {
-		return err
-	}
-	if r.cache, err = kvcache.Open(ctx, r.bus.Jet(), kvcache.Config{Copy: config.Cache.Copy, Staleness: config.Cache.Staleness}); err != nil {
-		return err
-	}
-	if r.artwork, err = r.startArtwork(ctx, config); err != nil {
-		return err
-	}
-	if r.generations, err = cluster.KeepSecret(ctx, r.bus.Jet(), subjects.GenerationKey, r.reloadAll); err != nil {
-		return err
-	}
-	if r.discovery, err = r.bus.StartDiscovery(); err != nil {
-		return err
-	}
-	r.control, err = r.bus.StartControl(r.controls())
-	return err
 }
 
 // makeRoom has compiled code give way on a disk that is about to be full: it is made again
@@ -129,54 +66,49 @@ func (r *Replica) busConfig(settings *config.Config) bus.Config {
 	}
 }
 
-// loadAll loads the plugins of the folder and those that are installed for the
-// cluster at once; the runtime bounds how many compile together. A plugin that fails
-// is no error.
-func (r *Replica) loadAll(ctx context.Context, config *config.Config) error {
-	if !config.Plugins.Enabled {
-		r.log.Warn("nothing is hosted", "reason", errPluginsOff)
-		return nil
+// runtimeConfig is how plugins are compiled and run.
+func (r *Replica) runtimeConfig(settings *config.Config) wasmrt.Config {
+	return wasmrt.Config{
+		CacheDir:  filepath.Join(settings.Data, "compiled"),
+		CacheSize: settings.Plugins.CacheSize,
+		// TrimCache follows in loadAll.
+		KeepUntilTrimmed: true,
+		CompileTimeout:   settings.Runtime.CompileTimeout,
+		CompileMemory:    settings.Runtime.CompileMemory,
+		CompileWorkers:   settings.Runtime.CompileWorkers,
+		Compiler:         r.compiler,
+		HostMemory:       settings.Runtime.HostMemory,
+		Logger:           r.log,
 	}
-	if err := plugin.Recover(config.Plugins.Folder); err != nil {
-		r.log.Warn("what an interrupted change of the plugins folder left cannot be put right", "error", err)
-	}
-	entries, err := r.entries(config)
-	if err != nil {
-		return err
-	}
-	if fault := r.folderFault(); fault != "" {
-		r.log.Warn("plugins are not where they were", "reason", fault)
-	}
-	if len(entries) == 0 {
-		r.log.Warn("no plugins: each is a folder of its own, with plugin.wasm and manifest.json, below this one, or installed for the cluster", "folder", config.Plugins.Folder)
-	}
-	for _, entry := range entries {
-		r.hosted(entry.ID).show(view{entry: entry, loading: true}, "")
-	}
-	r.takeUpRemovals(ctx, config)
-	r.log.Info("loading plugins", "count", len(entries), "folder", config.Plugins.Folder, "data", config.Data)
-	var group errgroup.Group
-	for _, entry := range entries {
-		group.Go(func() error {
-			// Reported by status, log and event.
-			_ = r.hosted(entry.ID).askReload(true).waitAtStart(ctx)
-			return nil
-		})
-	}
-	_ = group.Wait()
-	if ctx.Err() == nil {
-		r.runtime.TrimCache() // now it is known whose code is needed
-		r.warnUnmatched(config)
-	}
-	return ctx.Err()
 }
 
-// compileAgain has those plugins compiled that were not while others were loading, because
-// that had failed before: they wait behind all others, and nobody waits for them.
-func (r *Replica) compileAgain() {
-	for _, h := range r.all() {
-		if errors.Is(h.shown().err, wasmrt.ErrFailedBefore) {
-			h.askReload(true)
-		}
+// startPlanner opens the schedules of all plugins, and plans them while this replica leads.
+func (r *Replica) startPlanner(ctx context.Context, _ *config.Config) (err error) {
+	r.planner, err = schedule.StartPlanner(ctx, r.bus.Jet(), schedule.PlannerConfig{
+		Election: r.leadership.election,
+		Timetable: func(expression, zone string) (schedule.Timetable, error) {
+			return scheduler.ParseTimetable(expression, zone)
+		},
+		IsServed:  r.isServed,
+		IsLeaving: func(id, run string) bool { return r.inits.IsLeaving(id, run, cluster.Lease) },
+		IsAlive:   r.heartbeat.Alive,
+		Recovered: func(event subjects.FiresEvent) {
+			event.Replica = r.id
+			r.publish(subjects.EventFiresRecovered, event.ID, event)
+		},
+	})
+	if err == nil {
+		r.schedules = r.planner.Schedules()
 	}
+	return err
+}
+
+// stopHeartbeat takes back that this replica is there.
+func (r *Replica) stopHeartbeat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.bus.Jet().LeavePatience())
+	defer cancel()
+	if err := r.heartbeat.Stop(ctx); err != nil {
+		r.log.Warn("others will see this replica gone only after a lease", "error", err)
+	}
+	return nil
 }

@@ -125,9 +125,6 @@ func (p *packages) takeUp(id string) {
 
 // stop ends it; nothing is loaded any more.
 func (p *packages) stop() {
-	if p == nil {
-		return
-	}
 	p.cancel()
 	p.done.Wait()
 	p.bus.Stop()

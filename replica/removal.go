@@ -3,12 +3,15 @@ package replica
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/schedule"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 )
 
 const (
@@ -23,10 +26,10 @@ const (
 // removals has what removed plugins have left behind removed, while this replica
 // leads: schedules and fires, records of connections and of OnInit.
 type removals struct {
-	replica *Replica
-	bus     *cluster.Removals
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
+	removalsConfig
+	bus    *cluster.Removals
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 
 	// takingBack is since when the removal of a plugin that is there could not be taken
 	// back; the goroutine's own.
@@ -36,10 +39,34 @@ type removals struct {
 	unsaid map[string]bool // plugins whose removal could not be noted yet
 }
 
+// removalsConfig is what removals know of their replica. All fields must be set.
+type removalsConfig struct {
+	id        string // the replica's
+	log       *slog.Logger
+	jet       *jet.Handle
+	heartbeat *cluster.Heartbeat
+	election  *cluster.Election
+	schedules *schedule.Schedules
+	// owners have what plugins leave behind, besides records of OnInit.
+	owners []owner
+	// grace is how long a plugin may be away. anybodyHas says whether a replica that may be alive
+	// has it, and has whether this one does.
+	grace           func() time.Duration
+	anybodyHas, has func(id string) bool
+}
+
+func (r *Replica) removalsConfig() removalsConfig {
+	return removalsConfig{
+		id: r.id, log: r.log, jet: r.bus.Jet(), heartbeat: r.heartbeat, election: r.leadership.election, schedules: r.schedules,
+		owners: r.owners, grace: r.grace, anybodyHas: r.anybodyHas,
+		has: func(id string) bool { h := r.find(id); return h != nil && !h.isGone() },
+	}
+}
+
 // startRemovals begins to look for removed plugins. The caller stops it.
-func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
-	s := &removals{replica: r, takingBack: make(map[string]time.Time), unsaid: make(map[string]bool)}
-	if s.bus, err = cluster.OpenRemovals(ctx, r.bus.Jet(), r.id); err != nil {
+func startRemovals(ctx context.Context, config removalsConfig) (_ *removals, err error) {
+	s := &removals{removalsConfig: config, takingBack: make(map[string]time.Time), unsaid: make(map[string]bool)}
+	if s.bus, err = cluster.OpenRemovals(ctx, s.jet, s.id); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -49,9 +76,6 @@ func (r *Replica) startRemovals(ctx context.Context) (_ *removals, err error) {
 }
 
 func (s *removals) stop() {
-	if s == nil {
-		return
-	}
 	s.cancel()
 	s.done.Wait()
 	s.bus.Stop()
@@ -71,14 +95,14 @@ func (s *removals) run(ctx context.Context) {
 		known := s.bus.Known()
 		maps.DeleteFunc(unserved, func(id string, _ time.Time) bool { return !slices.Contains(known, id) })
 		maps.DeleteFunc(s.takingBack, func(id string, _ time.Time) bool { return !slices.Contains(known, id) })
-		if _, _, leads := s.replica.leadership.election.Term(); !leads {
+		if _, _, leads := s.election.Term(); !leads {
 			clear(unserved)
 			clear(s.takingBack)
 			continue
 		}
 		for _, id := range known {
 			if err := s.look(ctx, id, unserved); err != nil && ctx.Err() == nil {
-				s.replica.log.Warn("what a removed plugin has left behind could not be removed yet", "plugin", id, "error", err)
+				s.log.Warn("what a removed plugin has left behind could not be removed yet", "plugin", id, "error", err)
 			}
 		}
 	}
@@ -96,7 +120,7 @@ func (r *Replica) grace() time.Duration {
 func (s *removals) look(ctx context.Context, id string, unserved map[string]time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, removalGrace)
 	defer cancel()
-	if s.replica.anybodyHas(id) {
+	if s.anybodyHas(id) {
 		delete(unserved, id)
 		return s.takeBack(ctx, id)
 	}
@@ -106,7 +130,7 @@ func (s *removals) look(ctx context.Context, id string, unserved map[string]time
 		unserved[id] = time.Now()
 		return nil
 	}
-	if time.Since(since) < s.replica.grace() {
+	if time.Since(since) < s.grace() {
 		return nil
 	}
 	return s.bus.Clean(ctx, id, func(ctx context.Context) error { return s.cleanUp(ctx, id) })
@@ -124,7 +148,7 @@ func (s *removals) takeBack(ctx context.Context, id string) error {
 	}
 	isLong := time.Since(since) > removalGrace
 	err := s.bus.Undo(ctx, id, func(cleaner string) bool {
-		return cleaner == s.replica.id || !s.replica.heartbeat.Alive(cleaner) || isLong // we look at one after the other
+		return cleaner == s.id || !s.heartbeat.Alive(cleaner) || isLong // we look at one after the other
 	})
 	if err == nil {
 		delete(s.takingBack, id)
@@ -135,15 +159,13 @@ func (s *removals) takeBack(ctx context.Context, id string) error {
 }
 
 func (s *removals) cleanUp(ctx context.Context, id string) error {
-	r := s.replica
-	schedules := r.planner.schedules.Count(id)
-	err := errors.Join(
-		r.planner.schedules.Drop(ctx, id),
-		r.sockets.bus.Forget(ctx, id),
-		r.heartbeat.ForgetInits(ctx, id),
-	)
+	schedules := s.schedules.Count(id)
+	err := s.heartbeat.ForgetInits(ctx, id)
+	for _, owner := range s.owners {
+		err = errors.Join(err, owner.forget(ctx, id))
+	}
 	if err == nil {
-		r.log.Info("what a removed plugin has left behind is removed", "plugin", id, "schedules", schedules)
+		s.log.Info("what a removed plugin has left behind is removed", "plugin", id, "schedules", schedules)
 	}
 	return err
 }
@@ -152,7 +174,7 @@ func (s *removals) cleanUp(ctx context.Context, id string) error {
 // sorted.
 func (r *Replica) ownerless() []string {
 	var ids []string
-	for _, id := range append(r.planner.schedules.Plugins(), r.removals.bus.Owners()...) {
+	for _, id := range append(r.schedules.Plugins(), r.removals.bus.Owners()...) {
 		if !slices.Contains(ids, id) && !r.anybodyHas(id) {
 			ids = append(ids, id)
 		}
@@ -164,7 +186,7 @@ func (r *Replica) ownerless() []string {
 // removed notes that a plugin is gone, now or as soon as that can be.
 func (s *removals) removed(ctx context.Context, id string) {
 	if err := s.note(ctx, id); err != nil {
-		s.replica.log.Warn("a removed plugin keeps its schedules until that can be noted", "plugin", id, "error", err)
+		s.log.Warn("a removed plugin keeps its schedules until that can be noted", "plugin", id, "error", err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.unsaid[id] = true
@@ -174,7 +196,7 @@ func (s *removals) removed(ctx context.Context, id string) {
 // note notes a removal once the heartbeat does not list the plugin any more: the leader
 // takes back what is noted of a plugin that a replica has.
 func (s *removals) note(ctx context.Context, id string) error {
-	if err := s.replica.heartbeat.Beat(ctx); err != nil {
+	if err := s.heartbeat.Beat(ctx); err != nil {
 		return err
 	}
 	return s.bus.Add(ctx, id)
@@ -187,7 +209,7 @@ func (s *removals) noteUnsaid(ctx context.Context) {
 	unsaid := slices.Collect(maps.Keys(s.unsaid))
 	s.mu.Unlock()
 	for _, id := range unsaid {
-		if h := s.replica.find(id); (h == nil || h.isGone()) && s.note(ctx, id) != nil {
+		if !s.has(id) && s.note(ctx, id) != nil {
 			continue
 		}
 		s.mu.Lock()
@@ -201,8 +223,8 @@ func (s *removals) noteUnsaid(ctx context.Context) {
 func (s *removals) back(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, backTimeout)
 	defer cancel()
-	isOver := func(cleaner string) bool { return !s.replica.heartbeat.Alive(cleaner) }
+	isOver := func(cleaner string) bool { return !s.heartbeat.Alive(cleaner) }
 	if err := s.bus.Undo(ctx, id, isOver); err != nil {
-		s.replica.log.Warn("a plugin that is back may still count as removed", "plugin", id, "error", err)
+		s.log.Warn("a plugin that is back may still count as removed", "plugin", id, "error", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
+	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/sdk/call"
@@ -29,10 +30,12 @@ var errPluginsOff = errors.New("plugins are off: [Plugins] Enabled is false")
 // Replica is a running host.
 type Replica struct {
 	// config is never changed in place; Reconfigure puts another there.
-	config  atomic.Pointer[config.Config]
-	log     *slog.Logger
-	id      string
-	started time.Time
+	config atomic.Pointer[config.Config]
+	log    *slog.Logger
+	id     string
+	begun  time.Time
+
+	started []part // of parts, in their order
 
 	lock        *flock.Flock
 	bus         *bus.Bus
@@ -41,8 +44,10 @@ type Replica struct {
 	heartbeat   *cluster.Heartbeat
 	inits       *cluster.Inits
 	leadership  *leadership
-	planner     *planner
+	planner     *schedule.Planner
+	schedules   *schedule.Schedules // the planner's
 	sockets     *sockets
+	owners      []owner // of what plugins have
 	removals    *removals
 	leavings    *leavings
 	packages    *packages
@@ -103,7 +108,7 @@ func Start(ctx context.Context, config config.Config, log *slog.Logger, options 
 	}
 	r := &Replica{
 		id:         identity(config.Name),
-		started:    time.Now().UTC(),
+		begun:      time.Now().UTC(),
 		turns:      call.NewTurns(),
 		plugins:    make(map[string]*hosted),
 		asked:      make(chan struct{}),
@@ -122,10 +127,7 @@ func Start(ctx context.Context, config config.Config, log *slog.Logger, options 
 			err = errors.Join(err, r.Drain(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err := r.prepareFolders(&config); err != nil {
-		return nil, err
-	}
-	if err := r.open(ctx, &config); err != nil {
+	if err := r.startParts(ctx, &config); err != nil {
 		return nil, err
 	}
 	if err := r.loadAll(ctx, &config); err != nil {

@@ -8,8 +8,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
-	"github.com/pluginhost/pluginhost/plugin"
-	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -41,55 +40,15 @@ func (s busSchedules) Cancel(ctx context.Context, id string) (bool, error) {
 	return s.schedules.Cancel(ctx, s.id, id)
 }
 
-// setRunner begins to run the fires of a plugin, or ends it, as its generation has
-// it; changing is held.
-func (h *hosted) setRunner(next *generation) {
-	if !next.entry.Manifest.Has(plugin.SchedulerCallback) {
-		h.stopRunner(h.replica.running)
-		return
-	}
-	slots := next.limits.Callbacks()
-	if h.runner != nil {
-		h.runner.SetSlots(slots)
-		return
-	}
-	r := h.replica
-	r.beat(r.running) // others must know that we have the plugin before we claim a fire
-	h.runner = r.planner.schedules.StartRunner(schedule.RunnerConfig{
-		ID:      h.id,
-		Replica: r.id,
-		Slots:   slots,
-		Term:    func(ctx context.Context) (uint64, error) { return r.leadership.election.CurrentTerm(ctx, r.heartbeat) },
-		Runs:    func(replica string) bool { return r.heartbeat.Runs(replica, h.id) },
-		Run:     h.runFire,
-		Rerun:   h.announceRerun,
-	})
-}
-
-// stopRunner waits for the fires that run, until ctx is over; changing is held.
-func (h *hosted) stopRunner(ctx context.Context) {
-	if h.runner != nil {
-		h.runner.Stop(ctx)
-		h.runner = nil
-	}
-}
-
 // runFire calls back a plugin whose schedule fires. What the plugin makes of it is told
 // to whoever looks, and has no consequence, as in Navidrome.
 func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord, fire subjects.FireMessage) error {
-	request, err := (&api.SchedulerCallbackRequest{
-		ScheduleId:  string(record.Schedule),
-		Payload:     record.Payload,
-		IsRecurring: record.IsRecurring(),
-	}).MarshalVT()
-	if err != nil {
-		return err
-	}
 	h.replica.log.Debug("schedule fires", "plugin", h.id, "schedule", cut(string(record.Schedule), maxText),
 		"planned", record.Running.Planned, "late", time.Since(record.Running.Planned))
 	missed := fire.Late != "" && record.Running.Attempt == 1
 	answer, made := h.callBack(ctx, callback{
-		method: "on_scheduler_callback", origin: call.OfSchedule, of: string(record.Schedule), request: request,
+		event:  schema.Fire{Schedule: string(record.Schedule), Payload: record.Payload, Recurring: record.IsRecurring()},
+		origin: call.OfSchedule, of: string(record.Schedule),
 		before: func() error {
 			if missed {
 				h.announceMissed(record, fire)
@@ -101,18 +60,23 @@ func (h *hosted) runFire(ctx context.Context, record *subjects.ScheduleRecord, f
 	if errors.Is(made.Err, errNotCalled) {
 		return schedule.ErrNotRun
 	}
-	var response api.SchedulerCallbackResponse
 	if made.Err == nil {
-		made.Err = response.UnmarshalVT(answer)
-	}
-	if made.Err == nil && response.Error != "" {
-		made.Err = errors.New(response.Error)
+		made.Err = failureIn(answer)
 	}
 	h.Observe(made)
 	if made.Err != nil {
 		return errors.New(cut(made.Err.Error(), maxText)) // it goes into the record
 	}
 	return nil
+}
+
+// failureIn is what the plugin says went wrong in a callback that has run.
+func failureIn(o outcome) error {
+	text, err := o.as.Failure(o.Response)
+	if err == nil && text != "" {
+		err = errors.New(text)
+	}
+	return err
 }
 
 func (h *hosted) announceRerun(record *subjects.ScheduleRecord, lost string) {

@@ -19,6 +19,8 @@ import (
 	"github.com/pluginhost/pluginhost/internal/inspect"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/sdk/api/host"
+	apiconfig "github.com/pluginhost/pluginhost/sdk/api/host/config"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -33,145 +35,101 @@ type services struct {
 
 // grant makes the services that a manifest asks for.
 func (r *Replica) grant(config *config.Config, entry plugin.Entry) (services, error) {
-	g := granting{replica: r, config: config, entry: entry, init: new(initialised)}
-	of, err := granted.Grant(entry.Manifest.Permissions.Granted(), map[string]granted.Offer{
-		"http":        g.http,
-		"config":      g.settings,
-		"cache":       g.cache,
-		"artwork":     g.artwork,
-		"subsonicapi": g.subsonicAPI,
-		"scheduler":   g.scheduler,
-		"websocket":   g.webSocket,
-	})
+	g := &granting{replica: r, config: config, id: entry.ID, init: new(initialised)}
+	of, err := granted.Grant(granted.Plugin{ID: entry.ID, Permissions: entry.Manifest.Permissions, Logger: r.log}, g)
 	return services{of, g.sockets, g.init}, err
 }
 
-// granting makes the services of one generation.
+// granting is what the services of one generation are made with.
 type granting struct {
 	replica *Replica
 	config  *config.Config
-	entry   plugin.Entry
+	id      string         // of the plugin
 	sockets *pluginSockets // nil until the plugin has WebSockets
 	init    *initialised
 }
 
-func (g *granting) http() ([]host.Function, io.Closer, error) {
-	permission := g.entry.Manifest.Permissions.HTTP
-	navidrome, err := navidromeURL(g.config)
-	if err != nil {
-		return nil, nil, err
-	}
-	service, err := hosthttp.New(hosthttp.Config{
-		PluginID:          g.entry.ID,
-		AllowedURLs:       permission.AllowedURLs,
-		AllowLocalNetwork: permission.AllowLocalNetwork,
-		Navidrome:         navidrome,
-		Own:               g.replica.endpoints,
-		UserHeader:        g.config.Navidrome.UserHeader,
-		MaxTimeout:        g.config.Runtime.For(g.entry.ID).MaxTimeout,
-		Logger:            g.replica.log,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return service.Functions(), service, nil
+var _ granted.Host = (*granting)(nil)
+
+// HTTP implements granted.Host.
+func (g *granting) HTTP(c *hosthttp.Config) (err error) {
+	c.Own = g.replica.endpoints
+	c.UserHeader = g.config.Navidrome.UserHeader
+	c.MaxTimeout = g.config.Runtime.For(g.id).MaxTimeout
+	c.Navidrome, err = navidromeURL(g.config)
+	return err
 }
 
-func (g *granting) settings() ([]host.Function, io.Closer, error) {
-	return hostconfig.Functions(hostconfig.New(g.config.PluginConfigFor(g.entry.ID))), nil, nil
+// Config implements granted.Host.
+func (g *granting) Config() apiconfig.ConfigService {
+	return hostconfig.New(g.config.PluginConfigFor(g.id))
 }
 
-func (g *granting) cache() ([]host.Function, io.Closer, error) {
+// Cache implements granted.Host.
+func (g *granting) Cache(c *hostcache.Config) error {
 	limits := g.config.Cache
-	return hostcache.New(hostcache.Config{
-		PluginID: g.entry.ID,
-		Store:    g.replica.cache.Of(g.entry.ID, kvcache.Limits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes}),
-		MaxValue: limits.MaxValue,
-		Logger:   g.replica.log,
-	}).Functions(), nil, nil
+	c.Store = g.replica.cache.Of(g.id, kvcache.Limits{MaxEntries: limits.MaxEntries, MaxBytes: limits.MaxBytes})
+	c.MaxValue = limits.MaxValue
+	return nil
 }
 
-func (g *granting) scheduler() ([]host.Function, io.Closer, error) {
+// Scheduler implements granted.Host.
+func (g *granting) Scheduler(c *scheduler.Config) error {
 	settings := g.config.Scheduler
-	service, err := scheduler.New(scheduler.Config{
-		PluginID:   g.entry.ID,
-		Store:      busSchedules{schedules: g.replica.planner.schedules, id: g.entry.ID, limit: settings.MaxSchedules, init: g.init},
-		Zone:       settings.TimeZone,
-		MaxPayload: settings.MaxPayload,
-		Logger:     g.replica.log,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return service.Functions(), nil, nil
+	c.Store = busSchedules{schedules: g.replica.schedules, id: g.id, limit: settings.MaxSchedules, init: g.init}
+	c.Zone = settings.TimeZone
+	c.MaxPayload = settings.MaxPayload
+	return nil
 }
 
-func (g *granting) webSocket() ([]host.Function, io.Closer, error) {
-	permission := g.entry.Manifest.Permissions.WebSocket
-	navidrome, err := navidromeURL(g.config)
-	if err != nil {
-		return nil, nil, err
+// WebSocket implements granted.Host.
+func (g *granting) WebSocket(c *websocket.Config) (err error) {
+	if c.Navidrome, err = navidromeURL(g.config); err != nil {
+		return err
 	}
-	g.sockets = &pluginSockets{sockets: g.replica.sockets, hosted: g.replica.hosted(g.entry.ID), init: g.init}
-	service, err := websocket.New(websocket.Config{
-		PluginID:          g.entry.ID,
-		AllowedURLs:       permission.AllowedURLs,
-		AllowLocalNetwork: permission.AllowLocalNetwork,
-		Navidrome:         navidrome,
-		Own:               g.replica.endpoints,
-		UserHeader:        g.config.Navidrome.UserHeader,
-		MaxMessage:        min(g.config.WebSocket.MaxMessage, int64(g.replica.bus.MaxResponse())),
-		PingInterval:      g.config.WebSocket.Ping,
-		Hold: func(bytes int64) (func(), error) {
-			return g.replica.runtime.Hold(g.entry.ID, bytes)
-		},
-		Sockets: g.sockets,
-		Logger:  g.replica.log,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return service.Functions(), nil, nil
+	g.sockets = &pluginSockets{sockets: g.replica.sockets, hosted: g.replica.hosted(g.id), init: g.init}
+	c.Own = g.replica.endpoints
+	c.UserHeader = g.config.Navidrome.UserHeader
+	c.MaxMessage = min(g.config.WebSocket.MaxMessage, int64(g.replica.bus.MaxResponse()))
+	c.PingInterval = g.config.WebSocket.Ping
+	c.Hold = func(bytes int64) (func(), error) { return g.replica.runtime.Hold(g.id, bytes) }
+	c.Sockets = g.sockets
+	return nil
 }
 
-func (g *granting) artwork() ([]host.Function, io.Closer, error) {
+// Artwork implements granted.Host.
+func (g *granting) Artwork() (artwork.Addresses, error) {
 	if g.replica.artwork == nil {
-		return artwork.New(newBusArtwork(g.replica.bus, g.entry.ID, g.replica.log)).Functions(), nil, nil
+		return newBusArtwork(g.replica.bus, g.id, g.replica.log), nil
 	}
 	var share *url.URL
 	if g.config.Navidrome.ShareURL != "" {
 		var err error
 		if share, err = url.Parse(g.config.Navidrome.ShareURL); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return artwork.New(artwork.NewLinks(g.replica.artwork.signer, share)).Functions(), nil, nil
+	return artwork.NewLinks(g.replica.artwork.signer, share), nil
 }
 
-func (g *granting) subsonicAPI() ([]host.Function, io.Closer, error) {
-	permission := g.entry.Manifest.Permissions.SubsonicAPI
-	calls := subsonicapi.Config{
-		PluginID:         g.entry.ID,
-		AllowedUsernames: permission.AllowedUsernames,
-		AllowAdmins:      permission.AllowAdmins,
-		Via:              call.Via,
-		MaxCalls:         g.config.Runtime.For(g.entry.ID).MaxConcurrent - 1,
-		Logger:           g.replica.log,
-	}
+// SubsonicAPI implements granted.Host.
+func (g *granting) SubsonicAPI(c subsonicapi.Config) ([]host.Function, io.Closer, error) {
+	c.Via = call.Via
+	c.MaxCalls = g.config.Runtime.For(g.id).MaxConcurrent - 1
 	urlKey := config.Key("Navidrome", "URL")
 	if g.config.Navidrome.Subsonic == config.SubsonicBus {
-		calls.Navidrome = hinting{busSubsonic{g.replica.bus}, "no Navidrome answers over NATS: start it, or see to " + config.Key("Navidrome", "Subsonic")}
-		return subsonicapi.Functions(subsonicapi.New(calls)), nil, nil
+		c.Navidrome = hinting{busSubsonic{g.replica.bus}, "no Navidrome answers over NATS: start it, or see to " + config.Key("Navidrome", "Subsonic")}
+		return subsonicapi.Functions(subsonicapi.New(c)), nil, nil
 	}
 	server, err := openNavidrome(g.config)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case server == nil:
-		return unconfigured(subsonicapi.Functions(subsonicapi.New(calls)), "set "+urlKey), nil, nil
+		return unconfigured(subsonicapi.Functions(subsonicapi.New(c)), "set "+urlKey), nil, nil
 	}
-	calls.Navidrome = hinting{server, "Navidrome does not answer: start it, or check " + urlKey}
-	return subsonicapi.Functions(subsonicapi.New(calls)), closing(server.Close), nil
+	c.Navidrome = hinting{server, "Navidrome does not answer: start it, or check " + urlKey}
+	return subsonicapi.Functions(subsonicapi.New(c)), closing(server.Close), nil
 }
 
 // closing is an io.Closer that cannot fail.
@@ -184,10 +142,10 @@ func (c closing) Close() error {
 }
 
 // explain says what to do about an import that the guest is not offered.
-func explain(err error) error {
+func explain(contract *schema.Contract, err error) error {
 	var missing *wasmrt.MissingImportError
-	if !errors.As(err, &missing) || missing.Module != host.Module {
+	if !errors.As(err, &missing) || !missing.Service {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, inspect.Ungranted(missing.Name))
+	return fmt.Errorf("%w: %s", err, inspect.Ungranted(contract, missing.Name))
 }

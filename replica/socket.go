@@ -8,11 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus/socket"
-
 	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/socket"
 	"github.com/pluginhost/pluginhost/hostsvc/websocket"
-	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -217,7 +216,7 @@ func (s *heldSocket) finish(err error) {
 	if err != nil && !errors.Is(err, socket.ErrLost) && s.sockets.running.Err() == nil {
 		s.sockets.replica.log.Warn("the record of a connection could not be written", "plugin", s.hosted.id, "error", err)
 	}
-	s.sockets.forget(s)
+	s.sockets.remove(s)
 	close(s.ended)
 	if requests := s.requests.Load(); requests != nil {
 		requests.Stop()
@@ -226,15 +225,11 @@ func (s *heldSocket) finish(err error) {
 
 // deliver calls the plugin back with a message.
 func (s *heldSocket) deliver(message websocket.Message) error {
-	name := "on_text_message"
-	request, err := (&api.OnTextMessageRequest{ConnectionId: s.id, Message: string(message.Data)}).MarshalVT()
+	var event schema.Event = schema.TextMessage{Connection: s.id, Text: string(message.Data)}
 	if message.Binary {
-		name = "on_binary_message"
-		request, err = (&api.OnBinaryMessageRequest{ConnectionId: s.id, Data: message.Data}).MarshalVT()
+		event = schema.BinaryMessage{Connection: s.id, Data: message.Data}
 	}
-	if err == nil {
-		err = s.callBack(name, request)
-	}
+	err := s.callBack(event)
 	if err != nil {
 		s.silent.Store(s.silent.Load() || errors.Is(err, socket.ErrLost))
 	}
@@ -244,15 +239,11 @@ func (s *heldSocket) deliver(message websocket.Message) error {
 // tellEnd calls the plugin back with the end that is recorded.
 func (s *heldSocket) tellEnd() {
 	end := s.record.Record().Final
-	name := "on_close"
-	request, err := (&api.OnCloseRequest{ConnectionId: s.id, Code: int32(end.Code), Reason: end.Reason}).MarshalVT() // #nosec G115 -- 16 bits
+	var event schema.Event = schema.ConnectionClose{Connection: s.id, Code: end.Code, Reason: end.Reason}
 	if end.Error != "" {
-		name = "on_error"
-		request, err = (&api.OnErrorRequest{ConnectionId: s.id, Error: end.Error}).MarshalVT()
+		event = schema.ConnectionError{Connection: s.id, Text: end.Error}
 	}
-	if err == nil {
-		err = s.callBack(name, request)
-	}
+	err := s.callBack(event)
 	switch {
 	case err == nil, s.silent.Load():
 		s.finish(s.write(s.record.Remove))
@@ -278,10 +269,10 @@ func (s *heldSocket) mayStillTell() bool { return !s.silent.Load() && s.record.H
 // callBack calls the plugin back. What the plugin makes of it is told to whoever looks,
 // and has no consequence, as in Navidrome. While no generation serves, as when OnInit opened the
 // connection and goes on, it waits.
-func (s *heldSocket) callBack(name string, request []byte) error {
+func (s *heldSocket) callBack(event schema.Event) error {
 	for {
 		_, made := s.hosted.callBack(s.sockets.running, callback{
-			method: name, origin: call.OfConnection, of: s.id, request: request, before: s.mayTell, still: s.mayStillTell,
+			event: event, origin: call.OfConnection, of: s.id, before: s.mayTell, still: s.mayStillTell,
 		})
 		switch {
 		case errors.Is(made.Err, errLeftToOthers), errors.Is(made.Err, socket.ErrLost):

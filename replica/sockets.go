@@ -19,8 +19,7 @@ const (
 	// closeGoingAway is the code with which a replica that leaves closes
 	// (RFC 6455, 7.4.1), closeNormal that for a connection which another replaces.
 	closeGoingAway, closeNormal = 1001, 1000
-	// lookPause is between two looks whether a replica is gone that has a connection, or
-	// runs a fire.
+	// lookPause is between two looks whether a replica is gone that has a connection.
 	lookPause = cluster.Lease / 30
 )
 
@@ -55,9 +54,6 @@ func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
 
 // stop cuts off what is still running; drain comes before it.
 func (s *sockets) stop() {
-	if s == nil {
-		return
-	}
 	s.cancel()
 	s.done.Wait()
 	s.bus.Stop()
@@ -167,8 +163,8 @@ func (s *sockets) enter(own *heldSocket) (former *heldSocket) {
 	return former
 }
 
-// forget removes a connection that has ended from those owned.
-func (s *sockets) forget(own *heldSocket) {
+// remove removes a connection that has ended from those owned.
+func (s *sockets) remove(own *heldSocket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.owned[own.record.Key()] == own {
@@ -202,12 +198,24 @@ func (s *sockets) all() []*heldSocket {
 	return slices.Collect(maps.Values(s.owned))
 }
 
+var _ owner = (*sockets)(nil)
+
+// serve closes the connections of a plugin that may have none any more.
+func (s *sockets) serve(h *hosted, next *generation) {
+	if next.entry.Manifest.Permissions.WebSocket == nil {
+		s.leave(h.replica.running, h)
+	}
+}
+
+// forget removes the records of a plugin's connections.
+func (s *sockets) forget(ctx context.Context, id string) error { return s.bus.Forget(ctx, id) }
+
+// status counts the connections of a plugin that this replica owns.
+func (s *sockets) status(h *hosted, status *subjects.PluginStatus) { status.Sockets = len(s.of(h)) }
+
 // leave closes the connections of a plugin that is no longer served here; another
 // replica tells the plugin. It waits for them, or for ctx.
 func (s *sockets) leave(ctx context.Context, h *hosted) {
-	if s == nil {
-		return
-	}
 	leaving := s.of(h)
 	for _, own := range leaving {
 		own.leave()

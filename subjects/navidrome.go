@@ -15,6 +15,7 @@ const (
 
 // SubsonicRequest asks Navidrome for one GET of its Subsonic API.
 type SubsonicRequest struct {
+	// V is Version.
 	V int `json:"v"`
 	// Plugin is the id of the plugin that asks.
 	Plugin string `json:"plugin"`
@@ -29,9 +30,12 @@ type SubsonicRequest struct {
 
 // ArtworkRequest asks Navidrome for a public address of an image.
 type ArtworkRequest struct {
-	V      int         `json:"v"`
-	Plugin string      `json:"plugin"`
-	Kind   ArtworkKind `json:"kind"`
+	// V is Version.
+	V int `json:"v"`
+	// Plugin is the id of the plugin that asks.
+	Plugin string `json:"plugin"`
+	// Kind is what the image is of.
+	Kind ArtworkKind `json:"kind"`
 	// ID is Navidrome's id of the artist, album or track.
 	ID string `json:"id"`
 	// Size is in pixels; 0 is the original's.
@@ -50,6 +54,8 @@ const (
 
 // ArtworkReply has the address.
 type ArtworkReply struct {
-	V   int    `json:"v"`
+	// V is Version.
+	V int `json:"v"`
+	// URL is the public address of the image.
 	URL string `json:"url"`
 }

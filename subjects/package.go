@@ -60,10 +60,13 @@ func PackageChunk(nuid string) string { return packageSubject + "C." + nuid }
 // PackageRecord says which package the cluster has for a plugin, in StateBucket. It is
 // written by compare-and-set, after the package was stored.
 type PackageRecord struct {
+	// V is Version.
 	V int `json:"v"`
-	// ID is that of the plugin, Name and Version are those of its manifest.
-	ID      string `json:"id"`
-	Name    string `json:"name"`
+	// ID is that of the plugin.
+	ID string `json:"id"`
+	// Name is that of the manifest.
+	Name string `json:"name"`
+	// Version is that of the manifest.
 	Version string `json:"version"`
 	// Digest is the SHA-256 of the package, in lower-case hex.
 	Digest string `json:"digest"`

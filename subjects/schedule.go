@@ -61,7 +61,9 @@ func IsFireOf(id, subject string) bool {
 
 // ScheduleRecord is a schedule of a plugin, in ScheduleBucket.
 type ScheduleRecord struct {
-	V      int    `json:"v"`
+	// V is Version.
+	V int `json:"v"`
+	// Plugin is the id of the plugin.
 	Plugin string `json:"plugin"`
 	// Schedule is the id that the plugin knows it by: any bytes.
 	Schedule []byte `json:"schedule"`
@@ -74,20 +76,22 @@ type ScheduleRecord struct {
 	Created time.Time `json:"created"`
 	// Due is when a one-time schedule fires; zero for a recurring one.
 	Due time.Time `json:"due,omitzero"`
-	// Expression says when a recurring schedule fires, in the time zone Zone.
+	// Expression says when a recurring schedule fires; empty is a one-time schedule.
 	Expression string `json:"expression,omitempty"`
-	Zone       string `json:"zone,omitempty"`
-	Payload    []byte `json:"payload,omitempty"`
+	// Zone is the time zone that Expression is read in, such as Europe/Berlin.
+	Zone string `json:"zone,omitempty"`
+	// Payload is what the plugin gets back when it fires: any bytes.
+	Payload []byte `json:"payload,omitempty"`
 	// Last is the planned time of the newest fire that was claimed.
 	Last time.Time `json:"last,omitzero"`
 	// Running is the fire that runs now.
 	Running *FireClaim `json:"running,omitempty"`
 	// Missed counts planned times at which it did not fire.
 	Missed uint64 `json:"missed,omitempty"`
-	// Failures counts callbacks that failed. Error is how the newest one did; empty is
-	// that it went well, or that there was none.
+	// Failures counts callbacks that failed.
 	Failures uint64 `json:"failures,omitempty"`
-	Error    string `json:"error,omitempty"`
+	// Error is how the newest callback failed; empty is that it went well, or that there was none.
+	Error string `json:"error,omitempty"`
 }
 
 // IsRecurring says whether it fires more than once.
@@ -100,7 +104,8 @@ func (r *ScheduleRecord) LastIsAhead(now time.Time) bool { return r.Last.After(n
 // FireClaim says who runs a fire.
 type FireClaim struct {
 	// Replica is the identity of the replica.
-	Replica string    `json:"replica"`
+	Replica string `json:"replica"`
+	// Planned is the time at which the fire was due.
 	Planned time.Time `json:"planned"`
 	// Term is that of the leader that published the fire.
 	Term uint64 `json:"term"`
@@ -111,9 +116,11 @@ type FireClaim struct {
 
 // FireMessage is what the leader publishes when a schedule is due.
 type FireMessage struct {
+	// V is Version.
 	V int `json:"v"`
 	// Set is that of the schedule; a fire of another is not run.
-	Set     string    `json:"set"`
+	Set string `json:"set"`
+	// Planned is the time at which the fire was due.
 	Planned time.Time `json:"planned"`
 	// Term is the leader's. A fire of a former term is not run: the leader
 	// publishes it anew.
@@ -128,29 +135,39 @@ type FireMessage struct {
 // ScheduleEvent is published when fires of a schedule were late or left out, and
 // when one runs once more.
 type ScheduleEvent struct {
-	V        int       `json:"v"`
-	Replica  string    `json:"replica"`
-	ID       string    `json:"id"`
-	Schedule []byte    `json:"schedule"`
-	Time     time.Time `json:"time"`
-	Planned  time.Time `json:"planned"`
+	// V is Version.
+	V int `json:"v"`
+	// Replica is the identity of the replica that publishes the event.
+	Replica string `json:"replica"`
+	// ID is that of the plugin.
+	ID string `json:"id"`
+	// Schedule is the id that the plugin knows the schedule by: any bytes.
+	Schedule []byte `json:"schedule"`
+	// Time is when the event was published, in UTC.
+	Time time.Time `json:"time"`
+	// Planned is the time at which the fire was due.
+	Planned time.Time `json:"planned"`
 	// Late is how long after its planned time the fire was published: a Go duration.
 	Late string `json:"late,omitempty"`
 	// Skipped counts the planned times before that did not fire.
 	Skipped uint64 `json:"skipped,omitempty"`
-	// Attempt counts the runs of one fire; Lost is the replica of the one before.
-	Attempt int    `json:"attempt,omitempty"`
-	Lost    string `json:"lost,omitempty"`
+	// Attempt counts the runs of one fire, from 1; 0 is an event that is of no run.
+	Attempt int `json:"attempt,omitempty"`
+	// Lost is the identity of the replica that made the attempt before; empty if there is none.
+	Lost string `json:"lost,omitempty"`
 }
 
 // FiresEvent is published when fires of a plugin that NATS would never have delivered are
 // handed out anew.
 type FiresEvent struct {
+	// V is Version.
 	V int `json:"v"`
 	// Replica is the leader.
-	Replica string    `json:"replica"`
-	ID      string    `json:"id"`
-	Time    time.Time `json:"time"`
+	Replica string `json:"replica"`
+	// ID is that of the plugin.
+	ID string `json:"id"`
+	// Time is when the event was published, in UTC.
+	Time time.Time `json:"time"`
 	// Fires are their sequences in FireStream, the first few of them.
 	Fires []uint64 `json:"fires"`
 	// AckFloor is up to which sequence the plugin's consumer counted everything as done.
@@ -160,7 +177,10 @@ type FiresEvent struct {
 // RecoveredFires counts, for one plugin, how often a replica had fires handed out anew that
 // NATS would never have delivered.
 type RecoveredFires struct {
-	ID    string    `json:"id"`
-	Times int       `json:"times"`
-	Last  time.Time `json:"last"`
+	// ID is that of the plugin.
+	ID string `json:"id"`
+	// Times is how often.
+	Times int `json:"times"`
+	// Last is when it was so most recently, in UTC.
+	Last time.Time `json:"last"`
 }

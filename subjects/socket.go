@@ -25,7 +25,9 @@ const AllSocketKeys = "socket."
 // SocketRecord says which replica owns a WebSocket of a plugin, in StateBucket. It
 // goes when the final callback has run.
 type SocketRecord struct {
-	V      int    `json:"v"`
+	// V is Version.
+	V int `json:"v"`
+	// Plugin is the id of the plugin.
 	Plugin string `json:"plugin"`
 	// Connection is the id that the plugin knows it by: any bytes.
 	Connection []byte `json:"connection"`
@@ -45,8 +47,11 @@ type SocketRecord struct {
 // SocketEnd is what the final callback tells: OnError where there is an Error, OnClose
 // otherwise.
 type SocketEnd struct {
-	Error  string `json:"error,omitempty"`
-	Code   int    `json:"code,omitempty"`
+	// Error says how the connection failed; empty is that it was closed.
+	Error string `json:"error,omitempty"`
+	// Code is that of the close frame: 1005 if it had none, 0 with an Error.
+	Code int `json:"code,omitempty"`
+	// Reason is the text of the close frame.
 	Reason string `json:"reason,omitempty"`
 }
 

@@ -3,7 +3,6 @@ package subjects_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -80,19 +79,6 @@ func TestDeadlineExceededIsTheContextsToo(t *testing.T) {
 	if errors.Is(subjects.FromCode(500, ""), context.DeadlineExceeded) {
 		t.Error("500 is a context.DeadlineExceeded")
 	}
-}
-
-func ExampleToken() {
-	fmt.Println(subjects.Call("my plugin", "scrobble"))
-	// Output: plugins.my=20plugin.scrobble
-}
-
-func ExampleError() {
-	fmt.Println(subjects.FromCode(404, "plugin:not_found"))
-	fmt.Println(subjects.FromCode(503, "my-plugin is not loaded"))
-	// Output:
-	// 404 plugin:not_found
-	// 503 unavailable: my-plugin is not loaded
 }
 
 func TestWithoutUserLeavesNoSecret(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -82,14 +81,18 @@ func awaitReady(t testing.TB, s *server.Server) {
 	}
 }
 
-// Cluster starts three servers with clustered JetStream and returns their URLs once they take work.
+// Cluster starts three servers with clustered JetStream in this process, and returns their URLs. Each
+// tells clients of the others.
 func Cluster(t testing.TB) []string {
 	t.Helper()
-	return strings.Split(StartNATSCluster(t).URL(), ",")
+	var urls []string
+	for _, s := range ClusterServers(t) {
+		urls = append(urls, s.ClientURL())
+	}
+	return urls
 }
 
-// ClusterServers starts three servers with clustered JetStream in this process, for tests that need
-// the servers themselves.
+// ClusterServers is Cluster for tests that need the servers themselves.
 func ClusterServers(t testing.TB) []*server.Server {
 	t.Helper()
 	// A clustered JetStream wants to know its routes before it starts.

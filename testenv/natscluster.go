@@ -1,7 +1,6 @@
 package testenv
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -45,7 +44,7 @@ func StartNATSClusterIn(t testing.TB, folder func(name string) string) *NATSClus
 	dir := t.TempDir()
 	c := &NATSCluster{t: t, binary: filepath.Join(dir, "natsserver")}
 	// It may be built anew meanwhile, of another source.
-	if err := errors.Join(copyFile(natsServer(t), c.binary), os.Chmod(c.binary, 0o700)); err != nil {
+	if err := copyProgram(natsServer(t), c.binary); err != nil {
 		t.Fatal(err)
 	}
 	var routes []string

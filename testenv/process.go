@@ -78,6 +78,14 @@ func goBuild(file, dir string, flags ...string) (_ string, err error) {
 	return file, nil
 }
 
+// copyProgram copies a program that is started next. No process may be started meanwhile: it would
+// have the file open for a moment, as this one has, and what is written to cannot be started.
+func copyProgram(from, to string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return errors.Join(copyFile(from, to), os.Chmod(to, 0o700))
+}
+
 // Process is a replica in a process of its own.
 type Process struct {
 	// ReplicaID and NATS are what its ready line said.

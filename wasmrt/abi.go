@@ -1,42 +1,75 @@
 package wasmrt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// apiVersion is what the version export of every service returns.
-const apiVersion = 1
-
-// Service is a set of exports that a guest must have.
-type Service struct {
-	// VersionExport returns the version of the binary interface.
-	VersionExport string
-	// Methods are the exports that can be called.
-	Methods []string
+// ABI is a binary interface: which functions host and guest have for each other, and how
+// requests and responses go through them. An ABI is part of this package, as it works on the
+// package's instances; GoPlugin is one.
+type ABI interface {
+	// modules are the names of the modules from which guests import the functions of host
+	// services, and instantiate makes those modules in a runtime, with exactly functions.
+	modules() []string
+	instantiate(ctx context.Context, runtime wazero.Runtime, functions []HostFunction) error
+	// check says which export a compiled module lacks, as a *LoadError; inspect notes the
+	// same of one that is not compiled, by name alone.
+	check(module wazero.CompiledModule) error
+	inspect(module *Interface)
+	// start are the exports that run first in a new instance, where a guest has them.
+	start() []string
+	// methods are the exports that can be called.
+	methods() []string
+	// bind makes the guest of an instance that has no module yet.
+	bind(inst *instance) guest
 }
 
+// guest is one instance as its ABI calls it. What takes a context runs between enter and leave
+// of the instance; a function of the host may run before resolve, from a start function.
+type guest interface {
+	// resolve finds what the ABI needs of the guest besides methods, and returns the native
+	// stacks of that.
+	resolve(module api.Module) []nativeStack
+	// warm has the guest set up what its first calls would.
+	warm(ctx context.Context) error
+	// verify asks the guest what its exports do not tell, such as its version. What is wrong
+	// is a *LoadError.
+	verify(ctx context.Context) error
+	// exchange calls a method with the bytes of a request. The response is valid until the
+	// instance is used again or restored.
+	exchange(ctx context.Context, method export, request []byte) ([]byte, error)
+	// settle frees in the guest what exchange, or warm, has left allocated there.
+	settle(ctx context.Context) error
+}
+
+const (
+	i32 = api.ValueTypeI32
+	i64 = api.ValueTypeI64
+)
+
+// checkImports says which function the module imports that it is not offered.
 func (m *Module) checkImports(functions []HostFunction) error {
 	wasi := m.runtime.Module(wasi_snapshot_preview1.ModuleName).ExportedFunctionDefinitions()
 	imports := m.compiled.ImportedFunctions()
 	for _, definition := range imports[:len(imports)-1] { // the last is ours
 		module, name, _ := definition.Import()
-		known := false
-		switch module {
-		case wasi_snapshot_preview1.ModuleName:
-			_, known = wasi[name]
-		case envModule:
+		known, service := false, slices.Contains(m.abi.modules(), module)
+		switch {
+		case service:
 			known = slices.ContainsFunc(functions, func(f HostFunction) bool { return f.Name == name })
+		case module == wasi_snapshot_preview1.ModuleName:
+			_, known = wasi[name]
 		default:
 		}
 		if !known {
-			return &LoadError{Err: &MissingImportError{module, name}}
+			return &LoadError{Err: &MissingImportError{module, name, service}}
 		}
 	}
 	if memories := m.compiled.ImportedMemories(); len(memories) > 0 {
@@ -45,87 +78,16 @@ func (m *Module) checkImports(functions []HostFunction) error {
 	return nil
 }
 
-var (
-	i32 = api.ValueTypeI32
-	i64 = api.ValueTypeI64
-)
-
-func (m *Module) checkExports() error {
-	exports := m.compiled.ExportedFunctions()
-	if exports["_start"] != nil && exports["_initialize"] == nil {
-		return &LoadError{
-			errors.New("the module is a program, not a library: it exports _start and no _initialize"),
-			"with Go, build it with -buildmode=c-shared",
-		}
-	}
-	if _, ok := m.compiled.ExportedMemories()["memory"]; !ok {
-		return notExported("memory")
-	}
-	for _, service := range m.services {
-		if err := m.checkExport(service.VersionExport, nil, []api.ValueType{i64}); err != nil {
-			return err
-		}
-		for _, method := range service.Methods {
-			if err := m.checkExport(method, []api.ValueType{i32, i32}, []api.ValueType{i64}); err != nil {
-				return err
-			}
-		}
-	}
-	if err := m.checkExport("malloc", []api.ValueType{i32}, []api.ValueType{i32}); err != nil {
-		return err
-	}
-	return m.checkExport("free", []api.ValueType{i32}, nil)
-}
-
-func (m *Module) checkExport(name string, params, results []api.ValueType) error {
-	definition, ok := m.compiled.ExportedFunctions()[name]
-	if !ok {
-		return notExported(name)
-	}
-	if !slices.Equal(definition.ParamTypes(), params) || !slices.Equal(definition.ResultTypes(), results) {
-		return &LoadError{
-			fmt.Errorf("invalid %s signature", name),
-			fmt.Sprintf("the contract wants (%s) -> (%s)", typeNames(params), typeNames(results)),
-		}
-	}
-	return nil
-}
-
-func typeNames(types []api.ValueType) string {
-	var b bytes.Buffer
-	for i, t := range types {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(api.ValueTypeName(t))
-	}
-	return b.String()
-}
-
-func notExported(name string) error {
-	return &LoadError{
-		fmt.Errorf("%s is not exported", name),
-		"the module must export memory, malloc, free and every method of the capabilities in its manifest; with the Go SDK, build with -buildmode=c-shared",
-	}
-}
-
-func (m *Module) checkVersions(ctx context.Context, inst *instance) error {
-	ctx, err := inst.enter(ctx)
+// verify has the guest asked what its exports do not tell.
+func (i *instance) verify(ctx context.Context) error {
+	ctx, err := i.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer inst.leave()
-	for _, service := range m.services {
-		result, err := inst.module.ExportedFunction(service.VersionExport).Call(ctx)
-		if err != nil {
-			return &LoadError{fmt.Errorf("%s: %w", service.VersionExport, err), ""}
-		}
-		if result[0] != apiVersion {
-			return &LoadError{
-				fmt.Errorf("API version mismatch, host: %d, plugin: %d", apiVersion, result[0]),
-				"build the plugin against this version of the contract",
-			}
-		}
-	}
-	return nil
+	defer i.leave()
+	return i.guest.verify(ctx)
+}
+
+func errOutOfMemoryRange(operation string, ptr, size, memorySize uint32) error {
+	return fmt.Errorf("Memory.%s(%d, %d) out of range of memory size %d", operation, ptr, size, memorySize)
 }

@@ -72,7 +72,7 @@ func TestOnePluginHasAtMostHalfOfTheMemory(t *testing.T) {
 	}
 	// What a second version of it is loaded into is the same half.
 	_, err := r.Load(t.Context(), hog.Bytes(), wasmrt.Options{
-		Plugin: "hog", Services: services("MetadataAgent"),
+		Plugin: "hog", ABI: abi("MetadataAgent"),
 		Functions: []wasmrt.HostFunction{{Name: "full", Call: func(context.Context, []byte) ([]byte, error) { return nil, nil }}},
 	})
 	if !errors.Is(err, wasmrt.ErrPluginMemory) || !errors.Is(err, wasmrt.ErrHostMemory) {

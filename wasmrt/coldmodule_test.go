@@ -51,7 +51,7 @@ func (a *apart) load(t *testing.T, wasm []byte, again bool) (int, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := r.Load(t.Context(), wasm, wasmrt.Options{Services: services("MetadataAgent"), Again: again})
+	m, err := r.Load(t.Context(), wasm, wasmrt.Options{ABI: abi("MetadataAgent"), Again: again})
 	if err == nil {
 		if err := m.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -248,10 +248,10 @@ func TestCheckCompilesWithinTheSameBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close(context.Background()) }()
-	if err := r.Check(t.Context(), guests.Handmade{Imports: []string{"http_get"}, Body: guests.CallImport}.Bytes(), services("MetadataAgent"), []string{"http_get"}); err != nil {
+	if err := r.Check(t.Context(), guests.Handmade{Imports: []string{"http_get"}, Body: guests.CallImport}.Bytes(), abi("MetadataAgent"), []string{"http_get"}); err != nil {
 		t.Error(err)
 	}
-	err = r.Check(t.Context(), guests.Handmade{Omit: "metadata_agent_get_artist_url"}.Bytes(), services("MetadataAgent"), nil)
+	err = r.Check(t.Context(), guests.Handmade{Omit: "metadata_agent_get_artist_url"}.Bytes(), abi("MetadataAgent"), nil)
 	if err == nil || !strings.Contains(err.Error(), "metadata_agent_get_artist_url is not exported") {
 		t.Errorf("the error is %v, want the export that is missing", err)
 	}

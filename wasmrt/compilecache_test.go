@@ -25,7 +25,7 @@ func cached(t *testing.T, dir string, size int64, wasm []byte) error {
 			t.Error(err)
 		}
 	}()
-	m, err := r.Load(t.Context(), wasm, wasmrt.Options{Services: services("MetadataAgent")})
+	m, err := r.Load(t.Context(), wasm, wasmrt.Options{ABI: abi("MetadataAgent")})
 	if err != nil {
 		return err
 	}

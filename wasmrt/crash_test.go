@@ -69,10 +69,9 @@ func TestACrashTellsWhatTheGuestSaidOfIt(t *testing.T) {
 }
 
 func TestACapabilityWithoutARegistrationSaysSo(t *testing.T) {
-	missing := services("LifecycleManagement")
-	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{Services: missing})
+	m := load(t, guests.Wasm(t, guests.Probe), wasmrt.Options{ABI: abi("LifecycleManagement")})
 	var crash *wasmrt.CrashError
-	if _, err := m.Call(t.Context(), missing[0].Methods[0], nil); !errors.As(err, &crash) || !strings.Contains(crash.Said, "api.RegisterLifecycleManagement") {
+	if _, err := m.Call(t.Context(), "lifecycle_management_on_init", nil); !errors.As(err, &crash) || !strings.Contains(crash.Said, "api.RegisterLifecycleManagement") {
 		t.Errorf("got %v", err)
 	}
 }

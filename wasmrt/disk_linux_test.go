@@ -29,7 +29,7 @@ func TestFullDiskIsNotTakenForADamagedCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = r.Close(context.Background()) }()
-			_, err = r.Load(t.Context(), guests.Handmade{}.Bytes(), wasmrt.Options{Services: services("MetadataAgent")})
+			_, err = r.Load(t.Context(), guests.Handmade{}.Bytes(), wasmrt.Options{ABI: abi("MetadataAgent")})
 			var fault *wasmrt.LoadError
 			if !errors.As(err, &fault) || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) || !strings.Contains(err.Error(), "space") {
 				t.Errorf("the error is %v, want the disk", err)

@@ -1,6 +1,6 @@
 // Package wasmrt runs plugins: it compiles a WebAssembly module once, keeps
-// instances of it and calls their exports with bytes, as the binary interface
-// of go-plugin defines it. It knows nothing of what the bytes mean, of NATS or
+// instances of it and calls their exports with bytes, as an ABI defines it: that
+// of go-plugin is GoPlugin. It knows nothing of what the bytes mean, of NATS or
 // of permissions.
 //
 // A Runtime holds what all plugins of a process share: the compile cache, the
@@ -11,6 +11,7 @@
 //
 // On its way in a module is rewritten, so that guests give way (internal/rewrite,
 // giveway.go, turn.go). A call goes through the queue and the slots of its module
-// (pool.go) to an instance (instance.go, exchange.go), and the instance is put
-// back to the image after the reply (image.go, memory.go, isolator.go).
+// (pool.go) to an instance (instance.go, call.go), whose ABI takes it through the guest
+// (abi.go, goplugin.go, gopluginguest.go), and the instance is put back to the image after
+// the reply (image.go, memory.go, isolator.go).
 package wasmrt

@@ -89,6 +89,8 @@ func (e *LoadError) Unwrap() error { return e.Err }
 type MissingImportError struct {
 	// Module and Name are those of the import.
 	Module, Name string
+	// Service tells that the functions of host services are imported from this module.
+	Service bool
 }
 
 func (e *MissingImportError) Error() string {

@@ -3,17 +3,12 @@ package wasmrt
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"time"
-
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 )
 
 // HostFunction is a function that a guest may call.
 type HostFunction struct {
-	// Name is the name of the import from module env.
+	// Name is the name of the import.
 	Name string
 	// Call takes the bytes of the request, which are valid until it returns,
 	// and returns those of the response. Its context is that of the guest's
@@ -40,59 +35,6 @@ const maxNotice = 500 * time.Millisecond
 // Notice is how long before the deadline of a guest's call, of which so much is left, the
 // context of a host function is over.
 func Notice(left time.Duration) time.Duration { return min(left/10, maxNotice) }
-
-const envModule = "env"
-
-// instantiateEnv makes the module env of a runtime: exactly functions.
-func instantiateEnv(ctx context.Context, runtime wazero.Runtime, functions []HostFunction) error {
-	params, results := []api.ValueType{api.ValueTypeI32, api.ValueTypeI32}, []api.ValueType{api.ValueTypeI64}
-	builder := runtime.NewHostModuleBuilder(envModule)
-	for _, function := range functions {
-		builder.NewFunctionBuilder().
-			WithGoModuleFunction(api.GoModuleFunc(function.serve), params, results).
-			WithParameterNames("offset", "size").
-			Export(function.Name)
-	}
-	_, err := builder.Instantiate(ctx)
-	return err
-}
-
-// serve answers one call of a guest. The interface has no channel for errors,
-// so it panics with a HostError, which wazero returns from the guest's call.
-func (f HostFunction) serve(ctx context.Context, module api.Module, stack []uint64) {
-	offset, size := uint32(stack[0]), uint32(stack[1])
-	memory := module.Memory()
-	inst := instanceOf(ctx)
-	if inst == nil {
-		panic(&HostError{f.Name, errors.New("called outside a call of the host")})
-	}
-	inst.hosted = true
-	if inst.answers.Function == nil {
-		// Called from _initialize, before the exports were resolved.
-		inst.memory, inst.answers = memory, exportOf(module, "malloc")
-	}
-	request, ok := memory.Read(offset, size)
-	if !ok {
-		panic(&HostError{f.Name, errOutOfMemoryRange("Read", offset, size, memory.Size())})
-	}
-	held := inst.linear.held
-	response, err := f.answer(inst, request)
-	if err != nil {
-		panic(&HostError{f.Name, err})
-	}
-	if len(response) == 0 {
-		inst.linear.letGo(held)
-		stack[0] = 0
-		return
-	}
-	ptr, err := inst.answer(ctx, response)
-	if err != nil {
-		// Includes the guest's own traps in malloc, so no HostError.
-		panic(err)
-	}
-	inst.linear.letGo(held)
-	stack[0] = uint64(ptr)<<32 | uint64(len(response))
-}
 
 // answer has the host answer a request, or refuse it.
 func (f HostFunction) answer(inst *instance, request []byte) (response []byte, err error) {
@@ -133,8 +75,4 @@ func (i *instance) Hold(bytes int) error {
 		return refusedMemory(err)
 	}
 	return nil
-}
-
-func errOutOfMemoryRange(operation string, ptr, size, memorySize uint32) error {
-	return fmt.Errorf("Memory.%s(%d, %d) out of range of memory size %d", operation, ptr, size, memorySize)
 }

@@ -42,15 +42,11 @@ func globalsOf(module api.Module, names []string) ([]api.MutableGlobal, error) {
 	return globals, nil
 }
 
-// Sizes that are allocated and freed before an image is taken, in bytes: what a
-// guest sets up for its first calls need not be done in each.
-var warming = [...]int{64, 4096}
-
 var errNotSettled = errors.New("free fails, or leaves a stack of megabytes")
 
 // takeImage initialises an instance and makes it the image of the module. A
 // second one, which differs by its randomness only, tells where the states of
-// generators are; where _initialize calls the host that is not done, as the host
+// generators are; where a start function calls the host that is not done, as the host
 // would be called twice.
 func (m *Module) takeImage(ctx context.Context) error {
 	for _, d := range m.rewritten.Data {
@@ -99,7 +95,7 @@ func (m *Module) takeImage(ctx context.Context) error {
 	return nil
 }
 
-// initialised returns an instance that has run _initialize and is warm. The
+// initialised returns an instance that has run its start functions and is warm. The
 // caller closes it.
 func (m *Module) initialised(ctx context.Context, data []rewrite.Segment, now stillClock, output *output) (*instance, error) {
 	inst, err := m.begin(ctx, beginning{data: data, clock: &now, output: output})
@@ -114,23 +110,18 @@ func (m *Module) initialised(ctx context.Context, data []rewrite.Segment, now st
 		inst.close(ctx)
 		return nil, errNotSettled
 	}
-	inst.held = nil
 	return inst, nil
 }
 
-// warm allocates what settle frees.
+// warm has the guest set up what its first calls would, in each of them; settle follows.
 func (i *instance) warm(ctx context.Context) error {
 	ctx, err := i.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer i.leave()
-	for _, size := range warming {
-		ptr, err := i.write(ctx, make([]byte, size))
-		if err != nil {
-			return cmp.Or(i.ended, error(i.crash(err)))
-		}
-		i.held = append(i.held, ptr)
+	if err := i.guest.warm(ctx); err != nil {
+		return cmp.Or(i.ended, error(i.crash(err)))
 	}
 	return nil
 }

@@ -13,33 +13,22 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
-	"github.com/pluginhost/pluginhost/sdk/hold"
 	"github.com/pluginhost/pluginhost/wasmrt/internal/rewrite"
 )
 
 // instance is one guest: a memory and the exports that work on it. It serves
 // one call at a time.
 type instance struct {
-	module       api.Module
-	memory       api.Memory
-	linear       *memory
-	globals      []api.MutableGlobal // those of an image
-	malloc, free export
-	// answers is malloc once more, for the responses of host functions: they come
-	// while another function of the guest runs, which may be malloc itself, and
-	// wazero keeps one stack for each export that was looked up. answering tells
-	// that it runs.
-	answers   export
-	answering bool
-	// Where parameters and results are passed: of a method, of answers, of the
-	// others.
-	methodStack             [2]uint64
-	answerStack, plainStack [1]uint64
-	methods                 map[string]export
-	maxResult               int
-	clock                   clock
-	random                  *rand.ChaCha8
-	stdout, stderr          *lineWriter
+	module         api.Module
+	memory         api.Memory
+	linear         *memory
+	globals        []api.MutableGlobal // those of an image
+	guest          guest               // as the ABI calls it
+	methods        map[string]export
+	maxResult      int
+	clock          clock
+	random         *rand.ChaCha8
+	stdout, stderr *lineWriter
 
 	// The call in progress: its context, its deadline if it has one, the native
 	// stack of its method, and why the host has ended it, if it has.
@@ -48,16 +37,15 @@ type instance struct {
 	stack    nativeStack
 	ended    error
 	turn     turn
-	// stacked is how much of stack is charged, stacks are all native stacks, and fixed is
-	// what else the instance takes besides its memory, in bytes.
-	stacked int64
-	stacks  []nativeStack
-	fixed   int64
-	faults  bool // those of the call's thread can be counted
-	quiet   quiet
+	// stacked is how much of stack is charged, stacks are all native stacks, shared those of
+	// them that any call may use, and fixed is what else the instance takes besides its
+	// memory, in bytes.
+	stacked        int64
+	stacks, shared []nativeStack
+	fixed          int64
+	faults         bool // those of the call's thread can be counted
+	quiet          quiet
 
-	// held is what the last call left allocated in the guest.
-	held []uint32
 	// stopping is that of the module.
 	stopping context.Context
 	// hosted tells that the guest has called a function of the host.
@@ -77,39 +65,10 @@ func exportOf(module api.Module, name string) export {
 	return export{function, nativeStackOf(function)}
 }
 
-// callContext is the context of a call; it leads host functions to the instance
-// that calls them.
-type callContext struct {
-	context.Context
-	instance *instance
-}
-
-type instanceKey struct{}
-
-// Value implements context.Context.
-func (c *callContext) Value(key any) any {
-	switch key.(type) {
-	case instanceKey:
-		return c.instance
-	case hold.Key:
-		return c.instance
-	}
-	return c.Context.Value(key)
-}
-
-// instanceOf returns the instance whose call has this context, or nil.
-func instanceOf(ctx context.Context) *instance {
-	if c, ok := ctx.(*callContext); ok {
-		return c.instance
-	}
-	inst, _ := ctx.Value(instanceKey{}).(*instance)
-	return inst
-}
-
 // beginning is what an instance starts with.
 type beginning struct {
 	// image holds the memory and globals of an instance that is initialised.
-	// Without one, _initialize runs on a memory that holds data.
+	// Without one, the guest's start functions run on a memory that holds data.
 	image  *image
 	data   []rewrite.Segment
 	clock  clock
@@ -140,6 +99,7 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		random:   rand.NewChaCha8(seed()),
 		turn:     turn{processors: m.processors},
 	}
+	inst.guest = m.abi.bind(inst)
 	inst.stdout = &lineWriter{output: from.output, stream: "stdout", giveWay: inst.check}
 	inst.stderr = &lineWriter{output: from.output, stream: "stderr", giveWay: inst.check}
 	config := wazero.NewModuleConfig().
@@ -150,7 +110,7 @@ func (m *Module) begin(ctx context.Context, from beginning) (_ *instance, err er
 		WithRandSource(randomness{inst.check}).
 		WithStartFunctions()
 	if from.image == nil {
-		config = config.WithStartFunctions("_initialize")
+		config = config.WithStartFunctions(m.abi.start()...)
 	}
 	ctx, err = inst.enter(ctx)
 	if err != nil {
@@ -222,16 +182,13 @@ func (m *Module) newMemory(from beginning) (*memory, error) {
 // its image.
 func (m *Module) resolve(inst *instance, from *image) (err error) {
 	inst.memory = inst.module.Memory()
-	inst.malloc, inst.free = exportOf(inst.module, "malloc"), exportOf(inst.module, "free")
-	inst.answers = exportOf(inst.module, "malloc")
-	for _, service := range m.services {
-		for _, method := range service.Methods {
-			function := exportOf(inst.module, method)
-			inst.methods[method] = function
-			inst.stacks = append(inst.stacks, function.stack)
-		}
+	for _, method := range m.abi.methods() {
+		function := exportOf(inst.module, method)
+		inst.methods[method] = function
+		inst.stacks = append(inst.stacks, function.stack)
 	}
-	inst.stacks = append(inst.stacks, inst.malloc.stack, inst.free.stack, inst.answers.stack)
+	inst.shared = inst.guest.resolve(inst.module)
+	inst.stacks = append(inst.stacks, inst.shared...)
 	inst.fixed = m.fixed()
 	if inst.globals, err = globalsOf(inst.module, m.rewritten.Globals); err != nil {
 		return err
@@ -242,51 +199,6 @@ func (m *Module) resolve(inst *instance, from *image) (err error) {
 	return nil
 }
 
-// enter begins a call of the guest; leave follows. It is ErrClosed where guests
-// must stop.
-func (i *instance) enter(ctx context.Context) (context.Context, error) {
-	if i.stopping.Err() != nil {
-		return nil, ErrClosed
-	}
-	i.call = &callContext{ctx, i}
-	i.quiet.yes = false
-	i.deadline, _ = ctx.Deadline()
-	i.ended, i.linear.short, i.stderr.lastWords = nil, nil, ""
-	i.turn.begin(time.Now())
-	if i.linear.image != nil && i.faults {
-		i.quiet.begin()
-	}
-	return i.call, nil
-}
-
-func (i *instance) leave() {
-	i.quiet.end()
-	i.turn.pause()
-	i.stdout.flush()
-	i.stderr.flush()
-	i.call = nil
-}
-
-// nanosleep is the guest's sleep: over when the call is.
-func (i *instance) nanosleep(ns int64) {
-	if ns > 0 {
-		i.away(func(ctx context.Context) { i.clock.sleep(ns, ctx.Done()) })
-	}
-}
-
-// away runs what the guest waits for, with a context that is over when the call
-// is or the guest must stop.
-func (i *instance) away(wait func(context.Context)) {
-	ctx, cancel := context.WithCancel(i.call)
-	defer cancel()
-	defer context.AfterFunc(i.stopping, cancel)()
-	i.quiet.roam()
-	i.turn.pause()
-	wait(ctx)
-	i.turn.resume()
-	i.check()
-}
-
 // settle frees in the guest what the last call left allocated, and reports
 // whether the instance is good for another call.
 func (i *instance) settle(ctx context.Context) bool {
@@ -295,12 +207,8 @@ func (i *instance) settle(ctx context.Context) bool {
 		return false
 	}
 	defer i.leave()
-	i.use(i.free.stack)
-	for _, ptr := range i.held {
-		i.plainStack[0] = uint64(ptr)
-		if i.free.CallWithStack(ctx, i.plainStack[:]) != nil {
-			return false
-		}
+	if i.guest.settle(ctx) != nil {
+		return false
 	}
 	return !i.grewStack() && i.linear.settle(i.aside()) == nil
 }
@@ -334,9 +242,6 @@ func (i *instance) setGlobals(from *image) error {
 	return nil
 }
 
-// use says which native stack is in use; all of it is charged already.
-func (i *instance) use(stack nativeStack) { i.stack, i.stacked = stack, int64(stack.size()) }
-
 // aside is what hangs on the instance besides its memory, in bytes.
 func (i *instance) aside() int64 {
 	bytes := i.fixed
@@ -364,7 +269,11 @@ func (m *Module) fixed() int64 {
 
 // grewStack tells that native memory hangs on the instance.
 func (i *instance) grewStack() bool {
-	return max(i.stack.size(), i.malloc.stack.size(), i.free.stack.size(), i.answers.stack.size()) > keptNativeStack
+	longest := i.stack.size()
+	for _, stack := range i.shared {
+		longest = max(longest, stack.size())
+	}
+	return longest > keptNativeStack
 }
 
 func (i *instance) close(ctx context.Context) {

@@ -108,7 +108,7 @@ func small(t *testing.T, hostMemory int64) *wasmrt.Runtime {
 
 func loadInto(t *testing.T, r *wasmrt.Runtime, wasm []byte, options wasmrt.Options) *wasmrt.Module {
 	t.Helper()
-	options.Services = services("MetadataAgent")
+	options.ABI = abi("MetadataAgent")
 	m, err := r.Load(t.Context(), wasm, options)
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func (a *apart) session(t *testing.T, modules [][]byte, while func(loaded []*was
 	}
 	var loaded []*wasmrt.Module
 	for _, wasm := range modules {
-		m, err := r.Load(t.Context(), wasm, wasmrt.Options{Services: services("MetadataAgent")})
+		m, err := r.Load(t.Context(), wasm, wasmrt.Options{ABI: abi("MetadataAgent")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,9 +20,9 @@ type Options struct {
 	// Plugin is whose memory is counted together: that of all modules of one name.
 	// Defaults to a plugin of the module's own.
 	Plugin string
-	// Services are what the guest must export.
-	Services []Service
-	// Functions are what the guest may import from env, and nothing else.
+	// ABI is how host and guest call each other. Defaults to a GoPlugin without services.
+	ABI ABI
+	// Functions are what the guest may import of the host, besides WASI, and nothing else.
 	Functions []HostFunction
 	// Limits bound the guest.
 	Limits Limits
@@ -49,7 +49,7 @@ type Module struct {
 	runtime   wazero.Runtime
 	rewritten *rewrite.Module
 	compiled  wazero.CompiledModule
-	services  []Service
+	abi       ABI
 	limits    Limits
 	// reason says why the isolation is not the one that was asked for.
 	reason  string
@@ -84,9 +84,12 @@ func (r *Runtime) Load(ctx context.Context, wasm []byte, options Options) (*Modu
 	if options.Logger == nil {
 		options.Logger = r.config.Logger
 	}
+	if options.ABI == nil {
+		options.ABI = GoPlugin{}
+	}
 	m := &Module{
 		parent:   r,
-		services: options.Services,
+		abi:      options.ABI,
 		limits:   options.Limits.withDefaults(),
 		output:   newOutput(options.Logger),
 		account:  r.budget.open(options.Plugin),
@@ -125,8 +128,8 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, options O
 	if err := instantiateGiveWay(ctx, m.runtime); err != nil {
 		return fmt.Errorf("%s: %w", rewrite.ImportModule, err)
 	}
-	if err := instantiateEnv(ctx, m.runtime, options.Functions); err != nil {
-		return fmt.Errorf("env: %w", err)
+	if err := m.abi.instantiate(ctx, m.runtime, options.Functions); err != nil {
+		return err
 	}
 	m.source = int64(len(m.rewritten.Wasm))
 	if m.compiled, m.dropCode, err = r.compile(ctx, m.runtime, m.rewritten.Wasm, m.limits, options); err != nil {
@@ -136,10 +139,10 @@ func (r *Runtime) prepare(ctx context.Context, m *Module, wasm []byte, options O
 	if err := m.checkImports(options.Functions); err != nil {
 		return err
 	}
-	return m.checkExports()
+	return m.abi.check(m.compiled)
 }
 
-// tryOut initialises a first instance and asks for its versions.
+// tryOut initialises a first instance and has the ABI ask it what only a running guest tells.
 func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -148,12 +151,12 @@ func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 			return initialiseError(err, timeout)
 		}
 	}
-	var versionErr error
+	var refused error
 	_, err := m.pool.with(ctx, 0, func(inst *instance, _ time.Duration, _ time.Time) *instance {
-		if versionErr = m.chargeCode(inst); versionErr != nil {
+		if refused = m.chargeCode(inst); refused != nil {
 			return nil
 		}
-		if versionErr = m.checkVersions(ctx, inst); versionErr != nil || !m.settled(ctx, inst) {
+		if refused = inst.verify(ctx); refused != nil || !m.settled(ctx, inst) {
 			return nil
 		}
 		return inst
@@ -161,7 +164,7 @@ func (m *Module) tryOut(ctx context.Context, timeout time.Duration) error {
 	if err != nil {
 		return initialiseError(err, timeout)
 	}
-	return versionErr
+	return refused
 }
 
 func initialiseError(err error, timeout time.Duration) error {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pluginhost/pluginhost/internal/compiler"
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/testenv/guests"
@@ -43,23 +44,13 @@ func newRuntime(t testing.TB) *wasmrt.Runtime {
 	return r
 }
 
-func services(names ...string) []wasmrt.Service {
-	var out []wasmrt.Service
-	for _, name := range names {
-		capability, _ := schema.Lookup(name)
-		service := wasmrt.Service{VersionExport: capability.VersionExport}
-		for _, method := range capability.Methods {
-			service.Methods = append(service.Methods, method.Export)
-		}
-		out = append(out, service)
-	}
-	return out
-}
+// abi is that of guests with these capabilities.
+func abi(names ...string) wasmrt.ABI { return link.ABI(schema.Navidrome058(), names) }
 
 func load(t testing.TB, wasm []byte, options wasmrt.Options) *wasmrt.Module {
 	t.Helper()
-	if options.Services == nil {
-		options.Services = services("MetadataAgent")
+	if options.ABI == nil {
+		options.ABI = abi("MetadataAgent")
 	}
 	m, err := newRuntime(t).Load(t.Context(), wasm, options)
 	if err != nil {
@@ -181,8 +172,8 @@ func TestLoadRefusesUnfitModules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := newRuntime(t).Load(t.Context(), c.wasm, wasmrt.Options{
-				Services: services("MetadataAgent"),
-				Limits:   wasmrt.Limits{MaxMemory: 64 << 20},
+				ABI:    abi("MetadataAgent"),
+				Limits: wasmrt.Limits{MaxMemory: 64 << 20},
 			})
 			if err == nil {
 				_ = m.Close(t.Context())
@@ -196,7 +187,7 @@ func TestLoadRefusesUnfitModules(t *testing.T) {
 }
 
 func TestMissingImportIsNamed(t *testing.T) {
-	_, err := newRuntime(t).Load(t.Context(), guests.Handmade{Imports: []string{"get"}}.Bytes(), wasmrt.Options{Services: services("MetadataAgent")})
+	_, err := newRuntime(t).Load(t.Context(), guests.Handmade{Imports: []string{"get"}}.Bytes(), wasmrt.Options{ABI: abi("MetadataAgent")})
 	var missing *wasmrt.MissingImportError
 	if !errors.As(err, &missing) || missing.Module != "env" || missing.Name != "get" {
 		t.Errorf("got %v", err)

@@ -56,7 +56,7 @@ func loadWith(t *testing.T, i isolator, wasm []byte, limits Limits, functions ..
 	})
 	r.isolator = i
 	m, err := r.Load(t.Context(), wasm, Options{
-		Services:  []Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}},
+		ABI:       GoPlugin{[]Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}}},
 		Functions: functions,
 		Limits:    limits,
 	})
@@ -301,7 +301,7 @@ func TestModulesThatCannotBeRestoredRunFresh(t *testing.T) {
 	defer func() { _ = r.Close(context.Background()) }()
 	// data.drop in a module without data: the segment count says one, passive.
 	wasm := guests.Handmade{Body: append([]byte{0xfc, 0x09, 0x00}, guests.Empty...), PassiveData: true}.Bytes()
-	m, err := r.Load(t.Context(), wasm, Options{Services: []Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}}})
+	m, err := r.Load(t.Context(), wasm, Options{ABI: GoPlugin{[]Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestSameModuleIsLoadedManyTimesAtOnce(t *testing.T) {
 		var loads sync.WaitGroup
 		for range 8 {
 			loads.Go(func() {
-				m, err := r.Load(t.Context(), wasm, wasmrt.Options{Services: services("MetadataAgent")})
+				m, err := r.Load(t.Context(), wasm, wasmrt.Options{ABI: abi("MetadataAgent")})
 				if err != nil {
 					t.Error(err)
 					return

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -25,6 +25,7 @@ func without(all []*cluster.Election, one *cluster.Election) []*cluster.Election
 }
 
 func TestOneReplicaLeadsAndAnotherAfterItResigned(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	var all []*cluster.Election
 	for i := range 3 {
@@ -53,6 +54,7 @@ func TestOneReplicaLeadsAndAnotherAfterItResigned(t *testing.T) {
 // While a leader without a connection still believes in its term, nobody else
 // begins one.
 func TestATermEndsBeforeTheNextBegins(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	first := testenv.Bus(t, url)
 	leader := clustertest.Elect(t, first, "first")
@@ -84,6 +86,7 @@ func TestATermEndsBeforeTheNextBegins(t *testing.T) {
 }
 
 func TestALeaderKeepsItsTermWhileItsServerRestarts(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	e := clustertest.Elect(t, testenv.Bus(t, server.URL()), "r1")
 	defer clustertest.Resign(t, e)
@@ -96,6 +99,7 @@ func TestALeaderKeepsItsTermWhileItsServerRestarts(t *testing.T) {
 }
 
 func TestARecordThatIsRemovedOrBrokenIsWrittenAnew(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	e := clustertest.Elect(t, testenv.Bus(t, url), "r1")
 	defer clustertest.Resign(t, e)

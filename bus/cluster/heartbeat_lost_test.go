@@ -5,13 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 // Until its next beat arrives, a replica lives whose beat was lost on the way.
 func TestOneLostBeatIsNoDeath(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	var armed atomic.Bool
 	lost := make(chan struct{})

@@ -9,12 +9,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 func TestReplicasSeeEachOtherComeAndGo(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	first := clustertest.Heartbeat(t, testenv.Bus(t, url), "r1")
 	defer clustertest.Stop(t, first)
@@ -27,6 +28,7 @@ func TestReplicasSeeEachOtherComeAndGo(t *testing.T) {
 }
 
 func TestHeartbeatRecordIsReadableByOthers(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	h := clustertest.Heartbeat(t, testenv.Bus(t, url), "r 2")
 	defer clustertest.Stop(t, h)
@@ -52,6 +54,7 @@ func TestHeartbeatRecordIsReadableByOthers(t *testing.T) {
 }
 
 func TestStateIsKeptThriceOnAClusteredServer(t *testing.T) {
+	t.Parallel()
 	urls := testenv.Cluster(t)
 	b, err := bus.Open(t.Context(), bus.Config{URL: strings.Join(urls, ","), Name: "r1", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -12,13 +12,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 // keep keeps a secret until the test ends.
 func TestReplicasThatAskAtTheSameTimeShareASecret(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	secrets := make([][]byte, 8)
 	var group sync.WaitGroup
@@ -59,6 +60,7 @@ func stateKV(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
 }
 
 func TestADamagedSecretIsNotUsed(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {
@@ -103,6 +105,7 @@ func awaitSecret(t *testing.T, js jetstream.JetStream, key string, want []byte) 
 }
 
 func TestASecretIsPutBack(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {
@@ -132,6 +135,7 @@ func TestASecretIsPutBack(t *testing.T) {
 // The bucket is lost while a replica is cut off, and another one that knows nothing starts
 // before it is back: the secret is that of the first again, for both and for good.
 func TestReplicasWithDifferentSecretsAgreeOnTheFirst(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {
@@ -175,6 +179,7 @@ func TestReplicasWithDifferentSecretsAgreeOnTheFirst(t *testing.T) {
 // Who removes the record revokes the secret: all replicas have the same new one at once, and
 // none of them brings the former one back.
 func TestASecretThatIsRemovedIsReplaced(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {
@@ -218,6 +223,7 @@ func TestASecretThatIsRemovedIsReplaced(t *testing.T) {
 // One that an operator writes, such as a copy of a former version without a time, holds at
 // once, and once more.
 func TestASecretWithoutATimeHolds(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 func TestATimeBeforeASleep(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	monotonic, wall := cluster.Passed(cluster.BeforeSleep(now, time.Hour))
 	if monotonic > time.Minute || wall < time.Hour || wall > time.Hour+time.Minute {
@@ -22,6 +23,7 @@ func TestATimeBeforeASleep(t *testing.T) {
 // Others take over while the machine of a leader sleeps, and its monotonic clock with it: when
 // it wakes, its term is over, and the next one is another.
 func TestASleepEndsATerm(t *testing.T) {
+	t.Parallel()
 	e := clustertest.Elect(t, testenv.Bus(t, testenv.NATS(t)), "r1")
 	defer clustertest.Resign(t, e)
 	_, before := clustertest.AwaitLeader(t, e)
@@ -44,6 +46,7 @@ func TestASleepEndsATerm(t *testing.T) {
 
 // What a replica knows of the state after a sleep is as old as that.
 func TestASleepMakesTheStateOld(t *testing.T) {
+	t.Parallel()
 	var beating sync.Mutex
 	h, err := cluster.StartHeartbeat(t.Context(), testenv.Bus(t, testenv.NATS(t)).Jet(), "r1", func() any {
 		beating.Lock()

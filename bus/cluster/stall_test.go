@@ -10,6 +10,7 @@ import (
 // Our watch stalls right after our own beat, and before the next one of another replica: for a
 // moment that looks silent for a lease, and we do not.
 func TestAWatchThatStallsShowsNobodyDead(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	ago := func(leases float64) time.Time { return now.Add(-time.Duration(leases * float64(Lease))) }
 	h := &Heartbeat{key: "self", changed: make(chan struct{}), wanted: make(chan struct{}, 1), seen: map[string]sighting{
@@ -36,6 +37,7 @@ func TestAWatchThatStallsShowsNobodyDead(t *testing.T) {
 
 // The answer to a write may come before the watch tells of it, and after.
 func TestWhatWasSeenCountsFromTheBeatThatIsWrittenAndSeen(t *testing.T) {
+	t.Parallel()
 	h := &Heartbeat{key: "self", seen: map[string]sighting{"self": {revision: 5}}}
 	h.written, h.writtenAt = 6, time.Now()
 	if h.follow(); !h.seenUpTo.IsZero() {

@@ -73,6 +73,7 @@ func modes(t *testing.T, test func(t *testing.T, copied int64)) {
 }
 
 func TestAReplicaReadsItsOwnWritesAtOnce(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, copied int64) {
 		p := openCache(t, testenv.NATS(t), copied).Of("p", roomy)
 		wantValue(t, p, "k", "absent")
@@ -93,6 +94,7 @@ func TestAReplicaReadsItsOwnWritesAtOnce(t *testing.T) {
 }
 
 func TestAnyBytesAreAKey(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	first, second := openCache(t, url, 32e6), openCache(t, url, 0)
 	keys := []string{"", "\u200b", "*", ">", ".", "a.b", "a b", "$KV", "=", "=00", "\x00", "\xff\xfe", "é", "a:b", strings.Repeat("k", 64<<10), strings.Repeat("k", 64<<10+1)}
@@ -109,6 +111,7 @@ func TestAnyBytesAreAKey(t *testing.T) {
 }
 
 func TestPluginsDoNotSeeEachOthersValues(t *testing.T) {
+	t.Parallel()
 	c := openCache(t, testenv.NATS(t), 32e6)
 	// In Navidrome these two were the same.
 	set(t, c.Of("a", roomy), "b:c", "of a")
@@ -121,6 +124,7 @@ func TestPluginsDoNotSeeEachOthersValues(t *testing.T) {
 }
 
 func TestAValueEndsAfterItsTimeHoweverOftenItIsRead(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, copied int64) {
 		url := testenv.NATS(t)
 		writer, reader := openCache(t, url, copied).Of("p", roomy), openCache(t, url, copied).Of("p", roomy)
@@ -150,6 +154,7 @@ func TestAValueEndsAfterItsTimeHoweverOftenItIsRead(t *testing.T) {
 
 // What the server's clock shows is not known to better than a question takes.
 func TestAValueDoesNotEndEarlyWhereQuestionsTakeLong(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, copied int64) {
 		const long = 300 * time.Millisecond
 		url := testenv.NATS(t)
@@ -203,6 +208,7 @@ func awaitValue(t *testing.T, p *kvcache.PluginCache, key, want string) {
 }
 
 func TestWithoutACopyAnotherReplicasWriteIsSeenAtOnce(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	writer, reader := openCache(t, url, 32e6).Of("p", roomy), openCache(t, url, 0).Of("p", roomy)
 	for i := range 200 {
@@ -212,6 +218,7 @@ func TestWithoutACopyAnotherReplicasWriteIsSeenAtOnce(t *testing.T) {
 }
 
 func TestAMissSeesAnotherReplicasWriteAtOnce(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	writer, reader := openCache(t, url, 32e6).Of("p", roomy), openCache(t, url, 32e6).Of("p", roomy)
 	for i := range 100 {
@@ -224,6 +231,7 @@ func TestAMissSeesAnotherReplicasWriteAtOnce(t *testing.T) {
 
 // A value that overwrites another for a short while must not bring that back.
 func TestAShortValueLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	writer, reader := openCache(t, url, 32e6).Of("p", roomy), openCache(t, url, 32e6).Of("p", roomy)
 	set(t, writer, "k", "long")
@@ -251,6 +259,7 @@ func TestAShortValueLeavesNothingBehind(t *testing.T) {
 }
 
 func TestABucketOfSomebodyElseIsRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {
@@ -268,6 +277,7 @@ func TestABucketOfSomebodyElseIsRefused(t *testing.T) {
 // them. A read that begins later than the staleness after a write was
 // acknowledged must see that one or a later one.
 func TestNoCopyIsOlderThanTheStaleness(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	caches := []*kvcache.Cache{openCache(t, url, 32e6), openCache(t, url, 32e6)}
 	set(t, caches[0].Of("p", roomy), "stays", "v") // or the stream's first sequence would tell
@@ -319,6 +329,7 @@ func TestNoCopyIsOlderThanTheStaleness(t *testing.T) {
 }
 
 func TestWritersOnTwoReplicasAgreeInTheEnd(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, copied int64) {
 		url := testenv.NATS(t)
 		replicas := []*kvcache.PluginCache{openCache(t, url, copied).Of("p", roomy), openCache(t, url, copied).Of("p", roomy)}
@@ -349,6 +360,7 @@ func TestWritersOnTwoReplicasAgreeInTheEnd(t *testing.T) {
 }
 
 func TestLimitsOfAPlugin(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 64 << 10 })
 	c := openCache(t, url, 32e6)
 	value := func(n int) []byte { return bytes.Repeat([]byte("v"), n) }
@@ -395,6 +407,7 @@ func TestLimitsOfAPlugin(t *testing.T) {
 }
 
 func TestLimitsCountWhatOtherReplicasWrote(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	limits := kvcache.Limits{MaxEntries: 3, MaxBytes: 1e6}
 	other, p := openCache(t, url, 32e6).Of("p", limits), openCache(t, url, 32e6).Of("p", limits)
@@ -414,6 +427,7 @@ func TestLimitsCountWhatOtherReplicasWrote(t *testing.T) {
 }
 
 func TestPurgingAPluginsCacheReachesCopies(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	c := openCache(t, url, 32e6)
 	p, other := c.Of("p.q", roomy), c.Of("p", roomy)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestValuesSurviveTheServer(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, copied int64) {
 		server := testenv.Restartable(t)
 		p := openCache(t, server.URL(), copied).Of("p", roomy)
@@ -43,6 +44,7 @@ func TestValuesSurviveTheServer(t *testing.T) {
 }
 
 func TestABucketThatIsGoneIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	modes(t, func(t *testing.T, copied int64) {
 		p, other := openCache(t, url, copied).Of("p", roomy), openCache(t, url, copied).Of("p", roomy)
@@ -69,6 +71,7 @@ func TestABucketThatIsGoneIsMadeAnew(t *testing.T) {
 }
 
 func TestAPurgeOfTheBucketReachesCopies(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	p := openCache(t, url, 32e6).Of("p", roomy)
 	js, err := jetstream.New(testenv.Connect(t, url))
@@ -90,6 +93,7 @@ func TestAPurgeOfTheBucketReachesCopies(t *testing.T) {
 // What others put into the bucket, or how they made it, must not bring a replica
 // down.
 func TestForeignMessagesInTheBucketAreIgnored(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	p := openCache(t, url, 32e6).Of("p", roomy)
 	js, err := jetstream.New(testenv.Connect(t, url))
@@ -112,6 +116,7 @@ func TestForeignMessagesInTheBucketAreIgnored(t *testing.T) {
 // The stream's leader is killed: no acknowledged value is lost, and the
 // connection survives.
 func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartNATSCluster(t)
 	b := testenv.Bus(t, cluster.URL())
 	c, err := kvcache.Open(t.Context(), b.Jet(), kvcache.Config{Copy: 32e6, Staleness: staleness})

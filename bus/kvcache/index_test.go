@@ -25,6 +25,7 @@ func known(revision uint64) *cacheIndex {
 }
 
 func TestACopyIsAnsweredOnlyWhileItIsKnownToBeCurrent(t *testing.T) {
+	t.Parallel()
 	changes := map[string]struct {
 		change func(x *cacheIndex)
 		want   string // empty is no copy
@@ -81,6 +82,7 @@ func TestACopyIsAnsweredOnlyWhileItIsKnownToBeCurrent(t *testing.T) {
 }
 
 func TestAnUnconfirmedCopyIsNotAnswered(t *testing.T) {
+	t.Parallel()
 	x := known(5)
 	if got, ask := x.copyOf("p", cacheKey{}, 0); got != nil || !ask {
 		t.Errorf("got %q, ask %t; want none, and to ask", got, ask)
@@ -93,6 +95,7 @@ func TestAnUnconfirmedCopyIsNotAnswered(t *testing.T) {
 }
 
 func TestCopiesAreBounded(t *testing.T) {
+	t.Parallel()
 	const limit = 10 * (cacheOverhead + 100)
 	x := newCacheIndex(limit)
 	record := bytes.Repeat([]byte("r"), 100)
@@ -119,6 +122,7 @@ func TestCopiesAreBounded(t *testing.T) {
 }
 
 func TestUsageCountsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	x := newCacheIndex(0)
 	want := func(entries int, size int64) {
 		t.Helper()
@@ -159,6 +163,7 @@ func TestUsageCountsWhatIsThere(t *testing.T) {
 // What a plugin removes leaves nothing behind here, whether the watch tells of it
 // or not.
 func TestRemovedValuesTakeNoMemory(t *testing.T) {
+	t.Parallel()
 	x := newCacheIndex(1 << 20)
 	for i := range 1000 {
 		key := cacheKey{byte(i), byte(i >> 8)}
@@ -171,6 +176,7 @@ func TestRemovedValuesTakeNoMemory(t *testing.T) {
 }
 
 func TestValuesEndByTheServersClock(t *testing.T) {
+	t.Parallel()
 	x := newCacheIndex(0)
 	server := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // far from ours
 	asked := x.now()
@@ -184,6 +190,7 @@ func TestValuesEndByTheServersClock(t *testing.T) {
 }
 
 func TestAGapIsWhatEitherClockTells(t *testing.T) {
+	t.Parallel()
 	x := newCacheIndex(0)
 	if gap := x.gap(); gap != 0 {
 		t.Errorf("before anything is known: %v", gap)
@@ -205,6 +212,7 @@ func TestAGapIsWhatEitherClockTells(t *testing.T) {
 
 // What the watch may have missed in a pause is not believed any more.
 func TestAfterAGapTheWatchBeginsAnew(t *testing.T) {
+	t.Parallel()
 	c := openTestCache(t)
 	p := c.Of("p", Limits{MaxEntries: 2, MaxBytes: 1e6})
 	if err := p.Set(t.Context(), "k", []byte("v"), time.Hour); err != nil {
@@ -256,6 +264,7 @@ func openTestCache(t *testing.T) *Cache {
 
 // While the machine slept, others may have overwritten a value, and it may have ended.
 func TestACopyFromBeforeASleepIsNotAnswered(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		slept time.Duration
 		want  string

@@ -18,6 +18,7 @@ import (
 // A write gets no answer in time, because its link stalls, and arrives when another replica has
 // written the key, and was told so.
 func TestALateWriteDoesNotReplaceANewerOne(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		before string // empty is no value
 		write  func(ctx context.Context, p *kvcache.PluginCache) error
@@ -69,6 +70,7 @@ func TestALateWriteDoesNotReplaceANewerOne(t *testing.T) {
 
 // Writes are conditional, and yet the last one counts, however many write a key at once.
 func TestReplicasWriteOneKeyAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	// A cluster on a machine that is busy may have no leader for longer than a write waits.
 	insist := func(write func() error) {
 		deadline := time.Now().Add(wait)

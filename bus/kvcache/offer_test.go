@@ -11,11 +11,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 // offered is what JetStream offers in these tests, and piece what is stored at once.
@@ -39,6 +39,7 @@ func limitedAccount(t *testing.T) string {
 }
 
 func TestValuesOfAllPluginsTakeNoMoreThanHalfOfWhatTheAccountStores(t *testing.T) {
+	t.Parallel()
 	b := testenv.Bus(t, limitedAccount(t))
 	c, err := kvcache.Open(t.Context(), b.Jet(), kvcache.Config{})
 	if err != nil {
@@ -68,6 +69,7 @@ func TestValuesOfAllPluginsTakeNoMoreThanHalfOfWhatTheAccountStores(t *testing.T
 }
 
 func TestSchedulesOfAllPluginsTakeNoMoreThanAQuarterOfWhatTheAccountStores(t *testing.T) {
+	t.Parallel()
 	b := testenv.Bus(t, limitedAccount(t))
 	c, err := kvcache.Open(t.Context(), b.Jet(), kvcache.Config{}) // which asks how much there is
 	if err != nil {
@@ -143,6 +145,7 @@ func smallServer(t *testing.T) string {
 // What a server stores that has no account with a limit, it tells when that is full. Then the
 // replicas remove what is beyond the share of the values together, and not each for itself.
 func TestTheOldestValuesGiveWayOnAServerThatIsFull(t *testing.T) {
+	t.Parallel()
 	url := smallServer(t)
 	var replicas []*bus.Bus
 	var caches []*kvcache.Cache
@@ -189,6 +192,7 @@ func TestTheOldestValuesGiveWayOnAServerThatIsFull(t *testing.T) {
 }
 
 func TestAReplicaStartsOnAServerThatIsFullOfValues(t *testing.T) {
+	t.Parallel()
 	url := smallServer(t)
 	b := testenv.Bus(t, url)
 	clustertest.Stop(t, clustertest.Heartbeat(t, b, "r1"))

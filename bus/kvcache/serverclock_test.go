@@ -6,6 +6,7 @@ import (
 )
 
 func TestAClockIsKnownAsWellAsTheQuickestAnswerTells(t *testing.T) {
+	t.Parallel()
 	midnight := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // at moment 0
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	type answer struct{ asked, shown, answered int } // milliseconds

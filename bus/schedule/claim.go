@@ -33,7 +33,7 @@ func (r *Runner) claim(ctx context.Context, key string, fire subjects.FireMessag
 	var tried *claimed
 	defer func() {
 		if tried != nil && became != run {
-			r.release(tried) // it may be carried out yet, and would tell that we run the fire
+			r.release(ctx, tried) // it may be carried out yet, and would tell that we run the fire
 		}
 	}()
 	for ctx.Err() == nil {
@@ -147,8 +147,8 @@ func (r *Runner) reread(ctx context.Context, c *claimed) (ours, others bool, err
 // goes, a recurring one waits for its next time; failure is that of its callback. It ends
 // where the schedule was cancelled or replaced meanwhile. It is false where the fire is
 // another replica's by now, or nobody knows.
-func (r *Runner) finish(c *claimed, failure error) bool {
-	return r.settle(c, "a fire that has run cannot be recorded yet", func(ctx context.Context) error {
+func (r *Runner) finish(wanted context.Context, c *claimed, failure error) bool {
+	return r.settle(wanted, c, "a fire that has run cannot be recorded yet", func(ctx context.Context) error {
 		if !c.record.IsRecurring() {
 			return r.schedules.records.Remove(ctx, c.key, c.revision)
 		}
@@ -164,22 +164,22 @@ func (r *Runner) finish(c *claimed, failure error) bool {
 }
 
 // release gives back a fire of which nothing was run.
-func (r *Runner) release(c *claimed) {
-	r.settle(c, "a fire that was not run cannot be given back yet", func(ctx context.Context) error {
+func (r *Runner) release(wanted context.Context, c *claimed) {
+	r.settle(wanted, c, "a fire that was not run cannot be given back yet", func(ctx context.Context) error {
 		_, err := r.schedules.records.Update(ctx, c.key, c.before, c.revision)
 		return err
 	})
 }
 
 // settle repeats a write that ends a claim until it is carried out, or the claim is
-// not ours any more. When the runner stops it goes on for a little: a claim that
+// not ours any more. When no more fires are wanted it goes on for a little: a claim that
 // stays would keep others from the fire while this replica lives. It is false where
 // another replica has taken the claim over, or nobody knows. The log says yet while it
 // is not carried out.
-func (r *Runner) settle(c *claimed, yet string, write func(context.Context) error) bool {
+func (r *Runner) settle(wanted context.Context, c *claimed, yet string, write func(context.Context) error) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	defer context.AfterFunc(r.pulling, func() {
+	defer context.AfterFunc(wanted, func() {
 		timer := time.AfterFunc(r.schedules.handle.LeavePatience(), cancel)
 		context.AfterFunc(ctx, func() { timer.Stop() })
 	})()

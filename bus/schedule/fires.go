@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pluginhost/pluginhost/bus/workqueue"
 	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -56,7 +57,7 @@ func (s *Schedules) fires(ctx context.Context, id string) (jetstream.Consumer, e
 		FilterSubject: subjects.Fires(id),
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		// Who holds a fire says so more often than that.
-		AckWait:       ackWait,
+		AckWait:       workqueue.AckWait,
 		MaxAckPending: maxFiresHeld,
 	}
 	consumer, err := jet.Prepare(ctx, s.handle, func(ctx context.Context) (jetstream.Consumer, error) {

@@ -133,6 +133,7 @@ func (x *firesTest) consumers() (names []string) {
 }
 
 func TestPluginsOfSimilarIDsRunTheirOwnFires(t *testing.T) {
+	t.Parallel()
 	x := newFiresTest(t)
 	ids := []string{longID, subjects.Hash(longID), "plugin", "Plugin"}
 	runs := make(map[string]<-chan string)
@@ -158,6 +159,7 @@ func TestPluginsOfSimilarIDsRunTheirOwnFires(t *testing.T) {
 // Replicas of the former version pull from a consumer of the former name, and the stream
 // allows no other one for the same fires: all go on with it.
 func TestAConsumerOfTheFormerNameGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, id := range []string{longID, "Plugin"} {
 		x := newFiresTest(t)
 		consumer := x.former(id)
@@ -187,6 +189,7 @@ func TestAConsumerOfTheFormerNameGoesOn(t *testing.T) {
 }
 
 func TestAConsumerOfTheFormerNameGoesWithItsPlugin(t *testing.T) {
+	t.Parallel()
 	for _, id := range []string{longID, "Plugin"} {
 		x := newFiresTest(t)
 		x.former(id)
@@ -202,6 +205,7 @@ func TestAConsumerOfTheFormerNameGoesWithItsPlugin(t *testing.T) {
 // A replica of the former version gives the consumer of one plugin to another: fires that come
 // of it are given back, and the own ones come from another consumer.
 func TestAConsumerThatBecomesAnotherPluginsIsLeft(t *testing.T) {
+	t.Parallel()
 	x := newFiresTest(t)
 	x.former(longID)
 	runs := x.runner(longID)

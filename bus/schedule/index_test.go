@@ -8,6 +8,7 @@ func goneAt(revision uint64) knownSchedule { return knownSchedule{revision: revi
 // The watch tells of what this replica has written later, or has told of what came after
 // it already.
 func TestScheduleIndexGoesByTheNewestThatIsKnown(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		happens func(x *scheduleIndex)
 		want    int
@@ -43,6 +44,7 @@ func TestScheduleIndexGoesByTheNewestThatIsKnown(t *testing.T) {
 }
 
 func TestScheduleIndexKeepsNothingOfWhatIsGone(t *testing.T) {
+	t.Parallel()
 	x := newScheduleIndex()
 	x.wrote("k", setAt(1))
 	x.removed("k", 1)

@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus"
-	"github.com/pluginhost/pluginhost/bus/cluster/clustertest"
 	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
 )
 
 // A server that keeps all in memory loses it when it restarts: the buckets are made
 // anew, and what lives on counts again.
 func TestReplicasGoOnWhenTheServerHasLostItsMemory(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	inMemory := func(name string) *bus.Bus {
 		b, err := bus.Open(t.Context(), bus.Config{URL: server.URL(), Memory: true, Name: name, Logger: slog.New(slog.DiscardHandler)})

@@ -193,6 +193,7 @@ func hasEnded(r *subjects.ScheduleRecord) bool {
 }
 
 func TestAOneTimeScheduleRunsOnceAndIsGone(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	record := x.set("s\u200b1", "")
 	x.mustFire(record, planned(1), 1)
@@ -204,6 +205,7 @@ func TestAOneTimeScheduleRunsOnceAndIsGone(t *testing.T) {
 }
 
 func TestARecurringScheduleRunsOnceForEveryPlannedTime(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	x.runner("r1", atOnce)
 	x.runner("r2", atOnce)
@@ -232,6 +234,7 @@ func TestARecurringScheduleRunsOnceForEveryPlannedTime(t *testing.T) {
 
 // What must not run is acknowledged: there is place for the next fire, which runs.
 func TestFiresThatAreNotRun(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		what    string
 		prepare func(x *runnerTest, record subjects.ScheduleRecord)
@@ -291,6 +294,7 @@ func (x *runnerTest) write(record subjects.ScheduleRecord) {
 }
 
 func TestAFireWhoseReplicaDiedRunsOnceMore(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	record := x.set("s", "")
 	x.mustFire(record, planned(1), 1)
@@ -323,6 +327,7 @@ func TestAFireWhoseReplicaDiedRunsOnceMore(t *testing.T) {
 
 // A rerun that is given back, as its replica leaves, is a rerun also for the next.
 func TestARerunOfWhichNothingRanIsGivenBackAsOne(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	record := x.set("s", "@every 1s")
 	x.mustFire(record, planned(1), 1)
@@ -350,6 +355,7 @@ func TestARerunOfWhichNothingRanIsGivenBackAsOne(t *testing.T) {
 }
 
 func TestAFireOfWhichNothingRanIsGivenBack(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	record := x.set("s", "@every 1s")
 	missed := subjects.FireMessage{Set: record.Set, Planned: planned(1), Term: 1, Skipped: 2}
@@ -379,6 +385,7 @@ func TestAFireOfWhichNothingRanIsGivenBack(t *testing.T) {
 
 // A runner that is cut off keeps no claim, though its replica lives on.
 func TestARunnerThatIsCutOffEndsItsClaims(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	cutOff := func(outcome error) {
 		r := x.runner("r1", func(ctx context.Context) error {
@@ -403,6 +410,7 @@ func TestARunnerThatIsCutOffEndsItsClaims(t *testing.T) {
 }
 
 func TestAnErrorOfTheCallbackIsFinal(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	x.mustFire(x.set("s", ""), planned(1), 1)
 	x.runner("r1", func(context.Context) error { return errors.New("the plugin says no") })
@@ -411,6 +419,7 @@ func TestAnErrorOfTheCallbackIsFinal(t *testing.T) {
 }
 
 func TestARunningOneTimeScheduleIsNoneAnyMore(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	x.mustFire(x.set("s", ""), planned(1), 1)
 	end := make(chan struct{})
@@ -432,6 +441,7 @@ func TestARunningOneTimeScheduleIsNoneAnyMore(t *testing.T) {
 }
 
 func TestSchedulesOfAPluginAreLimited(t *testing.T) {
+	t.Parallel()
 	x := newRunnerTest(t)
 	for n := range 3 {
 		x.set(fmt.Sprint(n), "")

@@ -22,6 +22,7 @@ import (
 )
 
 func TestNewSaysForMachinesWhatIsThere(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "hello")
 	got := pluginhost(t.Context(), "", "plugin", "new", dir, "--sdk", guests.Root(), "--json")
 	var is struct{ Name, Path, Package string }
@@ -41,6 +42,7 @@ func hello(t *testing.T, args ...string) (dir string) {
 }
 
 func TestFromNothingToAnAnsweredCall(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	dir := hello(t)
@@ -69,6 +71,7 @@ func TestFromNothingToAnAnsweredCall(t *testing.T) {
 }
 
 func TestBuildSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	dir := hello(t)
 	replace := func(file, old, by string) {
 		t.Helper()
@@ -159,6 +162,7 @@ func scrobble(t *testing.T, nats string) {
 }
 
 func TestDevWatchBuildsAndLoadsAtEverySave(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	dir := hello(t, "--capability", "Scrobbler")
@@ -247,6 +251,7 @@ func TestDevWatchLeavesOneScheduleAfterTwentySaves(t *testing.T) {
 }
 
 func TestDevLinksAFolder(t *testing.T) {
+	t.Parallel()
 	folder, first, second := t.TempDir(), hello(t), hello(t)
 	dev := func(stdin, dir string) result {
 		return pluginhost(t.Context(), stdin, "plugin", "dev", dir, "--plugins", folder, "--nats", nowhere)
@@ -272,6 +277,7 @@ func TestDevLinksAFolder(t *testing.T) {
 }
 
 func TestCompletion(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	addEcho(t, folder)
 	for _, c := range []struct {
@@ -295,12 +301,14 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestDevWatchBuildsWithoutAHost(t *testing.T) {
+	t.Parallel()
 	printed, end := watching(t, hello(t), t.TempDir(), nowhere)
 	printed.await("but not loaded: no host is running")
 	end()
 }
 
 func TestDevWatchOutlivesAHost(t *testing.T) {
+	t.Parallel()
 	folder, dir := t.TempDir(), hello(t, "--capability", "Scrobbler")
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	printed, end := watching(t, dir, folder, replica.NATS)

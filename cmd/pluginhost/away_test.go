@@ -16,6 +16,7 @@ import (
 // The last plugin that is deleted without the command goes on, the operator is told, and has
 // the last word.
 func TestTheLastPluginThatIsDeletedGoesOnUntilItIsPurged(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	addEcho(t, folder)
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
@@ -55,6 +56,7 @@ func TestTheLastPluginThatIsDeletedGoesOnUntilItIsPurged(t *testing.T) {
 
 // A pipe that nobody writes to, and a device that never ends, cost their own plugin only.
 func TestPipesInThePluginsFolderHoldNobodyUp(t *testing.T) {
+	t.Parallel()
 	folder := probeFolder(t)
 	manifest, wasm := testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Body: guests.Echo}.Bytes()
 	testenv.AddPlugin(t, folder, "pipe-manifest", nil, wasm)
@@ -95,6 +97,7 @@ func TestPipesInThePluginsFolderHoldNobodyUp(t *testing.T) {
 }
 
 func TestAConfigurationThatIsAPipeIsRefused(t *testing.T) {
+	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pluginhost.toml")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -111,6 +114,7 @@ func TestAConfigurationThatIsAPipeIsRefused(t *testing.T) {
 
 // Both would have the same settings, wherever the other one comes from.
 func TestInstallRefusesAPluginThatDiffersInNothingButCase(t *testing.T) {
+	t.Parallel()
 	here, there := t.TempDir(), t.TempDir()
 	addEcho(t, there)
 	replica := serveProcess(t, there, "--listen", "127.0.0.1:0")

@@ -95,6 +95,7 @@ func runs(pid int) bool {
 }
 
 func TestGoodPluginAnswersWhileBombsAreBeingCompiled(t *testing.T) {
+	t.Parallel()
 	folder := bombFolder(t)
 	p, url := serveBombs(t, folder, t.TempDir(), "CompileTimeout = \"10m\"\nCompileMemory = \"512MB\"\n")
 	within(t, p, "all workers have a bomb", func() bool { return len(children(t, p.PID())) == 2 })
@@ -136,6 +137,7 @@ func TestGoodPluginAnswersWhileBombsAreBeingCompiled(t *testing.T) {
 }
 
 func TestBombsAreTriedBehindAllOthersAfterARestart(t *testing.T) {
+	t.Parallel()
 	folder, data, settings := bombFolder(t), t.TempDir(), "CompileTimeout = \"2s\"\nCompileMemory = \"128MiB\"\n"
 	addEcho(t, folder)
 	first, _ := serveBombs(t, folder, data, settings)
@@ -181,6 +183,7 @@ func command(t *testing.T, settings string, args ...string) result {
 }
 
 func TestBombIsNeitherBuiltNorInstalled(t *testing.T) {
+	t.Parallel()
 	const settings = "CompileTimeout = \"2s\"\nCompileMemory = \"128MiB\"\n"
 	source, plugins := t.TempDir(), t.TempDir()
 	testenv.AddPlugin(t, source, "bomb", testenv.Manifest(nil, "MetadataAgent"), guests.Bomb(0)) // which packs little enough for a package

@@ -15,6 +15,7 @@ import (
 )
 
 func TestCallsOfAPluginCompiledFromSource(t *testing.T) {
+	t.Parallel()
 	replica := serveProcess(t, probeFolder(t), "--listen", "127.0.0.1:0")
 
 	for name, c := range map[string]struct {
@@ -67,6 +68,7 @@ func TestCallsOfAPluginCompiledFromSource(t *testing.T) {
 }
 
 func TestCommandLinesThatCannotBeUsedExitWithTwo(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"call"}, {"call", "one"}, {"call", "a", "b", "c", "d"}, {"status", "extra"}, {"serve", "--no-such-flag"},
 		{"no-such-command"}, {"plugin", "no-such-command"}, {"call", "a", "b", "--timeout", "soon"}, {"serve", "--listen", "nowhere"},
@@ -79,6 +81,7 @@ func TestCommandLinesThatCannotBeUsedExitWithTwo(t *testing.T) {
 }
 
 func TestUsageErrorsNameWhatTheCommandTakes(t *testing.T) {
+	t.Parallel()
 	for want, args := range map[string][]string{
 		"pluginhost call takes ID METHOD [JSON|-]: 1 given":                      {"call", "one"},
 		"pluginhost status takes no arguments: 1 given":                          {"status", "extra"},
@@ -93,6 +96,7 @@ func TestUsageErrorsNameWhatTheCommandTakes(t *testing.T) {
 }
 
 func TestCommandsWithoutAServerSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"status"}, {"schedule", "list"}, {"call", "a", "b"}} {
 		got := pluginhost(t.Context(), "", append(args, "--nats", nowhere)...)
 		if got.code != exitFailure || !strings.Contains(got.err, "no NATS server at "+nowhere+": start pluginhost serve") {
@@ -109,6 +113,7 @@ func TestCommandsWithoutAServerSayWhatToDo(t *testing.T) {
 }
 
 func TestStatusAndListTellEveryPlugin(t *testing.T) {
+	t.Parallel()
 	folder := probeFolder(t)
 	testenv.AddPlugin(t, folder, "broken", testenv.Manifest(nil, "MetadataAgent"), []byte("no wasm"))
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
@@ -139,6 +144,7 @@ func TestStatusAndListTellEveryPlugin(t *testing.T) {
 }
 
 func TestClientThatIsNotGo(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("REQUIRE_NODE") != "" {

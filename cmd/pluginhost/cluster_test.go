@@ -6,6 +6,7 @@ import (
 )
 
 func TestInstallUpdateAndRemoveForTheCluster(t *testing.T) {
+	t.Parallel()
 	first := serveProcess(t, t.TempDir(), "--listen", "127.0.0.1:0")
 	own := t.TempDir()
 	second := serveProcess(t, own, "--nats", first.NATS)

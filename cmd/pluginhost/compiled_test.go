@@ -26,6 +26,7 @@ func compiledFiles(t *testing.T, data string) map[string]os.FileInfo {
 }
 
 func TestAStartCompilesNothingAgainWhateverTheSizeOfTheCache(t *testing.T) {
+	t.Parallel()
 	folder, data, url := probeFolder(t), t.TempDir(), testenv.NATS(t)
 	file := filepath.Join(t.TempDir(), "pluginhost.toml")
 	if err := os.WriteFile(file, []byte("[Plugins]\nCacheSize = 1\n"), 0o600); err != nil {

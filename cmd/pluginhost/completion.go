@@ -60,8 +60,8 @@ func completeMethods(_ *cobra.Command, args []string, _ string) ([]string, cobra
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var methods []string
-	for _, capability := range schema.Capabilities() {
-		if capability.Name != plugin.LifecycleManagement {
+	for _, capability := range schema.Navidrome058().Capabilities() {
+		if capability.Kind != schema.KindLifecycle {
 			for _, method := range capability.Methods {
 				methods = append(methods, method.Name)
 			}

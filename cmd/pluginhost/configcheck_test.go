@@ -10,6 +10,7 @@ import (
 )
 
 func TestConfigCheckTellsAllFaultsAndWarnings(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	addEcho(t, folder)
 	for name, test := range map[string]struct {
@@ -60,6 +61,7 @@ func TestConfigCheckTellsAllFaultsAndWarnings(t *testing.T) {
 }
 
 func TestConfigCheckOfAFileThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	got := pluginhost(t.Context(), "", "config", "check", filepath.Join(t.TempDir(), "host.toml"))
 	if got.code != exitFailure || !strings.Contains(got.out, "no such file") {
 		t.Errorf("%+v", got)

@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -210,29 +208,15 @@ func (d *description) permissions(p *printer) {
 	for _, key := range d.Permissions.Granted() {
 		p.line("  " + key + ":")
 		p.fact("    Reason: ", d.Permissions.Reason(key))
-		switch key {
-		case "http":
-			http := d.Permissions.HTTP
-			p.line(fmt.Sprintf("    Allow Local Network: %t", http.AllowLocalNetwork))
-			p.line("    Allowed URLs:")
-			for _, pattern := range slices.Sorted(maps.Keys(http.AllowedURLs)) {
-				p.fact("      ", pattern+": "+strings.Join(http.AllowedURLs[pattern], ", "))
+		for _, detail := range d.Permissions.Details(key) {
+			if detail.List == nil {
+				p.fact("    "+detail.Name+": ", detail.Value)
+				continue
 			}
-		case "websocket":
-			socket := d.Permissions.WebSocket
-			p.line(fmt.Sprintf("    Allow Local Network: %t", socket.AllowLocalNetwork))
-			p.line("    Allowed URLs:")
-			for _, pattern := range socket.AllowedURLs {
-				p.fact("      ", pattern)
+			p.line("    " + detail.Name + ":")
+			for _, element := range detail.List {
+				p.fact("      ", element)
 			}
-		case "subsonicapi":
-			subsonic := d.Permissions.SubsonicAPI
-			users := "All Users"
-			if len(subsonic.AllowedUsernames) > 0 {
-				users = strings.Join(subsonic.AllowedUsernames, ", ")
-			}
-			p.line(fmt.Sprintf("    Allow Admins: %t", subsonic.AllowAdmins))
-			p.fact("    Allowed Usernames: ", "["+users+"]")
 		}
 	}
 }

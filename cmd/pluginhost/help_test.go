@@ -9,6 +9,7 @@ import (
 
 // Every command that does something says what, and shows how.
 func TestCommandsHaveHelp(t *testing.T) {
+	t.Parallel()
 	var look func(*cobra.Command)
 	look = func(c *cobra.Command) {
 		if c.Short == "" {

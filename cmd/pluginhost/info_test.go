@@ -12,6 +12,7 @@ import (
 
 // What a plugin may do is told where its files are not, too.
 func TestInfoTellsAddressesWithoutThePluginsFolder(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	permissions := map[string]any{"http": map[string]any{"reason": "to ask", "allowedUrls": map[string]any{"https://a.example/*": []string{"GET"}}}}
 	testenv.AddPlugin(t, folder, "echo", testenv.Manifest(permissions, "MetadataAgent"), guests.Handmade{Body: guests.Echo}.Bytes())
@@ -27,6 +28,7 @@ func TestInfoTellsAddressesWithoutThePluginsFolder(t *testing.T) {
 }
 
 func TestInfoShowsTheFirstLinesOfTheReadme(t *testing.T) {
+	t.Parallel()
 	dir := hello(t)
 	if err := os.WriteFile(filepath.Join(dir, "README.md"), []byte("# hello\n\nSettings: `key`\x1b[2J.\n"+strings.Repeat("more\n", 100)), 0o600); err != nil {
 		t.Fatal(err)
@@ -47,6 +49,7 @@ func TestInfoShowsTheFirstLinesOfTheReadme(t *testing.T) {
 }
 
 func TestAnswersToUnusualIdsAndTimeouts(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	install := func(as string) result {
 		return pluginhost(t.Context(), "", "plugin", "install", echoPackage(t, "1.0.0", nil, 0), "--as", as, "--plugins", folder, "--nats", nowhere)

@@ -59,6 +59,7 @@ func echoPackage(t *testing.T, version string, permissions map[string]any, files
 }
 
 func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	run := func(stdin string, args ...string) result {
@@ -118,6 +119,7 @@ func TestInstallUpdateAndRemoveWithAReplica(t *testing.T) {
 }
 
 func TestPluginCommandsWithoutAHost(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "plugins")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -151,6 +153,7 @@ func TestPluginCommandsWithoutAHost(t *testing.T) {
 }
 
 func TestPackagesThatWouldNotLoadAreNotInstalled(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	source := t.TempDir()
 	for name, c := range map[string]struct {
@@ -196,6 +199,7 @@ func TestPackagesThatWouldNotLoadAreNotInstalled(t *testing.T) {
 // Whenever install and update are killed, the plugin is there as a whole, in one version,
 // or was never there.
 func TestKilledInstallsAndUpdatesLeaveNoBrokenPlugin(t *testing.T) {
+	t.Parallel()
 	const runs, files = 200, 12
 	packages := map[string]string{"1.0.0": echoPackage(t, "1.0.0", nil, files), "2.0.0": echoPackage(t, "2.0.0", nil, files)}
 	binary := testenv.Binary(t)

@@ -7,6 +7,7 @@ import (
 )
 
 func TestTheLicencesArePrintedOurOwnFirst(t *testing.T) {
+	t.Parallel()
 	var out, said bytes.Buffer
 	if code := run(t.Context(), []string{"licenses"}, streams{strings.NewReader(""), &out, &said}); code != exitDone || said.Len() > 0 {
 		t.Fatalf("exit code %d: %s", code, &said)

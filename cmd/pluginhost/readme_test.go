@@ -46,6 +46,7 @@ func minimal(t *testing.T) *testenv.Process {
 }
 
 func TestGoProgramOfTheReadme(t *testing.T) {
+	t.Parallel()
 	program := strings.Replace(block(t, "The same from Go", "go"), "nats://127.0.0.1:4222", minimal(t).NATS, 1)
 	file := filepath.Join(t.TempDir(), "main.go")
 	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
@@ -60,6 +61,7 @@ func TestGoProgramOfTheReadme(t *testing.T) {
 }
 
 func TestShellCallOfTheReadme(t *testing.T) {
+	t.Parallel()
 	words := strings.Fields(strings.ReplaceAll(block(t, "While `make run` is running", "sh"), "'", ""))
 	got := pluginhost(t.Context(), "", append(words[1:], "--nats", minimal(t).NATS)...)
 	if want := block(t, "While `make run` is running", "json"); strings.ReplaceAll(got.out, `": "`, `":"`) != want {

@@ -79,6 +79,7 @@ func (c *configured) generations() (echo, other string) {
 }
 
 func TestChangedConfigurationFileIsApplied(t *testing.T) {
+	t.Parallel()
 	c := startConfigured(t, "", "[PluginConfig.echo]\nkey = 1\n")
 	echo, other := c.generations()
 
@@ -117,6 +118,7 @@ func TestChangedConfigurationFileIsApplied(t *testing.T) {
 }
 
 func TestHangupAppliesTheConfigurationAndLoadsWhatHasChanged(t *testing.T) {
+	t.Parallel()
 	c := startConfigured(t, "Watch = false\n", "")
 	echo, other := c.generations()
 	folder := c.folder(t)
@@ -155,6 +157,7 @@ func mustRead(t *testing.T, path string) []byte {
 }
 
 func TestRefreshOfPluginsOnTwoReplicas(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	var folders []string
 	var replicas []*testenv.Process
@@ -238,6 +241,7 @@ func TestRefreshOfPluginsOnTwoReplicas(t *testing.T) {
 }
 
 func TestInfoTellsWhatThereIsToKnow(t *testing.T) {
+	t.Parallel()
 	replica := serveProcess(t, probeFolder(t), "--listen", "127.0.0.1:0")
 	text := pluginhost(t.Context(), "", "plugin", "info", "--nats", replica.NATS, "probe")
 	for _, want := range []string{"probe", "A plugin for tests.", "https://example.com", "MetadataAgent, Scrobbler", "1.0.0", "GENERATION", replica.ReplicaID} {
@@ -260,6 +264,7 @@ func TestInfoTellsWhatThereIsToKnow(t *testing.T) {
 }
 
 func TestRefreshWithoutReplicasSaysSo(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	for _, args := range [][]string{{"refresh", "echo"}, {"refresh", "--all"}, {"info", "echo"}} {
 		got := pluginhost(t.Context(), "", append(append([]string{"plugin"}, args...), "--nats", url)...)
@@ -276,6 +281,7 @@ func TestRefreshWithoutReplicasSaysSo(t *testing.T) {
 
 // What is wrong with the newest configuration is in status and in events until it is mended.
 func TestConfigurationThatIsNotAppliedShowsUntilItIsMended(t *testing.T) {
+	t.Parallel()
 	const good = "[PluginConfig.echo]\nkey = 1\n[Navidrome]\nURL = \"http://127.0.0.1:9\"\n"
 	for name, test := range map[string]struct{ broken, fault string }{
 		"emptied":           {"", "the file is empty"},
@@ -337,6 +343,7 @@ func TestConfigurationThatIsNotAppliedShowsUntilItIsMended(t *testing.T) {
 }
 
 func TestSettingsForAPluginThatIsNotThereAreAWarning(t *testing.T) {
+	t.Parallel()
 	c := startConfigured(t, "", "[PluginConfig.ecco]\nkey = 1\n[PluginConfig.OTHER]\nkey = 1\n")
 	if !c.Logged(`"level":"WARN"`, "settings are for a plugin that is not here", `"section":"[PluginConfig.ecco]"`, `"did_you_mean":"echo"`) || c.Logged("settings are for", "OTHER") {
 		t.Errorf("at the start the log is\n%s", c.Log())

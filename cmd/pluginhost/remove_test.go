@@ -39,6 +39,7 @@ func cached(t *testing.T, url string) (count func() int) {
 }
 
 func TestRemoveTakesAPluginFromTheFolderAndItsReplica(t *testing.T) {
+	t.Parallel()
 	folder := probeFolder(t)
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	count := cached(t, replica.NATS)
@@ -65,6 +66,7 @@ func TestRemoveTakesAPluginFromTheFolderAndItsReplica(t *testing.T) {
 }
 
 func TestRemoveWithPurgeInJSON(t *testing.T) {
+	t.Parallel()
 	folder := probeFolder(t)
 	replica := serveProcess(t, folder, "--listen", "127.0.0.1:0")
 	count := cached(t, replica.NATS)
@@ -82,6 +84,7 @@ func TestRemoveWithPurgeInJSON(t *testing.T) {
 }
 
 func TestRemoveWithoutAHostWorksAndSaysSo(t *testing.T) {
+	t.Parallel()
 	folder := probeFolder(t)
 	const nowhere = "nats://127.0.0.1:1"
 	got := pluginhost(t.Context(), "", "plugin", "remove", "echo", "--plugins", folder, "--nats", nowhere)
@@ -99,6 +102,7 @@ func TestRemoveWithoutAHostWorksAndSaysSo(t *testing.T) {
 }
 
 func TestRemoveOfALinkLeavesItsTarget(t *testing.T) {
+	t.Parallel()
 	folder, target := t.TempDir(), t.TempDir()
 	addEcho(t, target)
 	if err := os.Symlink(filepath.Join(target, "echo"), filepath.Join(folder, "dev")); err != nil {

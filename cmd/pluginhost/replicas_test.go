@@ -116,6 +116,7 @@ func threeReplicas(t *testing.T) (url string, replicas []*testenv.Process) {
 }
 
 func TestThreeReplicasEachAnswerAShare(t *testing.T) {
+	t.Parallel()
 	url, replicas := threeReplicas(t)
 	l := newLoad(t, url, 16, 30*time.Second)
 	l.run(3000)
@@ -137,6 +138,7 @@ func TestThreeReplicasEachAnswerAShare(t *testing.T) {
 }
 
 func TestKilledReplicaLosesOnlyTheCallsItHad(t *testing.T) {
+	t.Parallel()
 	url, replicas := threeReplicas(t)
 	l := newLoad(t, url, 16, 2*time.Second)
 	var running sync.WaitGroup
@@ -161,6 +163,7 @@ func TestKilledReplicaLosesOnlyTheCallsItHad(t *testing.T) {
 }
 
 func TestTerminatedReplicaLosesNoCall(t *testing.T) {
+	t.Parallel()
 	url, replicas := threeReplicas(t)
 	l := newLoad(t, url, 16, 30*time.Second)
 	var running sync.WaitGroup
@@ -180,6 +183,7 @@ func TestTerminatedReplicaLosesNoCall(t *testing.T) {
 }
 
 func TestReplicaWithABrokenCopyTakesNoneOfItsCalls(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	good, bad := t.TempDir(), t.TempDir()
 	addEcho(t, good)
@@ -212,6 +216,7 @@ func TestReplicaWithABrokenCopyTakesNoneOfItsCalls(t *testing.T) {
 }
 
 func TestControlRequestMakesAReplicaLeave(t *testing.T) {
+	t.Parallel()
 	url, replicas := threeReplicas(t)
 	conn := testenv.Connect(t, url)
 	if _, err := conn.Request(subjects.ControlDrainOf(replicas[1].ReplicaID), nil, 30*time.Second); err != nil {
@@ -228,6 +233,7 @@ func TestControlRequestMakesAReplicaLeave(t *testing.T) {
 }
 
 func TestSecondReplicaOnTheSameDataIsRefused(t *testing.T) {
+	t.Parallel()
 	folder, data := t.TempDir(), testenv.DataFolder(t)
 	testenv.StartProcess(t, "--plugins", folder, "--data", data, "--http", "", "--listen", "127.0.0.1:0")
 	got := pluginhost(t.Context(), "", "serve", "--plugins", folder, "--data", data, "--http", "", "--listen", "127.0.0.1:0")

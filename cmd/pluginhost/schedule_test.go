@@ -49,6 +49,7 @@ func scheduled(t *testing.T, url string, ids ...string) {
 }
 
 func TestSchedulesAreListedAndCancelled(t *testing.T) {
+	t.Parallel()
 	url := serveProcess(t, probeFolder(t), "--listen", "127.0.0.1:0").NATS
 	command := func(args ...string) result {
 		return pluginhost(t.Context(), "", append([]string{"schedule"}, append(args, "--nats", url)...)...)
@@ -93,6 +94,7 @@ func TestSchedulesAreListedAndCancelled(t *testing.T) {
 }
 
 func TestStatusTellsOfCallbacksThatFail(t *testing.T) {
+	t.Parallel()
 	j := journal.Start(t, func(e journal.Event) ([]journal.Command, error) {
 		if e.Event == "fire" {
 			return nil, errors.New("no luck with it")

@@ -9,6 +9,7 @@ import (
 )
 
 func TestStatusTellsOfFiresThatNATSWouldNotDeliver(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	err := printReasons(&out, []subjects.Status{{
 		Header:         subjects.Header{Replica: "host1-zlghjfm0"},

@@ -9,6 +9,7 @@ import (
 
 // Navidrome 0.60 and newer load packages that lie in the folder, so people put them there.
 func TestPackagesInThePluginsFolderAreNamedWithWhatToDo(t *testing.T) {
+	t.Parallel()
 	folder := probeFolder(t)
 	stray := filepath.Join(folder, "covers.ndp")
 	if err := os.WriteFile(stray, []byte("a package"), 0o600); err != nil {

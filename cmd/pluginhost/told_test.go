@@ -11,6 +11,7 @@ import (
 )
 
 func TestWhatReplicasSayDecidesWhetherAPluginIsLoaded(t *testing.T) {
+	t.Parallel()
 	answer := func(outcome subjects.Outcome) subjects.Refreshed {
 		return subjects.Refreshed{Header: subjects.Header{Replica: "r"}, Outcome: outcome, Error: "broken"}
 	}

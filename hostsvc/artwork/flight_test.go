@@ -57,6 +57,7 @@ func ask(ctx context.Context, p public, paths ...string) func() []int {
 }
 
 func TestTheSameImageIsFetchedOnceForAllWhoWait(t *testing.T) {
+	t.Parallel()
 	g := newGate()
 	p := serve(t, g, patient)
 	token := p.token("al1", 0)
@@ -80,6 +81,7 @@ func TestTheSameImageIsFetchedOnceForAllWhoWait(t *testing.T) {
 }
 
 func TestWhoLeavesDoesNotEndTheFetchForOthers(t *testing.T) {
+	t.Parallel()
 	g := newGate()
 	p := serve(t, g, patient)
 	token := p.token("al1", 0)
@@ -102,6 +104,7 @@ func TestWhoLeavesDoesNotEndTheFetchForOthers(t *testing.T) {
 }
 
 func TestAFetchEndsWhenNobodyWaits(t *testing.T) {
+	t.Parallel()
 	g := newGate()
 	p := serve(t, g, patient)
 	token := p.token("al1", 0)
@@ -125,6 +128,7 @@ func TestAFetchEndsWhenNobodyWaits(t *testing.T) {
 }
 
 func TestWhoComesAfterAFetchWasGivenUpGetsAnother(t *testing.T) {
+	t.Parallel()
 	cancelled, end := make(chan struct{}), make(chan struct{})
 	var fetches atomic.Int32
 	p := serve(t, sourceFunc(func(ctx context.Context, _ string, _ int) (navidrome.Image, error) {
@@ -153,6 +157,7 @@ func TestWhoComesAfterAFetchWasGivenUpGetsAnother(t *testing.T) {
 }
 
 func TestAFetchMeetsItsTimeout(t *testing.T) {
+	t.Parallel()
 	p := serve(t, sourceFunc(func(ctx context.Context, _ string, _ int) (navidrome.Image, error) {
 		<-ctx.Done()
 		return navidrome.Image{}, ctx.Err()
@@ -163,6 +168,7 @@ func TestAFetchMeetsItsTimeout(t *testing.T) {
 }
 
 func TestFetchesAreBounded(t *testing.T) {
+	t.Parallel()
 	g := newGate()
 	p := serve(t, g, patient, func(c *artwork.ProxyConfig) { c.MaxFetches = 2 })
 	var paths, tokens []string
@@ -188,6 +194,7 @@ func TestFetchesAreBounded(t *testing.T) {
 }
 
 func TestWhoWaitsTooLongForAFetchIsToldToComeBack(t *testing.T) {
+	t.Parallel()
 	g := newGate()
 	p := serve(t, g, func(c *artwork.ProxyConfig) { c.MaxFetches, c.Wait, c.Timeout = 1, time.Millisecond, time.Hour })
 	answers := ask(t.Context(), p, "/artwork/"+p.token("al1", 1))
@@ -203,6 +210,7 @@ func TestWhoWaitsTooLongForAFetchIsToldToComeBack(t *testing.T) {
 }
 
 func TestBytesOnTheirWayAreBounded(t *testing.T) {
+	t.Parallel()
 	const size = 32 << 20 // no socket takes so much at once
 	image := navidrome.Image{ContentType: "image/png", Body: []byte(strings.Repeat("x", size))}
 	p := serve(t, sourceFunc(func(context.Context, string, int) (navidrome.Image, error) { return image, nil }),
@@ -224,6 +232,7 @@ func TestBytesOnTheirWayAreBounded(t *testing.T) {
 }
 
 func TestAPanicOfTheSourceFailsThoseWhoWaitToo(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	p := serve(t, sourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
 		<-release

@@ -7,6 +7,7 @@ import (
 )
 
 func TestCoverIDsAreThoseOfNavidrome(t *testing.T) {
+	t.Parallel()
 	for image, want := range map[artwork.Artwork]string{
 		{Kind: artwork.Artist, ID: "1"}:          "ar-1_0",
 		{Kind: artwork.Album, ID: "1", Size: 10}: "al-1_0",

@@ -9,6 +9,7 @@ import (
 )
 
 func TestLinksBeginWithTheShareURL(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, 1)
 	token := signer.Sign(artwork.Artwork{Kind: artwork.Album, ID: "456", Size: 300})
 	for share, want := range map[string]string{
@@ -34,6 +35,7 @@ func TestLinksBeginWithTheShareURL(t *testing.T) {
 }
 
 func TestLinksRefuseWhatNoTokenCanSay(t *testing.T) {
+	t.Parallel()
 	links := artwork.NewLinks(newSigner(t, 1), nil)
 	if got, err := links.URL(t.Context(), "playlist", "1", 0); err == nil {
 		t.Errorf("an unknown kind: got %s", got)

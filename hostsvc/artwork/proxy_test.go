@@ -108,6 +108,7 @@ func (p public) get(t *testing.T, path string, headers ...string) reply {
 }
 
 func TestArtOfEachKindAndSizeIsServed(t *testing.T) {
+	t.Parallel()
 	navidrome := fake.Start(t, fake.WithBasePath("/music"))
 	p := serve(t, source(t, navidrome.URL, "joe"))
 	links := artwork.NewLinks(p.signer, nil)
@@ -147,6 +148,7 @@ func TestArtOfEachKindAndSizeIsServed(t *testing.T) {
 }
 
 func TestImagesComeWhateverPathAReverseProxyLeaves(t *testing.T) {
+	t.Parallel()
 	p := serve(t, source(t, fake.Start(t).URL, "joe"))
 	token := p.token("al1", 64)
 	for path, want := range map[string]int{
@@ -170,6 +172,7 @@ func TestImagesComeWhateverPathAReverseProxyLeaves(t *testing.T) {
 }
 
 func TestOnlyGetAndHeadAreAnswered(t *testing.T) {
+	t.Parallel()
 	navidrome := fake.Start(t)
 	p := serve(t, source(t, navidrome.URL, "joe"))
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"} {
@@ -187,6 +190,7 @@ func TestOnlyGetAndHeadAreAnswered(t *testing.T) {
 }
 
 func TestHeadRangesAndWhatTheClientHas(t *testing.T) {
+	t.Parallel()
 	p := serve(t, source(t, fake.Start(t).URL, "joe"))
 	path := "/artwork/" + p.token("al1", 64)
 	whole := p.get(t, path)
@@ -232,6 +236,7 @@ func webp(rest string) string { return "RIFF\x10\x00\x00\x00WEBPVP8 " + rest }
 
 // Navidrome gives the same picture, with status 200, for every album without one.
 func TestAPlaceholderIsNoImage(t *testing.T) {
+	t.Parallel()
 	placeholder := webp("placeholder")
 	sum := sha256.Sum256([]byte(placeholder))
 	served := make(chan string, 1)
@@ -267,6 +272,7 @@ func TestAPlaceholderIsNoImage(t *testing.T) {
 }
 
 func TestForeignTokensAreRefusedAndNobodyIsAsked(t *testing.T) {
+	t.Parallel()
 	navidrome := fake.Start(t)
 	p := serve(t, source(t, navidrome.URL, "joe"))
 	tokens := refusedTokens(p.signer, newSigner(t, 2))
@@ -288,6 +294,7 @@ func TestForeignTokensAreRefusedAndNobodyIsAsked(t *testing.T) {
 }
 
 func TestWhatCannotBeServedSaysSoAndNothingElse(t *testing.T) {
+	t.Parallel()
 	stopped := fake.Start(t)
 	stopped.Stop()
 	answering := func(contentType, body string) string {
@@ -342,6 +349,7 @@ func TestWhatCannotBeServedSaysSoAndNothingElse(t *testing.T) {
 }
 
 func TestTypesOfImagesThatArePassedOn(t *testing.T) {
+	t.Parallel()
 	contentType := make(chan string, 1)
 	p := serve(t, sourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
 		return navidrome.Image{ContentType: <-contentType, Body: []byte("x")}, nil
@@ -360,6 +368,7 @@ func TestTypesOfImagesThatArePassedOn(t *testing.T) {
 }
 
 func TestNavidromeAwayAndBack(t *testing.T) {
+	t.Parallel()
 	navidrome := fake.Start(t)
 	p := serve(t, source(t, navidrome.URL, "joe"))
 	path := "/artwork/" + p.token("al1", 64)
@@ -377,6 +386,7 @@ func TestNavidromeAwayAndBack(t *testing.T) {
 }
 
 func TestTheLogIsNotFilledByStrangers(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	away := sourceFunc(func(context.Context, string, int) (navidrome.Image, error) {
 		return navidrome.Image{}, errors.New("away")

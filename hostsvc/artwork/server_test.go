@@ -10,6 +10,7 @@ import (
 )
 
 func TestAnAddressThatCannotBeUsedIsAnError(t *testing.T) {
+	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
 	server, err := artwork.Listen("127.0.0.1:0", http.NotFoundHandler(), log)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTheServiceAnswersWithAnAddressOfTheImage(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, 1)
 	share, err := url.Parse("https://music.example.com/nd/")
 	if err != nil {
@@ -52,6 +53,7 @@ type addresses struct{ err error }
 func (a addresses) URL(context.Context, artwork.Kind, string, int) (string, error) { return "", a.err }
 
 func TestTheServiceReportsWhatMakesNoAddress(t *testing.T) {
+	t.Parallel()
 	away := errors.New("nobody answers")
 	service := artwork.New(addresses{away})
 	if _, err := service.GetAlbumUrl(t.Context(), &api.GetArtworkUrlRequest{Id: "x"}); !errors.Is(err, away) {

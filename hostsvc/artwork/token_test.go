@@ -12,6 +12,7 @@ import (
 )
 
 func TestVerifyReturnsWhatSignTook(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, 1)
 	for _, test := range []struct{ signed, want artwork.Artwork }{
 		{artwork.Artwork{Kind: artwork.Artist, ID: "1"}, artwork.Artwork{Kind: artwork.Artist, ID: "1"}},
@@ -34,6 +35,7 @@ func TestVerifyReturnsWhatSignTook(t *testing.T) {
 
 // Addresses are out in the world: a change of the format breaks all of them.
 func TestTokensStayTheSame(t *testing.T) {
+	t.Parallel()
 	const want = "AWysAmFsMa1916ScYMUp3opxnZhFDqU"
 	if got := newSigner(t, 1).Sign(artwork.Artwork{Kind: artwork.Album, ID: "al1", Size: 300}); got != want {
 		t.Fatalf("got %s, want %s", got, want)
@@ -87,6 +89,7 @@ func refusedTokens(signer, other *artwork.Signer) map[string]string {
 }
 
 func TestForeignTokensAreRefused(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, 1)
 	for name, token := range refusedTokens(signer, newSigner(t, 2)) {
 		if got, err := signer.Verify(token); !errors.Is(err, artwork.ErrToken) {
@@ -99,6 +102,7 @@ func TestForeignTokensAreRefused(t *testing.T) {
 }
 
 func TestEveryBitOfATokenCounts(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, 1)
 	token := signer.Sign(artwork.Artwork{Kind: artwork.Album, ID: "al1", Size: 300})
 	sealed, err := base64.RawURLEncoding.DecodeString(token)
@@ -124,6 +128,7 @@ func TestEveryBitOfATokenCounts(t *testing.T) {
 }
 
 func TestAKeyHas32BytesOfItsOwn(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 16, 31, 33, 64} {
 		if _, err := artwork.NewSigner(make([]byte, n)); err == nil {
 			t.Errorf("a key of %d bytes was taken", n)
@@ -166,6 +171,7 @@ func FuzzVerify(f *testing.F) {
 
 // Whoever removes the key of the cluster revokes all addresses, while replicas run.
 func TestASignerGoesByTheKeyOfNow(t *testing.T) {
+	t.Parallel()
 	key := bytes.Repeat([]byte{1}, 32)
 	signer := artwork.NewSignerOf(func() []byte { return key })
 	image := artwork.Artwork{Kind: artwork.Album, ID: "al1", Size: 300}

@@ -17,6 +17,7 @@ import (
 )
 
 func TestConnectionsAreReused(t *testing.T) {
+	t.Parallel()
 	var connections atomic.Int32
 	server := httptest.NewUnstartedServer(nethttp.HandlerFunc(func(nethttp.ResponseWriter, *nethttp.Request) {}))
 	server.Config.ConnState = func(_ net.Conn, state nethttp.ConnState) {
@@ -38,6 +39,7 @@ func TestConnectionsAreReused(t *testing.T) {
 }
 
 func TestCloseClosesIdleConnections(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) {})
 	service := newService(t, anywhere())
 	get(t, service, server.URL)
@@ -82,6 +84,7 @@ func silent(t *testing.T) (address string, accepted *atomic.Int32, ended chan st
 }
 
 func TestTheConnectionsOfAPluginAreBounded(t *testing.T) {
+	t.Parallel()
 	address, accepted, ended := silent(t)
 	service, err := http.New(anywhere())
 	if err != nil {
@@ -109,6 +112,7 @@ func TestTheConnectionsOfAPluginAreBounded(t *testing.T) {
 }
 
 func TestAConnectionGivesItsSlotBack(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) { w.Header().Set("Connection", "close") })
 	service := newService(t, anywhere())
 	for i := range 2 * http.MaxConnections {
@@ -119,6 +123,7 @@ func TestAConnectionGivesItsSlotBack(t *testing.T) {
 }
 
 func TestADialThatFailsGivesItsSlotBack(t *testing.T) {
+	t.Parallel()
 	service := newService(t, anywhere())
 	for i := range 2 * http.MaxConnections {
 		if got := get(t, service, "http://127.0.0.1:1"); !strings.Contains(got.Error, "refused") {
@@ -137,6 +142,7 @@ func (w waiting) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, er
 }
 
 func TestADialEndsWithItsExchange(t *testing.T) {
+	t.Parallel()
 	resolver := waiting{make(chan error, 1)}
 	config := anywhere()
 	config.Resolver = resolver

@@ -29,6 +29,7 @@ func counting(t *testing.T) (port string, hits *atomic.Int32) {
 }
 
 func TestWhatIsNotPermittedIsNotSent(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	origin := "http://127.0.0.1:" + port
 	local := http.Config{AllowLocalNetwork: true, AllowedURLs: map[string][]string{
@@ -69,6 +70,7 @@ func TestWhatIsNotPermittedIsNotSent(t *testing.T) {
 }
 
 func TestWhatIsPermittedIsSent(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) { _, _ = io.WriteString(w, r.RequestURI) })
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	for _, test := range []struct{ pattern, method, url, seen string }{
@@ -104,6 +106,7 @@ func (r *rebinding) LookupNetIP(context.Context, string, string) ([]netip.Addr, 
 }
 
 func TestANameThatTurnsLocalBetweenTwoRequestsIsRefused(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	// The first address is refused, too, but for another reason than the second.
 	resolver := &rebinding{addrs: []string{"0.0.0.0", "127.0.0.1"}}
@@ -119,6 +122,7 @@ func TestANameThatTurnsLocalBetweenTwoRequestsIsRefused(t *testing.T) {
 }
 
 func TestNavidromeIsNeverCalled(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	redirecting := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		nethttp.Redirect(w, r, r.URL.Query().Get("to"), nethttp.StatusFound)
@@ -166,6 +170,7 @@ func TestNavidromeIsNeverCalled(t *testing.T) {
 }
 
 func TestARefusalIsLoggedWithoutSecrets(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	config := http.Config{
 		PluginID:    "my-plugin",
@@ -197,6 +202,7 @@ func TestARefusalIsLoggedWithoutSecrets(t *testing.T) {
 }
 
 func TestAPluginCannotFloodTheLog(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	service := newService(t, http.Config{
 		AllowedURLs: map[string][]string{"https://a.example": {"GET"}},
@@ -211,6 +217,7 @@ func TestAPluginCannotFloodTheLog(t *testing.T) {
 }
 
 func TestAFailedRequestIsLoggedWithItsCauseAndWithoutSecrets(t *testing.T) {
+	t.Parallel()
 	broken := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		if r.URL.Path == "/cut" {
 			w.Header().Set("Content-Length", "100")

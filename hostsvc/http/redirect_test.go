@@ -34,6 +34,7 @@ func chain(t *testing.T) (server *httptest.Server, hits *atomic.Int32) {
 }
 
 func TestFiveRedirectsAreFollowed(t *testing.T) {
+	t.Parallel()
 	server, hits := chain(t)
 	got := get(t, newService(t, anywhere()), server.URL+"/5")
 	if got.Status != 200 || string(got.Body) != "arrived" || got.Error != "" || hits.Load() != 6 {
@@ -43,6 +44,7 @@ func TestFiveRedirectsAreFollowed(t *testing.T) {
 
 // A server takes what stands behind a raw space for the version of HTTP.
 func TestSpacesInAQueryArrive(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		if r.URL.Path == "/redirect" {
 			w.Header().Set("Location", "/end?query=Nina Simone")
@@ -60,6 +62,7 @@ func TestSpacesInAQueryArrive(t *testing.T) {
 }
 
 func TestTheSixthRedirectIsReturned(t *testing.T) {
+	t.Parallel()
 	server, hits := chain(t)
 	got := get(t, newService(t, anywhere()), server.URL+"/6")
 	if got.Status != 302 || got.Headers["Location"] != "/0" || got.Headers["X-Left"] != "1" || got.Error != "stopped after 5 redirects" {
@@ -71,6 +74,7 @@ func TestTheSixthRedirectIsReturned(t *testing.T) {
 }
 
 func TestTheMethodAfterARedirect(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if r.URL.Path == "/end" {
@@ -105,6 +109,7 @@ func TestTheMethodAfterARedirect(t *testing.T) {
 }
 
 func TestARedirectMayLeadToTheHostThatIsAboveThoseAllowed(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {
 			nethttp.Redirect(w, r, to, nethttp.StatusFound)
@@ -144,6 +149,7 @@ func TestARedirectMayLeadToTheHostThatIsAboveThoseAllowed(t *testing.T) {
 }
 
 func TestARedirectThatIsNotPermittedIsReturned(t *testing.T) {
+	t.Parallel()
 	var other atomic.Int32
 	second := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) { other.Add(1) })
 	_, port, _ := net.SplitHostPort(second.Listener.Addr().String())
@@ -192,6 +198,7 @@ func TestARedirectThatIsNotPermittedIsReturned(t *testing.T) {
 }
 
 func TestARedirectIsSentInItsCheckedForm(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		if r.URL.Path == "/v1/start" {
 			w.Header().Set("Location", "/v1/x/%2e%2e/end")
@@ -208,6 +215,7 @@ func TestARedirectIsSentInItsCheckedForm(t *testing.T) {
 }
 
 func TestCredentialsStayWithTheirHost(t *testing.T) {
+	t.Parallel()
 	seen := make(chan nethttp.Header, 1)
 	second := serve(t, func(_ nethttp.ResponseWriter, r *nethttp.Request) { seen <- r.Header })
 	first := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
@@ -228,6 +236,7 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 }
 
 func TestARedirectWithTooLargeABodySaysBoth(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		w.Header().Set("Location", "http://elsewhere.example/")
 		w.WriteHeader(nethttp.StatusFound)

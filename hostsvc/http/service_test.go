@@ -79,6 +79,7 @@ func get(t *testing.T, service *http.Service, rawURL string) *api.HttpResponse {
 }
 
 func TestEachMethodReachesTheServer(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Method", r.Method)
@@ -117,6 +118,7 @@ func TestEachMethodReachesTheServer(t *testing.T) {
 }
 
 func TestTheFirstValueOfEachHeaderComesBackUnderItsCanonicalName(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		w.Header()["x-lower"] = []string{"first", "second"}
 		w.Header().Add("Set-Cookie", "a=1")
@@ -129,6 +131,7 @@ func TestTheFirstValueOfEachHeaderComesBackUnderItsCanonicalName(t *testing.T) {
 }
 
 func TestHeadersAreSentExceptForTheOnesTheHostOwns(t *testing.T) {
+	t.Parallel()
 	seen := make(chan *nethttp.Request, 1)
 	server := serve(t, func(_ nethttp.ResponseWriter, r *nethttp.Request) { seen <- r })
 	host := strings.TrimPrefix(server.URL, "http://")
@@ -166,6 +169,7 @@ func TestHeadersAreSentExceptForTheOnesTheHostOwns(t *testing.T) {
 }
 
 func TestHeadersThatCannotBeSentAreReported(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) { t.Error("the request was sent") })
 	service := newService(t, anywhere())
 	many := map[string]string{}
@@ -190,6 +194,7 @@ func TestHeadersThatCannotBeSentAreReported(t *testing.T) {
 }
 
 func TestAMissingRequestIsAnErrorNotAPanic(t *testing.T) {
+	t.Parallel()
 	got := request(t.Context(), t, newService(t, anywhere()), "GET", nil)
 	if got.Error == "" {
 		t.Fatal("no error")
@@ -197,6 +202,7 @@ func TestAMissingRequestIsAnErrorNotAPanic(t *testing.T) {
 }
 
 func TestASlowServerMeetsTheDeadline(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	slowHeaders := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) { <-release })
 	slowBody := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
@@ -231,6 +237,7 @@ func TestASlowServerMeetsTheDeadline(t *testing.T) {
 }
 
 func TestANegativeTimeoutIsTheDefault(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) {})
 	got := request(t.Context(), t, newService(t, anywhere()), "GET", &api.HttpRequest{Url: server.URL, TimeoutMs: -1})
 	if got.Status != 200 {
@@ -239,6 +246,7 @@ func TestANegativeTimeoutIsTheDefault(t *testing.T) {
 }
 
 func TestTheContextOfTheCallCounts(t *testing.T) {
+	t.Parallel()
 	release, reached := make(chan struct{}), make(chan struct{})
 	server := serve(t, func(nethttp.ResponseWriter, *nethttp.Request) {
 		reached <- struct{}{}
@@ -280,6 +288,7 @@ func TestTheContextOfTheCallCounts(t *testing.T) {
 }
 
 func TestBodiesAreBounded(t *testing.T) {
+	t.Parallel()
 	const limit = 1000
 	const bomb = 16 << 20
 	gzipped := map[int][]byte{limit: nil, bomb: nil}
@@ -349,6 +358,7 @@ func TestBodiesAreBounded(t *testing.T) {
 }
 
 func TestGzipIsTransparentUnlessThePluginAsksForIt(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		zip := gzip.NewWriter(w)
@@ -367,6 +377,7 @@ func TestGzipIsTransparentUnlessThePluginAsksForIt(t *testing.T) {
 }
 
 func TestResponseHeadersAreBounded(t *testing.T) {
+	t.Parallel()
 	for name, handler := range map[string]nethttp.HandlerFunc{
 		"in size": func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 			w.Header().Set("X-Large", strings.Repeat("x", 1<<20))
@@ -387,6 +398,7 @@ func TestResponseHeadersAreBounded(t *testing.T) {
 }
 
 func TestAResponseThatBreaksOffIsAnError(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "half")
@@ -399,6 +411,7 @@ func TestAResponseThatBreaksOffIsAnError(t *testing.T) {
 }
 
 func TestASwitchOfProtocolsIsAnError(t *testing.T) {
+	t.Parallel()
 	server := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "anything")
@@ -413,6 +426,7 @@ func TestASwitchOfProtocolsIsAnError(t *testing.T) {
 }
 
 func TestAServerThatIsNotThereIsAnError(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(nil)
 	server.Close()
 	if got := get(t, newService(t, anywhere()), server.URL); got.Status != 0 || !strings.Contains(got.Error, "connection refused") {
@@ -421,6 +435,7 @@ func TestAServerThatIsNotThereIsAnError(t *testing.T) {
 }
 
 func TestHTTPSAndHTTP2(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		_, _ = io.WriteString(w, r.Proto)
 	}))
@@ -447,6 +462,7 @@ func TestHTTPSAndHTTP2(t *testing.T) {
 }
 
 func TestABadConfigurationIsRefused(t *testing.T) {
+	t.Parallel()
 	everything := map[string][]string{"*": {"*"}}
 	for _, test := range []struct {
 		name   string

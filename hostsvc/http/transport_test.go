@@ -18,6 +18,7 @@ func (f roundTripper) RoundTrip(request *nethttp.Request) (*nethttp.Response, er
 }
 
 func TestATransportTakesThePlaceOfTheNetwork(t *testing.T) {
+	t.Parallel()
 	var sent []string
 	service := newService(t, http.Config{
 		AllowedURLs: map[string][]string{"https://service.invalid/v1/*": {"GET"}},

@@ -14,6 +14,7 @@ import (
 )
 
 func TestWhichCloseFramesCanBeSent(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		from, to int
 		ok       bool
@@ -53,6 +54,7 @@ func TestWhichCloseFramesCanBeSent(t *testing.T) {
 }
 
 func TestACloseFrameOfTheServerEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	payload := func(code int, reason string) []byte {
 		return append([]byte{byte(code >> 8), byte(code)}, reason...)
 	}
@@ -107,6 +109,7 @@ func TestACloseFrameOfTheServerEndsTheConnection(t *testing.T) {
 }
 
 func TestTheEndByCloseIsTheHostsOwn(t *testing.T) {
+	t.Parallel()
 	want := websocket.End{Code: 4000, Reason: "done", Own: true}
 	for name, talk := range map[string]func(*peer){
 		"answered":               func(p *peer) { p.listen(); p.say(frame(final|closeFrame, []byte{0x0f, 0xa0})) },
@@ -148,6 +151,7 @@ func TestTheEndByCloseIsTheHostsOwn(t *testing.T) {
 }
 
 func TestAHandlerCanCloseItsConnection(t *testing.T) {
+	t.Parallel()
 	for _, result := range []error{nil, errors.New("an error, too")} {
 		seen := make(chan error, 1)
 		url := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
@@ -179,6 +183,7 @@ func TestAHandlerCanCloseItsConnection(t *testing.T) {
 }
 
 func TestANonsenseCloseLeavesTheConnectionAlone(t *testing.T) {
+	t.Parallel()
 	conn := run(t, dialled(t, anywhere(), serve(t, echo)))
 	if err := conn.Close(1006, ""); err == nil || errors.Is(err, websocket.ErrClosed) {
 		t.Errorf("got %v", err)
@@ -190,6 +195,7 @@ func TestANonsenseCloseLeavesTheConnectionAlone(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForAMessageThatIsStuck(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.WriteTimeout, config.MaxMessage = time.Hour, 64<<20
 	begun := make(chan error, 1)

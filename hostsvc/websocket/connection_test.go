@@ -19,6 +19,7 @@ import (
 )
 
 func TestMessagesArriveInOrderAsTheyAre(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
 		for i := range 100 {
 			_ = conn.WriteMessage(gorilla.TextMessage, fmt.Appendf(nil, "ü%d", i))
@@ -38,6 +39,7 @@ func TestMessagesArriveInOrderAsTheyAre(t *testing.T) {
 }
 
 func TestAMessageInFragmentsIsOneMessage(t *testing.T) {
+	t.Parallel()
 	url := serveRaw(t, func(p *peer) {
 		p.accept()
 		p.say(frame(text, []byte("one ")), frame(final|ping, nil), frame(continuation, nil), frame(final|continuation, []byte("message")))
@@ -49,6 +51,7 @@ func TestAMessageInFragmentsIsOneMessage(t *testing.T) {
 }
 
 func TestAServerMayTalkWithItsHandshake(t *testing.T) {
+	t.Parallel()
 	url := serveRaw(t, func(p *peer) {
 		p.accept("X: y\r\n\r\n" + string(frame(final|text, []byte("early"))) + "\x81\x04") // four bytes of text end the header
 		p.listen()
@@ -63,6 +66,7 @@ func TestAServerMayTalkWithItsHandshake(t *testing.T) {
 }
 
 func TestMessagesOfManySendersStayWhole(t *testing.T) {
+	t.Parallel()
 	const senders, each = 8, 20
 	// The server's pings have pongs written between the frames of messages.
 	url := serve(t, func(conn *gorilla.Conn, r *http.Request) {
@@ -100,6 +104,7 @@ func TestMessagesOfManySendersStayWhole(t *testing.T) {
 }
 
 func TestAConnectionHasALimitOfItsOwn(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.MaxMessage = 1000
 	conn := run(t, dialled(t, config, serve(t, echo)))
@@ -116,6 +121,7 @@ func TestAConnectionHasALimitOfItsOwn(t *testing.T) {
 }
 
 func TestAHandlerThatTakesItsTimeHoldsUpItsServerAlone(t *testing.T) {
+	t.Parallel()
 	blocked := make(chan struct{})
 	flood := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
 		_ = conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
@@ -145,6 +151,7 @@ func TestAHandlerThatTakesItsTimeHoldsUpItsServerAlone(t *testing.T) {
 }
 
 func TestHandlingIsOneAtATime(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
 		for range 50 {
 			_ = conn.WriteMessage(gorilla.TextMessage, []byte("x"))
@@ -172,6 +179,7 @@ func deaf(t *testing.T) string {
 }
 
 func TestAServerThatTakesNothingEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	const short = 50 * time.Millisecond
 	for name, test := range map[string]struct{ write, call time.Duration }{
 		"by the time for a message":   {short, time.Hour},
@@ -204,6 +212,7 @@ func TestAServerThatTakesNothingEndsTheConnection(t *testing.T) {
 }
 
 func TestACallThatIsOverSendsNothing(t *testing.T) {
+	t.Parallel()
 	conn := run(t, dialled(t, anywhere(), serve(t, echo)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -224,6 +233,7 @@ func TestACallThatIsOverSendsNothing(t *testing.T) {
 const sparePings, silentIntervals = 200 * time.Millisecond, 3
 
 func TestAServerThatVanishesIsFoundOut(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.PingInterval = 20 * time.Millisecond
 	pinged := make(chan int, 1)
@@ -243,6 +253,7 @@ func TestAServerThatVanishesIsFoundOut(t *testing.T) {
 }
 
 func TestAServerThatAnswersPingsIsAlive(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.PingInterval = sparePings
 	url := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
@@ -264,6 +275,7 @@ func TestAServerThatAnswersPingsIsAlive(t *testing.T) {
 }
 
 func TestAServerThatPingsIsAnsweredAndAlive(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.PingInterval = sparePings
 	answers := make(chan string, 1)
@@ -290,6 +302,7 @@ func TestAServerThatPingsIsAnsweredAndAlive(t *testing.T) {
 }
 
 func TestTheTimeInTheHandlerIsNotTheServers(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.PingInterval = sparePings
 	enough := make(chan struct{})
@@ -317,6 +330,7 @@ func TestTheTimeInTheHandlerIsNotTheServers(t *testing.T) {
 }
 
 func TestAHandlerEndsTheConnectionWithAnError(t *testing.T) {
+	t.Parallel()
 	left := make(chan error, 1)
 	url := serve(t, func(conn *gorilla.Conn, _ *http.Request) {
 		_ = conn.WriteMessage(gorilla.TextMessage, []byte("x"))
@@ -340,6 +354,7 @@ func TestAHandlerEndsTheConnectionWithAnError(t *testing.T) {
 }
 
 func TestTheContextEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	left := make(chan error, 1)
 	conn := dialled(t, anywhere(), serve(t, func(conn *gorilla.Conn, _ *http.Request) { left <- drain(conn) }))
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -353,6 +368,7 @@ func TestTheContextEndsTheConnection(t *testing.T) {
 }
 
 func TestAbortEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	for _, order := range []string{"before Run", "during Run", "during a message"} {
 		t.Run(order, func(t *testing.T) {
 			left := make(chan error, 1)
@@ -389,6 +405,7 @@ func TestAbortEndsTheConnection(t *testing.T) {
 }
 
 func TestAFailureNamesNoAddress(t *testing.T) {
+	t.Parallel()
 	url := serveRaw(t, func(p *peer) {
 		p.accept()
 		_ = p.Conn.(*net.TCPConn).SetLinger(0) // reset

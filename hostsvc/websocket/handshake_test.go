@@ -21,6 +21,7 @@ import (
 const failed = "failed to connect to WebSocket server: "
 
 func TestAHandshakeThatGoesWrongIsReported(t *testing.T) {
+	t.Parallel()
 	answer := func(text string) func(*peer) {
 		return func(p *peer) {
 			_, _ = http.ReadRequest(p.in)
@@ -79,6 +80,7 @@ func TestAHandshakeThatGoesWrongIsReported(t *testing.T) {
 }
 
 func TestASubprotocolIsOneOfThoseThatWereAskedFor(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		asked, chosen string
 		want          string // in the error
@@ -112,6 +114,7 @@ func TestASubprotocolIsOneOfThoseThatWereAskedFor(t *testing.T) {
 }
 
 func TestAHandshakeEndsInTime(t *testing.T) {
+	t.Parallel()
 	for name, talk := range map[string]func(*peer){
 		"without an answer":    func(p *peer) { <-p.ended },
 		"within an answer":     func(p *peer) { p.say([]byte("HTTP/1.1 101 Switching Proto")); <-p.ended },
@@ -142,6 +145,7 @@ func TestAHandshakeEndsInTime(t *testing.T) {
 }
 
 func TestAnAnswerWithoutItsBodyIsAnAnswer(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.DialTimeout = 200 * time.Millisecond // the body never comes
 	service, _ := newService(t, config)
@@ -163,6 +167,7 @@ func (waiting) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, erro
 }
 
 func TestTheLookUpOfANameEndsInTime(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.DialTimeout, config.Resolver = 20*time.Millisecond, waiting{}
 	service, _ := newService(t, config)
@@ -172,6 +177,7 @@ func TestTheLookUpOfANameEndsInTime(t *testing.T) {
 }
 
 func TestTheEndOfTheCallIsNotTheEndOfTheConnection(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.DialTimeout = time.Second
 	service, sockets := newService(t, config)
@@ -188,6 +194,7 @@ func TestTheEndOfTheCallIsNotTheEndOfTheConnection(t *testing.T) {
 }
 
 func TestAServerThatIsNotThereIsReported(t *testing.T) {
+	t.Parallel()
 	service, _ := newService(t, anywhere())
 	if got := connect(t, service, &api.ConnectRequest{Url: "ws://127.0.0.1:1"}); got.Error != failed+"connect: connection refused" {
 		t.Errorf("got %q", got.Error)
@@ -201,6 +208,7 @@ func TestAServerThatIsNotThereIsReported(t *testing.T) {
 }
 
 func TestARedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	var hits atomic.Int32
 	target := serve(t, func(*gorilla.Conn, *http.Request) { hits.Add(1) })
 	redirecting := httptest.NewServer(http.RedirectHandler(target, http.StatusTemporaryRedirect))
@@ -213,6 +221,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewTLSServer(upgrade(t, echo))
 	t.Cleanup(server.Close)
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())

@@ -11,6 +11,7 @@ import (
 )
 
 func TestHeadersAreSentExceptForTheOnesTheHostOwns(t *testing.T) {
+	t.Parallel()
 	seen := make(chan *http.Request, 1)
 	address := serve(t, func(_ *gorilla.Conn, r *http.Request) { seen <- r })
 	host := strings.TrimPrefix(address, "ws://")
@@ -50,6 +51,7 @@ func TestHeadersAreSentExceptForTheOnesTheHostOwns(t *testing.T) {
 }
 
 func TestHeadersThatCannotBeSentAreReported(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	service, _ := newService(t, anywhere())
 	for header, want := range map[[2]string]string{

@@ -11,6 +11,7 @@ import (
 )
 
 func TestAServerThatBreaksTheRulesIsLeft(t *testing.T) {
+	t.Parallel()
 	const limit = 1000
 	for _, test := range []struct {
 		name     string
@@ -78,6 +79,7 @@ func TestAServerThatBreaksTheRulesIsLeft(t *testing.T) {
 
 // The close frame is found behind frames of every length, and whatever they carry.
 func TestACloseFrameWithHalfACodeIsFoundBehindMessages(t *testing.T) {
+	t.Parallel()
 	answered := make(chan int, 1)
 	url := serveRaw(t, func(p *peer) {
 		p.accept()
@@ -105,6 +107,7 @@ func TestACloseFrameWithHalfACodeIsFoundBehindMessages(t *testing.T) {
 
 // Letters may be cut anywhere between fragments.
 func TestTextOfManyBytesArrives(t *testing.T) {
+	t.Parallel()
 	const sent = "夜に聴く\x00\U0001F3B5"
 	url := serveRaw(t, func(p *peer) {
 		p.accept()
@@ -117,6 +120,7 @@ func TestTextOfManyBytesArrives(t *testing.T) {
 }
 
 func TestAServerCanReadWhyItIsLeft(t *testing.T) {
+	t.Parallel()
 	written, answered := make(chan bool, 1), make(chan int, 1)
 	url := serveRaw(t, func(p *peer) {
 		p.accept()
@@ -135,6 +139,7 @@ func TestAServerCanReadWhyItIsLeft(t *testing.T) {
 }
 
 func TestAMessageOfTheLongestSizeArrives(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.MaxMessage = 1000
 	url := serveRaw(t, func(p *peer) {
@@ -151,6 +156,7 @@ func TestAMessageOfTheLongestSizeArrives(t *testing.T) {
 }
 
 func TestAServerThatNeverStopsIsLeft(t *testing.T) {
+	t.Parallel()
 	begun := frame(text, []byte("x"))
 	for name, test := range map[string]struct{ first, endless []byte }{
 		"sending messages in a message": {begun, frame(binaryData, make([]byte, 1000))},
@@ -178,6 +184,7 @@ func TestAServerThatNeverStopsIsLeft(t *testing.T) {
 }
 
 func TestAFloodOfPingsEndsWithTheServersPatience(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.WriteTimeout = 50 * time.Millisecond
 	url := serveRaw(t, func(p *peer) { // it reads none of the pongs

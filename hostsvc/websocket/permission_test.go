@@ -31,6 +31,7 @@ func counting(t *testing.T) (port string, hits *atomic.Int32) {
 }
 
 func TestWhatIsNotPermittedIsNotDialled(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	origin := "ws://127.0.0.1:" + port
 	// The first rows are what Navidrome tests of its own.
@@ -76,6 +77,7 @@ func TestWhatIsNotPermittedIsNotDialled(t *testing.T) {
 }
 
 func TestWhatIsPermittedIsAskedForAsItWasChecked(t *testing.T) {
+	t.Parallel()
 	seen := make(chan string, 1)
 	address := serve(t, func(_ *gorilla.Conn, r *http.Request) { seen <- r.Host + r.RequestURI })
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(address, "ws://"))
@@ -112,6 +114,7 @@ func (r *rebinding) LookupNetIP(context.Context, string, string) ([]netip.Addr, 
 }
 
 func TestANameThatTurnsLocalIsRefused(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	resolver := &rebinding{addrs: []string{"0.0.0.0", "127.0.0.1"}}
 	service, _ := newService(t, websocket.Config{AllowedURLs: []string{"*"}, Resolver: resolver})
@@ -126,6 +129,7 @@ func TestANameThatTurnsLocalIsRefused(t *testing.T) {
 }
 
 func TestNavidromeIsNeverDialled(t *testing.T) {
+	t.Parallel()
 	port, hits := counting(t)
 	resolver := names{"music.example": "127.0.0.1", "other.example": "127.0.0.1"}
 	for _, configured := range []string{"http://127.0.0.1:" + port + "/app", "http://localhost:" + port, "http://music.example:" + port} {
@@ -155,6 +159,7 @@ func TestNavidromeIsNeverDialled(t *testing.T) {
 }
 
 func TestARefusalIsLoggedWithoutSecrets(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	service, _ := newService(t, websocket.Config{
 		PluginID:    "my-plugin",
@@ -185,6 +190,7 @@ func TestARefusalIsLoggedWithoutSecrets(t *testing.T) {
 }
 
 func TestAPluginCannotFloodTheLog(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	service, _ := newService(t, websocket.Config{AllowedURLs: []string{"wss://a.example"}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 1000 {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAMessageIsChargedWhileItIsHandled(t *testing.T) {
+	t.Parallel()
 	const size = 200_000
 	var charged atomic.Int64
 	var during int64
@@ -34,6 +35,7 @@ func TestAMessageIsChargedWhileItIsHandled(t *testing.T) {
 }
 
 func TestAMessageForWhichThereIsNoMemoryEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	answered := make(chan int, 1)
 	url := serveRaw(t, func(p *peer) {
 		p.accept()

@@ -18,6 +18,7 @@ import (
 )
 
 func TestWhatAPluginSendsReachesTheServer(t *testing.T) {
+	t.Parallel()
 	type message struct {
 		kind int
 		data string
@@ -53,6 +54,7 @@ func TestWhatAPluginSendsReachesTheServer(t *testing.T) {
 }
 
 func TestAnIDIsMadeUpWhereNoneIsGiven(t *testing.T) {
+	t.Parallel()
 	service, sockets := newService(t, anywhere())
 	url := serve(t, echo)
 	shape, ids := regexp.MustCompile(`^[-_0-9a-zA-Z]{10}$`), map[string]bool{}
@@ -69,6 +71,7 @@ func TestAnIDIsMadeUpWhereNoneIsGiven(t *testing.T) {
 }
 
 func TestAnIDIsBounded(t *testing.T) {
+	t.Parallel()
 	service, sockets := newService(t, anywhere())
 	url := serve(t, echo)
 	longest := strings.Repeat("i", websocket.MaxID)
@@ -85,6 +88,7 @@ func TestAnIDIsBounded(t *testing.T) {
 }
 
 func TestAnUnknownConnectionIsNotFound(t *testing.T) {
+	t.Parallel()
 	service, _ := newService(t, anywhere())
 	for _, id := range []string{"nobody", "", strings.Repeat("i", websocket.MaxID+1)} {
 		text, err1 := service.SendText(t.Context(), &api.SendTextRequest{ConnectionId: id})
@@ -102,6 +106,7 @@ func TestAnUnknownConnectionIsNotFound(t *testing.T) {
 }
 
 func TestMissingRequestsAreErrorsNotPanics(t *testing.T) {
+	t.Parallel()
 	service, _ := newService(t, anywhere())
 	connected := connect(t, service, nil)
 	text, _ := service.SendText(t.Context(), nil)
@@ -113,6 +118,7 @@ func TestMissingRequestsAreErrorsNotPanics(t *testing.T) {
 }
 
 func TestAMessageOverTheLimitIsNotSent(t *testing.T) {
+	t.Parallel()
 	config := anywhere()
 	config.MaxMessage = 1000
 	service, _ := newService(t, config)
@@ -130,6 +136,7 @@ func TestAMessageOverTheLimitIsNotSent(t *testing.T) {
 }
 
 func TestCloseSendsCodeAndReason(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		code   int32
 		reason string
@@ -159,6 +166,7 @@ func TestCloseSendsCodeAndReason(t *testing.T) {
 }
 
 func TestAConnectionCannotBeClosedWithANonsenseCode(t *testing.T) {
+	t.Parallel()
 	service, sockets := newService(t, anywhere())
 	connect(t, service, &api.ConnectRequest{Url: serve(t, echo), ConnectionId: "c"})
 	got, _ := service.Close(t.Context(), &api.CloseRequest{ConnectionId: "c", Code: 1006})
@@ -171,6 +179,7 @@ func TestAConnectionCannotBeClosedWithANonsenseCode(t *testing.T) {
 }
 
 func TestOnlyAConnectionThatMayBeMadeReplacesOne(t *testing.T) {
+	t.Parallel()
 	url := serve(t, echo)
 	config := anywhere()
 	config.AllowedURLs = []string{url}
@@ -197,6 +206,7 @@ func (b broken) Send(context.Context, string, websocket.Message) error { return 
 func (b broken) Close(context.Context, string, int, string) error      { return b.err }
 
 func TestErrorsOfTheSocketsAreToldAndBounded(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		err                   error
 		connect, send, closed string
@@ -225,6 +235,7 @@ func TestErrorsOfTheSocketsAreToldAndBounded(t *testing.T) {
 }
 
 func TestABadConfigurationIsRefused(t *testing.T) {
+	t.Parallel()
 	good := websocket.Config{AllowedURLs: []string{"*"}, Sockets: broken{}}
 	for _, test := range []struct {
 		name   string

@@ -12,6 +12,7 @@ import (
 )
 
 func TestADialTakesThePlaceOfTheNetwork(t *testing.T) {
+	t.Parallel()
 	server, err := url.Parse(serve(t, echo))
 	if err != nil {
 		t.Fatal(err)

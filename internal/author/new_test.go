@@ -45,6 +45,7 @@ func wantBuilt(t *testing.T, dir string) {
 }
 
 func TestANewPluginOfEachCapabilityBuilds(t *testing.T) {
+	t.Parallel()
 	for _, capability := range author.Capabilities() {
 		t.Run(capability, func(t *testing.T) {
 			dir := begin(t, capability)
@@ -58,6 +59,7 @@ func TestANewPluginOfEachCapabilityBuilds(t *testing.T) {
 }
 
 func TestANewPluginOfAllCapabilitiesBuildsAndItsTestsPass(t *testing.T) {
+	t.Parallel()
 	dir := begin(t, author.Capabilities()...)
 	wantBuilt(t, dir)
 	for _, args := range [][]string{{"vet", "./..."}, {"test", "-v", "./..."}} {
@@ -79,6 +81,7 @@ func TestANewPluginOfAllCapabilitiesBuildsAndItsTestsPass(t *testing.T) {
 }
 
 func TestTheTestsOfANewPluginSeeWhenItIsWrong(t *testing.T) {
+	t.Parallel()
 	dir := begin(t, author.Capabilities()...)
 	for file, change := range map[string][2]string{
 		"agent.go":     {"%s makes music.", "%s is silent."},
@@ -109,6 +112,7 @@ func TestTheTestsOfANewPluginSeeWhenItIsWrong(t *testing.T) {
 }
 
 func TestWhatIsNoPluginIsNotBegun(t *testing.T) {
+	t.Parallel()
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "notes"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -147,6 +151,7 @@ func TestWhatIsNoPluginIsNotBegun(t *testing.T) {
 }
 
 func TestABuildRemovesWhatAKilledOneLeft(t *testing.T) {
+	t.Parallel()
 	dir := begin(t, plugin.MetadataAgent)
 	const old, young = ".plugin-1.wasm", ".plugin-2.wasm"
 	for name, age := range map[string]time.Duration{old: 2 * time.Hour, young: 0} {
@@ -166,6 +171,7 @@ func TestABuildRemovesWhatAKilledOneLeft(t *testing.T) {
 }
 
 func TestABuildThatFailsLeavesTheModuleBefore(t *testing.T) {
+	t.Parallel()
 	dir := begin(t, plugin.MetadataAgent)
 	wantBuilt(t, dir)
 	before, err := os.ReadFile(filepath.Join(dir, plugin.WasmName))
@@ -196,6 +202,7 @@ func TestAPluginIsBuiltByARelativePath(t *testing.T) {
 
 // The workspace of a checkout has its own modules, and plugins are begun beside them.
 func TestAPluginInACheckoutIsBuilt(t *testing.T) {
+	t.Parallel()
 	checkout := t.TempDir()
 	for name, content := range map[string]string{"go.mod": "module " + author.SDK + "\n", "go.work": "go 1.26.0\n\nuse .\n"} {
 		if err := os.WriteFile(filepath.Join(checkout, name), []byte(content), 0o600); err != nil {
@@ -211,6 +218,7 @@ func TestAPluginInACheckoutIsBuilt(t *testing.T) {
 }
 
 func TestIsRelease(t *testing.T) {
+	t.Parallel()
 	for version, want := range map[string]bool{
 		"v1.2.3": true, "v1.2.3-rc.1": true,
 		"(devel)": false, "": false, "v1.2.3+dirty": false, // built in a checkout

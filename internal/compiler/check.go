@@ -26,7 +26,7 @@ type Check struct {
 
 // Module says why a host would refuse a module; see wasmrt.Check. The machine code is kept
 // below the user's cache folder, for the next check of the same module.
-func (c Check) Module(ctx context.Context, wasm []byte, services []wasmrt.Service, functions []string) (err error) {
+func (c Check) Module(ctx context.Context, wasm []byte, abi wasmrt.ABI, functions []string) (err error) {
 	dir, drop, err := checkFolder()
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (c Check) Module(ctx context.Context, wasm []byte, services []wasmrt.Servic
 		return err
 	}
 	defer func() { err = errors.Join(err, runtime.Close(context.WithoutCancel(ctx))) }()
-	return runtime.Check(ctx, wasm, services, functions)
+	return runtime.Check(ctx, wasm, abi, functions)
 }
 
 // checkFolder is the cache folder of checks, or one that drop removes where the user has none.

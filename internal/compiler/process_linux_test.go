@@ -17,6 +17,7 @@ import (
 )
 
 func TestProcessEndsWithTheOneThatStartedIt(t *testing.T) {
+	t.Parallel()
 	parent := exec.Command("/proc/self/exe")
 	parent.Env = append(os.Environ(), parentOf+"="+t.TempDir())
 	out, err := parent.StdoutPipe()

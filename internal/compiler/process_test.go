@@ -79,6 +79,7 @@ func job(t *testing.T, module []byte) wasmrt.Job {
 func isAlive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 func TestModuleIsCompiledInAProcessOfItsOwn(t *testing.T) {
+	t.Parallel()
 	process, ids := started(t)
 	j := job(t, guests.Handmade{}.Bytes())
 	if err := process.Compile(t.Context(), j); err != nil {
@@ -101,6 +102,7 @@ func compiles(t *testing.T, process *compiler.Process, j wasmrt.Job) {
 }
 
 func TestAProcessCompilesOneModuleAfterTheOther(t *testing.T) {
+	t.Parallel()
 	process, ids := started(t)
 	for range 3 {
 		compiles(t, process, job(t, guests.Handmade{}.Bytes()))
@@ -121,6 +123,7 @@ func TestAProcessCompilesOneModuleAfterTheOther(t *testing.T) {
 }
 
 func TestAProcessEndsWhenThereIsNothingToCompile(t *testing.T) {
+	t.Parallel()
 	process, ids := started(t)
 	compiles(t, process, job(t, guests.Handmade{}.Bytes()))
 	eventually(t, "it has ended", func() bool { return !isAlive(ids()[0]) })
@@ -135,6 +138,7 @@ func TestAProcessEndsWhenThereIsNothingToCompile(t *testing.T) {
 
 // What another module has left in a process, such as its memory, is not held against a module.
 func TestAModuleThatFailsInAUsedProcessIsTriedInAFreshOne(t *testing.T) {
+	t.Parallel()
 	for name, die := range map[string]func(wasmrt.Job, int) wasmrt.Job{
 		"it is killed before": func(j wasmrt.Job, pid int) wasmrt.Job {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -158,6 +162,7 @@ func TestAModuleThatFailsInAUsedProcessIsTriedInAFreshOne(t *testing.T) {
 }
 
 func TestModuleThatIsNotValidIsToldFromOneThatTakesTooMuch(t *testing.T) {
+	t.Parallel()
 	process, _ := started(t)
 	invalid := guests.Handmade{Body: []byte{0x6a}}.Bytes() // i32.add of nothing
 	err := process.Compile(t.Context(), job(t, invalid))
@@ -168,6 +173,7 @@ func TestModuleThatIsNotValidIsToldFromOneThatTakesTooMuch(t *testing.T) {
 }
 
 func TestFolderThatCannotBeWrittenIsNoFaultOfTheModule(t *testing.T) {
+	t.Parallel()
 	process, _ := started(t)
 	j := job(t, guests.Handmade{}.Bytes())
 	j.Dir = filepath.Join(j.Dir, "file")
@@ -186,6 +192,7 @@ func TestFolderThatCannotBeWrittenIsNoFaultOfTheModule(t *testing.T) {
 
 // Each seed is a bomb: none is compiled within a bound that ten plugins of 5 MB keep to.
 func TestBombsEndAtABound(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(2 * guests.Shapes) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -213,6 +220,7 @@ func TestBombsEndAtABound(t *testing.T) {
 const bombTimeout = 3 * time.Second
 
 func TestProcessThatIsKilledByTheSystemWasShortOfMemory(t *testing.T) {
+	t.Parallel()
 	process, _ := started(t, func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	err := process.Compile(t.Context(), job(t, guests.Bomb(0)))
 	var failed *wasmrt.CompileError
@@ -222,6 +230,7 @@ func TestProcessThatIsKilledByTheSystemWasShortOfMemory(t *testing.T) {
 }
 
 func TestProcessThatCrashesCostsItsModuleOnly(t *testing.T) {
+	t.Parallel()
 	process, _ := started(t, func(pid int) { _ = syscall.Kill(pid, syscall.SIGABRT) })
 	err := process.Compile(t.Context(), job(t, guests.Bomb(0)))
 	var failed *wasmrt.CompileError
@@ -231,6 +240,7 @@ func TestProcessThatCrashesCostsItsModuleOnly(t *testing.T) {
 }
 
 func TestCallerWhoLeavesEndsTheProcess(t *testing.T) {
+	t.Parallel()
 	leaving := errors.New("leaving")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	process, ids := started(t, func(int) { cancel(leaving) })

@@ -1,42 +1,37 @@
-// Package granted gathers the host services that a plugin was granted.
+// Package granted has the list of host services, and makes those that a plugin was granted.
 package granted
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pluginhost/pluginhost/sdk/api/host"
-	"github.com/pluginhost/pluginhost/wasmrt"
 )
-
-// Offer makes a host service: its functions, and what closes it, which is nil where
-// there is nothing to close.
-type Offer func() (functions []host.Function, closer io.Closer, err error)
 
 // Services are the host services of a plugin. The zero value has none. Whoever has
 // them closes them.
 type Services struct {
-	functions []wasmrt.HostFunction
+	functions []host.Function
 	closers   []io.Closer
 }
 
-// Grant makes the services of the permissions that a manifest was granted, each with
-// the offer of that name. After an error nothing of them is left.
-func Grant(permissions []string, offers map[string]Offer) (Services, error) {
+// Grant makes the services of the permissions that a plugin was granted. After an error nothing of
+// them is left.
+func Grant(p Plugin, h Host) (Services, error) {
 	var s Services
-	for _, permission := range permissions {
-		offer, known := offers[permission]
-		if !known {
+	offers := offers()
+	for _, permission := range p.Permissions.Granted() {
+		at := slices.IndexFunc(offers, func(o offer) bool { return o.permission == permission })
+		if at < 0 {
 			return Services{}, errors.Join(fmt.Errorf("permission %s: there is no such host service", permission), s.Close())
 		}
-		functions, closer, err := offer()
+		functions, closer, err := offers[at].open(p, h)
 		if err != nil {
 			return Services{}, errors.Join(fmt.Errorf("permission %s: %w", permission, err), s.Close())
 		}
-		for _, function := range functions {
-			s.functions = append(s.functions, wasmrt.HostFunction(function))
-		}
+		s.functions = append(s.functions, functions...)
 		if closer != nil {
 			s.closers = append(s.closers, closer)
 		}
@@ -45,7 +40,7 @@ func Grant(permissions []string, offers map[string]Offer) (Services, error) {
 }
 
 // Functions are the host functions of all services.
-func (s Services) Functions() []wasmrt.HostFunction { return s.functions }
+func (s Services) Functions() []host.Function { return s.functions }
 
 // Close closes all services.
 func (s Services) Close() error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pluginhost/pluginhost/hostsvc/netguard"
+	"github.com/pluginhost/pluginhost/internal/link"
 	"github.com/pluginhost/pluginhost/plugin"
 	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/wasmrt"
@@ -25,46 +26,48 @@ type Report struct {
 	Isolation, IsolationReason string
 	// Faults keep the plugin from loading; Warnings should be put right.
 	Faults, Warnings []string
+
+	contract *schema.Contract
 }
 
 // Check says why a module would not load, as wasmrt.Check does. functions are the names of
 // the host functions that it may import. Nil is wasmrt.Check, for modules of one's own.
-type Check func(ctx context.Context, wasm []byte, services []wasmrt.Service, functions []string) error
+type Check func(ctx context.Context, wasm []byte, abi wasmrt.ABI, functions []string) error
 
 // Plugin reports on a plugin, whose module is checked by check.
 func Plugin(ctx context.Context, manifest *plugin.Manifest, wasm []byte, check Check) Report {
-	var r Report
+	contract := link.Contract(manifest)
+	abi := link.ABI(contract, manifest.Capabilities)
+	r := Report{contract: contract}
 	granted := manifest.Permissions.Granted()
 	var may []string // import
-	for _, service := range schema.HostServices() {
+	for _, service := range contract.HostServices() {
 		if slices.Contains(granted, service.Permission) {
 			may = append(may, service.Functions...)
 		}
 	}
 	slices.Sort(may)
-	r.Granted = slices.DeleteFunc(slices.Clone(may), func(function string) bool { return isRefused(manifest.Permissions.HTTP, function) })
-	module, err := wasmrt.Inspect(wasm, wasmrt.Limits{})
+	r.Granted = slices.DeleteFunc(slices.Clone(may), func(function string) bool { return r.isRefused(manifest.Permissions.HTTP, function) })
+	module, err := wasmrt.Inspect(wasm, abi, wasmrt.Limits{})
 	if err != nil {
 		r.Faults = append(r.Faults, err.Error())
 		return r
 	}
 	r.Imported = slices.Sorted(slices.Values(module.Imports))
 	r.Isolation, r.IsolationReason = string(module.Isolation), module.Reason
-	r.imports(may, granted, manifest.Capabilities, module.Foreign)
-	r.exports(manifest.Capabilities, module.Exports)
+	r.imports(may, granted, manifest.Capabilities, module)
+	r.exports(module)
 	r.permissions(manifest.Permissions)
 	if len(r.Faults) == 0 {
-		r.module(ctx, manifest.Capabilities, may, wasm, check)
+		r.module(ctx, abi, may, wasm, check)
 	}
 	return r
 }
 
 // isRefused says whether a function makes requests of a method that no address allows.
-func isRefused(http *plugin.HTTPPermission, function string) bool {
-	isHTTP := slices.ContainsFunc(schema.HostServices(), func(service schema.HostService) bool {
-		return service.Permission == "http" && slices.Contains(service.Functions, function)
-	})
-	if !isHTTP || http == nil {
+func (r *Report) isRefused(http *plugin.HTTPPermission, function string) bool {
+	service, _ := r.contract.HostService(function)
+	if service.Permission != "http" || http == nil {
 		return false
 	}
 	for _, methods := range http.AllowedURLs {
@@ -76,27 +79,21 @@ func isRefused(http *plugin.HTTPPermission, function string) bool {
 }
 
 // module has the module validated, which what it imports and exports does not tell.
-func (r *Report) module(ctx context.Context, capabilities, may []string, wasm []byte, check Check) {
-	var services []wasmrt.Service
-	for _, name := range capabilities {
-		if capability, known := schema.Lookup(name); known {
-			services = append(services, wasmrt.Service{VersionExport: capability.VersionExport, Methods: capability.Exports()})
-		}
-	}
+func (r *Report) module(ctx context.Context, abi wasmrt.ABI, may []string, wasm []byte, check Check) {
 	if check == nil {
 		check = wasmrt.Check
 	}
-	if err := check(ctx, wasm, services, may); err != nil {
+	if err := check(ctx, wasm, abi, may); err != nil {
 		r.Faults = append(r.Faults, err.Error())
 	}
 }
 
 // imports compares what the module imports with what it may import and is granted, and with what
 // it can be called back for.
-func (r *Report) imports(may, granted, capabilities, foreign []string) {
+func (r *Report) imports(may, granted, capabilities []string, module *wasmrt.Interface) {
 	for _, function := range r.Imported {
 		if !slices.Contains(may, function) {
-			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(function)))
+			r.Faults = append(r.Faults, fmt.Sprintf("it imports %s: %s", function, Ungranted(r.contract, function)))
 		}
 	}
 	for _, need := range []struct{ permission, capability string }{{"scheduler", plugin.SchedulerCallback}, {"websocket", plugin.WebSocketCallback}} {
@@ -104,14 +101,14 @@ func (r *Report) imports(may, granted, capabilities, foreign []string) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("it uses %s without the capability %s: nothing calls it back", need.permission, need.capability))
 		}
 	}
-	for _, module := range slices.Compact(slices.Sorted(slices.Values(foreign))) {
-		if plugin.IsNewerModule(module) {
+	for _, foreign := range slices.Compact(slices.Sorted(slices.Values(module.Foreign))) {
+		if plugin.IsNewerModule(foreign) {
 			r.Faults = append(r.Faults, plugin.ErrNewer.Error())
 			continue
 		}
-		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of env and of wasi_snapshot_preview1", module))
+		r.Faults = append(r.Faults, fmt.Sprintf("it imports functions of %q: there are those of %s", foreign, strings.Join(module.Offered, " and of ")))
 	}
-	for _, service := range schema.HostServices() {
+	for _, service := range r.contract.HostServices() {
 		if slices.Contains(granted, service.Permission) && !r.uses(service.Permission) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("permission %s is asked for and never used", service.Permission))
 		}
@@ -120,34 +117,22 @@ func (r *Report) imports(may, granted, capabilities, foreign []string) {
 
 // uses says whether the module imports a function of a permission.
 func (r *Report) uses(permission string) bool {
-	return slices.ContainsFunc(schema.HostServices(), func(service schema.HostService) bool {
-		return service.Permission == permission && slices.ContainsFunc(service.Functions, func(f string) bool { return slices.Contains(r.Imported, f) })
+	return slices.ContainsFunc(r.Imported, func(function string) bool {
+		service, known := r.contract.HostService(function)
+		return known && service.Permission == permission
 	})
 }
 
-// exports compares what the module exports with what its capabilities need.
-func (r *Report) exports(capabilities, exports []string) {
-	for _, export := range []string{"malloc", "free"} {
-		if !slices.Contains(exports, export) {
-			r.Faults = append(r.Faults, fmt.Sprintf("it does not export %s", export))
-		}
+// exports tells which exports the module lacks that it needs, for itself and for its capabilities.
+func (r *Report) exports(module *wasmrt.Interface) {
+	for _, export := range module.Missing {
+		r.Faults = append(r.Faults, fmt.Sprintf("it does not export %s", export))
 	}
-	if slices.Contains(exports, "_start") && !slices.Contains(exports, "_initialize") {
+	if module.Program {
 		r.Faults = append(r.Faults, "it is a program, not a library: with Go, build it with -buildmode=c-shared")
 	}
-	for _, name := range capabilities {
-		capability, known := schema.Lookup(name)
-		if !known {
-			continue // the manifest's schema knows the same ones
-		}
-		need := []string{capability.VersionExport}
-		for _, method := range capability.Methods {
-			need = append(need, method.Export)
-		}
-		need = slices.DeleteFunc(need, func(export string) bool { return slices.Contains(exports, export) })
-		if len(need) > 0 {
-			r.Faults = append(r.Faults, fmt.Sprintf("capability %s: it does not export %s", name, strings.Join(need, ", ")))
-		}
+	for _, capability := range module.Incomplete {
+		r.Faults = append(r.Faults, fmt.Sprintf("capability %s: it does not export %s", capability.Name, strings.Join(capability.Methods, ", ")))
 	}
 }
 
@@ -191,12 +176,12 @@ func (r *Report) wide(permission, pattern string) {
 	}
 }
 
-// Ungranted says what to do about a host function that a plugin imports and is not granted.
-func Ungranted(function string) string {
-	for _, service := range schema.HostServices() {
-		if slices.Contains(service.Functions, function) {
-			return fmt.Sprintf("add %q to the permissions in manifest.json, or do not call that service", service.Permission)
-		}
+// Ungranted says what to do about a host function that a plugin of a contract imports and is not
+// granted.
+func Ungranted(contract *schema.Contract, function string) string {
+	service, known := contract.HostService(function)
+	if !known {
+		return "no host service has this function"
 	}
-	return "no host service has this function"
+	return fmt.Sprintf("add %q to the permissions in manifest.json, or do not call that service", service.Permission)
 }

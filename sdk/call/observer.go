@@ -31,9 +31,10 @@ type Observation struct {
 	Method string
 	// Callback tells a callback, whoever made it.
 	Callback bool
-	// Origin is who made it, and For the id of the schedule or connection that it was for.
+	// Origin is who made it.
 	Origin Origin
-	For    string
+	// For is the id of the schedule or connection that it was for; empty if it was for none.
+	For string
 	// Trace is that of the Request.
 	Trace string
 	// Err is what it failed with; nil is that it did not.

@@ -8,9 +8,10 @@ import (
 
 // Request is a call as its caller asks for it.
 type Request struct {
-	// Method is the name on the bus, such as get_artist_biography, and Body the request message.
+	// Method is the name on the bus, such as get_artist_biography.
 	Method string
-	Body   []byte
+	// Body is the request message.
+	Body []byte
 	// Callback has the method looked for among the callbacks; JSON tells that the body is
 	// JSON, and that the response is to be.
 	Callback, JSON bool

@@ -3,7 +3,6 @@ package call_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,29 +10,6 @@ import (
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
-
-// Whatever calls come over reads a Request and is a Replier; the Server does the rest.
-func Example() {
-	server := call.NewServer(call.Config{
-		Resolve: func(name string, _ bool) (call.Method, error) {
-			if name != "greet" {
-				return call.Method{}, subjects.Errorf(subjects.ErrBadRequest, "unknown method %q", name)
-			}
-			return call.Method{Call: call.Returning(func(_ context.Context, request []byte) ([]byte, error) {
-				return append([]byte("hello "), request...), nil
-			})}, nil
-		},
-		Limits: call.Limits{Timeout: time.Second, MaxTimeout: time.Minute},
-	})
-	for _, method := range []string{"greet", "leave"} {
-		var caller reply
-		server.Do(context.Background(), call.Request{Method: method, Body: []byte("Nina"), Timeout: call.Within(2 * time.Second)}, &caller)
-		fmt.Println(caller)
-	}
-	// Output:
-	// hello Nina
-	// 400 bad_request: unknown method "leave"
-}
 
 // reply is what a caller gets.
 type reply struct {

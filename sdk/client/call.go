@@ -35,7 +35,7 @@ func (c *Client) CallJSON(ctx context.Context, id, method string, request []byte
 }
 
 func subject(id, method string) string {
-	if schema.IsCallback(method) {
+	if known, is := schema.Navidrome058().Method(method); is && known.Kind == schema.KindCallback {
 		return subjects.Callback(id, method)
 	}
 	return subjects.Call(id, method)

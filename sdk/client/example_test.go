@@ -14,6 +14,47 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
+// Plugins are found by what they can do, and called by the interface that they implement.
+func Example() {
+	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+
+	plugins := client.New(conn)
+	agents, err := plugins.Plugins(ctx, "MetadataAgent")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, agent := range agents {
+		answer, err := plugins.MetadataAgent(agent.ID).GetArtistBiography(ctx, &api.ArtistBiographyRequest{Name: "Nina Simone"})
+		if errors.Is(err, api.ErrNotFound) || errors.Is(err, api.ErrNotImplemented) {
+			continue // the next one may know
+		}
+		fmt.Println(answer.GetBiography(), err)
+	}
+}
+
+// While no server is there a call fails at once, and it is known that the plugin has not run.
+func ExampleClient_Call_unavailable() {
+	conn, err := nats.Connect("nats://127.0.0.1:1", nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+
+	_, err = client.New(conn).Call(context.Background(), "wikipedia", "get_artist_url", nil)
+	var failure *subjects.Error
+	fmt.Println(errors.As(err, &failure) && failure.NothingRan(), errors.Is(err, subjects.ErrUnavailable))
+	// Output: true true
+}
+
 // A scrobble carries the user's id and name; its errors say whether sending it
 // again is safe.
 func ExampleScrobbler() {

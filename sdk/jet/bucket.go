@@ -76,7 +76,7 @@ func (h *Handle) EnsureBucket(ctx context.Context, want Bucket) (jetstream.KeyVa
 	return h.OpenBucket(ctx, want, jetstream.ErrBucketNotFound)
 }
 
-// OpenBucket opens a KV bucket that is there. It tries again after transient, as prepare does.
+// OpenBucket opens a KV bucket that is there. It tries again after transient, as Prepare does.
 func (h *Handle) OpenBucket(ctx context.Context, of Bucket, transient ...error) (jetstream.KeyValue, error) {
 	kv, err := Prepare(ctx, h, func(ctx context.Context) (jetstream.KeyValue, error) { return h.js.KeyValue(ctx, string(of)) }, transient...)
 	if err != nil {

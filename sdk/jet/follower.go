@@ -25,10 +25,14 @@ var (
 
 // Change is what became of a key.
 type Change struct {
-	Key      string
-	Revision uint64 // 0 where gone was found out later
-	Value    []byte
-	Gone     bool
+	// Key is the key, as it is in the bucket.
+	Key string
+	// Revision is that of the change; 0 if it was found out later that the key is gone.
+	Revision uint64
+	// Value is what the key has now; it says nothing if Gone.
+	Value []byte
+	// Gone says that the key has no value any more.
+	Gone bool
 	// There is a value that was there when the watch began: whenever it was written.
 	There bool
 	// Anew is of no key: the bucket is another one, or came back older. Revisions begin

@@ -66,7 +66,7 @@ func (r Records) attempt(ctx context.Context, operation func(context.Context) er
 }
 
 // Get reads a record into one of its type and returns its revision. None is
-// errNoRecord, with the revision at which it was removed, 0 where nobody knows of one:
+// ErrNoRecord, with the revision at which it was removed, 0 where nobody knows of one:
 // an update of that fails where a record was there meanwhile.
 func (r Records) Get(ctx context.Context, key string, into any) (revision uint64, err error) {
 	err = r.attempt(ctx, func(ctx context.Context) error {
@@ -112,8 +112,8 @@ func (r Records) Put(ctx context.Context, key string, record any) error {
 	})
 }
 
-// Update writes a record in the place of what get has found at a revision, and returns
-// its own; errMoved is that there is something else. It tries once: what
+// Update writes a record in the place of what Get has found at a revision, and returns
+// its own; ErrMoved is that there is something else. It tries once: what
 // became of an attempt without an answer, only the record tells.
 func (r Records) Update(ctx context.Context, key string, record any, revision uint64) (uint64, error) {
 	body, err := json.Marshal(record)
@@ -132,7 +132,7 @@ func (r Records) Update(ctx context.Context, key string, record any, revision ui
 }
 
 // Replace writes a key in the place of what is at a revision, 0 where there is nothing,
-// and returns its own; errMoved is that there is something else.
+// and returns its own; ErrMoved is that there is something else.
 func (h *Handle) Replace(ctx context.Context, msg *nats.Msg, revision uint64) (uint64, error) {
 	ack, err := h.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision))
 	if err != nil {
@@ -141,7 +141,7 @@ func (h *Handle) Replace(ctx context.Context, msg *nats.Msg, revision uint64) (u
 	return ack.Sequence, nil
 }
 
-// Remove removes the record at a revision; errMoved is that there is another. It
+// Remove removes the record at a revision; ErrMoved is that there is another. It
 // tries once.
 func (r Records) Remove(ctx context.Context, key string, revision uint64) error {
 	if err := r.handle.AwaitConnected(ctx); err != nil {

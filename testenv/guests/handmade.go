@@ -29,6 +29,8 @@ type Handmade struct {
 	Body []byte
 	// Malloc is the code of malloc, without its end. Defaults to the address 1024.
 	Malloc []byte
+	// Free is the code of free, without its end. Defaults to none.
+	Free []byte
 	// Initialize is the code of _initialize, without its end. Nil is no such
 	// export.
 	Initialize []byte
@@ -170,7 +172,7 @@ func (h Handmade) Bytes() []byte {
 		codes = append(codes, concat(uleb(uint64(len(code))), code))
 	}
 	for _, name := range h.Capabilities {
-		capability, _ := schema.Lookup(name)
+		capability, _ := schema.Navidrome058().Capability(name)
 		add(capability.VersionExport, typeVersion, concat([]byte{0x42}, sleb(h.Version)))
 		for _, method := range capability.Methods {
 			add(method.Export, typeMethod, h.Body)
@@ -180,7 +182,7 @@ func (h Handmade) Bytes() []byte {
 		h.Malloc = concat([]byte{0x41}, sleb(1024)) // i32.const 1024
 	}
 	add("malloc", typeMalloc, h.Malloc)
-	add("free", typeFree, nil)
+	add("free", typeFree, h.Free)
 	if h.Initialize != nil {
 		add("_initialize", typeInitialize, h.Initialize)
 	}

@@ -1,5 +1,5 @@
 // Package host binds the host services to bytes: what a service in Go offers,
-// as the functions that a guest imports from its module env.
+// as the functions that a guest imports.
 package host
 
 import (
@@ -7,10 +7,6 @@ import (
 
 	"github.com/pluginhost/pluginhost/sdk/hold"
 )
-
-// Module is the name of the module from which a guest imports the functions of
-// all host services.
-const Module = "env"
 
 // Function is one function of a host service as a guest sees it.
 type Function struct {

@@ -12,7 +12,7 @@ import (
 
 func method(t testing.TB, capability, name string) *Method {
 	t.Helper()
-	c, ok := Lookup(capability)
+	c, ok := Navidrome058().Capability(capability)
 	if !ok {
 		t.Fatalf("no capability %q", capability)
 	}
@@ -25,7 +25,7 @@ func method(t testing.TB, capability, name string) *Method {
 
 func TestContractHasFiveCapabilitiesAndSeventeenMethods(t *testing.T) {
 	var names, versions, exports []string
-	for _, c := range Capabilities() {
+	for _, c := range Navidrome058().Capabilities() {
 		names = append(names, c.Name)
 		versions = append(versions, c.VersionExport)
 		for _, m := range c.Methods {
@@ -56,7 +56,7 @@ func TestContractHasFiveCapabilitiesAndSeventeenMethods(t *testing.T) {
 
 func TestContractHasThirtyHostFunctionsWithoutACollision(t *testing.T) {
 	owner := map[string]string{}
-	for _, service := range HostServices() {
+	for _, service := range Navidrome058().HostServices() {
 		for _, function := range service.Functions {
 			if other, taken := owner[function]; taken {
 				t.Errorf("%s belongs to %s and %s", function, other, service.Permission)

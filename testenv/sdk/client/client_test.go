@@ -34,6 +34,7 @@ func host(t *testing.T) *nats.Conn {
 }
 
 func TestMetadataAgentIsThePluginsInterface(t *testing.T) {
+	t.Parallel()
 	agent := client.New(host(t)).MetadataAgent("probe")
 	ctx := t.Context()
 	for name, c := range map[string]struct {
@@ -75,6 +76,7 @@ func TestMetadataAgentIsThePluginsInterface(t *testing.T) {
 }
 
 func TestScrobblerCarriesUserIDAndName(t *testing.T) {
+	t.Parallel()
 	scrobbler := client.New(host(t)).Scrobbler("probe")
 	ctx, joe, now := t.Context(), client.User{ID: "1", Name: "joe"}, time.Now()
 	if ok, err := scrobbler.IsAuthorized(ctx, joe); !ok || err != nil {
@@ -98,6 +100,7 @@ func TestScrobblerCarriesUserIDAndName(t *testing.T) {
 }
 
 func TestPluginsAreFoundByCapability(t *testing.T) {
+	t.Parallel()
 	caller := client.New(host(t))
 	for capability, want := range map[string][]string{
 		"":              {"echo", "probe"},
@@ -126,6 +129,7 @@ func TestPluginsAreFoundByCapability(t *testing.T) {
 }
 
 func TestDeadlineOfTheContextStopsTheGuest(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := client.New(host(t)).MetadataAgent("probe").GetArtistBiography(ctx, &api.ArtistBiographyRequest{Name: "loop"})
@@ -135,6 +139,7 @@ func TestDeadlineOfTheContextStopsTheGuest(t *testing.T) {
 }
 
 func TestUnavailablePluginsAreExplained(t *testing.T) {
+	t.Parallel()
 	caller := client.New(host(t))
 	for id, want := range map[string]string{"broken": "not a WebAssembly module", "nobody": "on no replica"} {
 		_, err := caller.Scrobbler(id).IsAuthorized(t.Context(), client.User{})
@@ -145,6 +150,7 @@ func TestUnavailablePluginsAreExplained(t *testing.T) {
 }
 
 func TestRequestsThatDoNotFitAreReportedByTheClient(t *testing.T) {
+	t.Parallel()
 	_, err := client.New(host(t)).MetadataAgent("echo").GetArtistBiography(t.Context(), &api.ArtistBiographyRequest{Id: strings.Repeat("x", 2<<20)})
 	if !errors.Is(err, subjects.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
@@ -175,6 +181,7 @@ func refusing(t *testing.T, codes ...string) (*nats.Conn, *atomic.Int32) {
 }
 
 func TestCallsAreSentAgainOnlyWhereNothingRan(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		codes   []string
 		options []client.Option
@@ -201,6 +208,7 @@ func TestCallsAreSentAgainOnlyWhereNothingRan(t *testing.T) {
 }
 
 func TestRefreshReachesEveryReplica(t *testing.T) {
+	t.Parallel()
 	caller := client.New(host(t))
 	results, err := caller.Refresh(t.Context(), "echo")
 	if err != nil || len(results) != 1 || results[0].Error != "" || results[0].Plugin == nil || results[0].Plugin.State != subjects.StateReady {
@@ -213,6 +221,7 @@ func TestRefreshReachesEveryReplica(t *testing.T) {
 }
 
 func TestRefreshWaitsForReplicasThatAreAliveOnly(t *testing.T) {
+	t.Parallel()
 	conn := testenv.Connect(t, testenv.NATS(t))
 	respond := func(subject string, answers func() []any) {
 		t.Helper()
@@ -260,6 +269,7 @@ func TestRefreshWaitsForReplicasThatAreAliveOnly(t *testing.T) {
 
 // What a reply tells in two headers of one name, nobody can tell.
 func TestAReplyWithAHeaderTwiceIsAnError(t *testing.T) {
+	t.Parallel()
 	conn := testenv.Connect(t, testenv.NATS(t))
 	headers := make(chan nats.Header, 1)
 	if _, err := conn.Subscribe(subjects.Calls("p"), func(msg *nats.Msg) {

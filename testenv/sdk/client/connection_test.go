@@ -82,6 +82,7 @@ func refusedAtOnce(t *testing.T, conn *nats.Conn, cause error) {
 }
 
 func TestNothingIsSentOnAConnectionThatIsLost(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	conn, err := nats.Connect(server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
 	if err != nil {
@@ -103,6 +104,7 @@ func TestNothingIsSentOnAConnectionThatIsLost(t *testing.T) {
 
 // A program may begin before its NATS server does.
 func TestNothingIsSentOnAConnectionThatWasNeverThere(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	server.Stop()
 	conn, err := nats.Connect(server.URL(), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1))
@@ -115,6 +117,7 @@ func TestNothingIsSentOnAConnectionThatWasNeverThere(t *testing.T) {
 
 // What was sent before the connection broke may have run: nobody may take it for a refusal.
 func TestACallThatWasSentBeforeTheCutMayHaveRun(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	conn, err := nats.Connect(server.URL(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
 	if err != nil {

@@ -86,6 +86,7 @@ func expectCode(t *testing.T, reply *nats.Msg, code, text string) {
 func handler(f http.HandlerFunc) client.Navidrome { return client.Navidrome{Subsonic: f} }
 
 func TestSubsonicRequestsReachTheHandler(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	serveNavidrome(t, url, handler(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -108,6 +109,7 @@ func TestSubsonicRequestsReachTheHandler(t *testing.T) {
 }
 
 func TestRequestsThatNoHostSendsAreRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	config := handler(func(http.ResponseWriter, *http.Request) { t.Error("the handler was called") })
 	config.Artwork = func(context.Context, subjects.ArtworkRequest) (string, error) {
@@ -169,6 +171,7 @@ func TestRequestsThatNoHostSendsAreRefused(t *testing.T) {
 }
 
 func TestArtworkIsAddressed(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	serveNavidrome(t, url, client.Navidrome{Artwork: func(_ context.Context, r subjects.ArtworkRequest) (string, error) {
 		switch r.ID {
@@ -197,6 +200,7 @@ func TestArtworkIsAddressed(t *testing.T) {
 }
 
 func TestAPanicInTheHandlerCostsOneRequest(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	var log bytes.Buffer
 	config := handler(func(w http.ResponseWriter, r *http.Request) {
@@ -232,6 +236,7 @@ func TestAPanicInTheHandlerCostsOneRequest(t *testing.T) {
 }
 
 func TestRequestsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	entered, release := make(chan struct{}, 2), make(chan struct{})
 	config := handler(func(http.ResponseWriter, *http.Request) {
@@ -262,6 +267,7 @@ func TestRequestsBeyondTheBoundAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestAnswersThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 8192 })
 	cancelled := make(chan struct{}, 1)
 	serveNavidrome(t, url, handler(func(w http.ResponseWriter, r *http.Request) {
@@ -297,6 +303,7 @@ func TestAnswersThatDoNotFitAreRefused(t *testing.T) {
 }
 
 func TestTheHandlerHasTheCallersDeadline(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	remaining := make(chan time.Duration, 1)
 	serveNavidrome(t, url, handler(func(_ http.ResponseWriter, r *http.Request) {
@@ -326,6 +333,7 @@ func TestTheHandlerHasTheCallersDeadline(t *testing.T) {
 }
 
 func TestCallsOfTheHandlerTellWhoWaits(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	plugin := testenv.Connect(t, url)
 	seen := make(chan string, 1)
@@ -364,6 +372,7 @@ func TestCallsOfTheHandlerTellWhoWaits(t *testing.T) {
 }
 
 func TestStopWaitsForTheRequestsThatRun(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	entered, release := make(chan struct{}), make(chan struct{})
 	var finished atomic.Bool
@@ -428,6 +437,7 @@ func TestStopWaitsForTheRequestsThatRun(t *testing.T) {
 }
 
 func TestAServiceThatCannotBeIsAnError(t *testing.T) {
+	t.Parallel()
 	conn := testenv.Connect(t, testenv.NATS(t))
 	if _, err := client.ServeNavidrome(conn, client.Navidrome{}); err == nil {
 		t.Error("a service of nothing")

@@ -30,6 +30,7 @@ func pack(id, version string) client.Package {
 }
 
 func TestPackagesAreInstalledUpdatedAndRemovedInThatOrderOnly(t *testing.T) {
+	t.Parallel()
 	c := client.New(testenv.Connect(t, emptyHost(t)))
 	ctx := t.Context()
 	install := func(id, version string) func() error {
@@ -82,6 +83,7 @@ func TestPackagesAreInstalledUpdatedAndRemovedInThatOrderOnly(t *testing.T) {
 }
 
 func TestPackagesThatCannotBeAreRefused(t *testing.T) {
+	t.Parallel()
 	c := client.New(testenv.Connect(t, emptyHost(t)))
 	for name, p := range map[string]client.Package{
 		"without an id":       {Content: []byte("x")},
@@ -99,6 +101,7 @@ func TestPackagesThatCannotBeAreRefused(t *testing.T) {
 }
 
 func TestOneOfManyInstallsAtTheSameTimeSucceeds(t *testing.T) {
+	t.Parallel()
 	url := emptyHost(t)
 	var installs sync.WaitGroup
 	var done atomic.Int64
@@ -125,6 +128,7 @@ func TestOneOfManyInstallsAtTheSameTimeSucceeds(t *testing.T) {
 
 // Where no answer comes, an install does not take itself for somebody else's.
 func TestAnInstallSurvivesALostAnswer(t *testing.T) {
+	t.Parallel()
 	url := emptyHost(t)
 	large := pack("p", "1")
 	large.Content = bytes.Repeat(large.Content, 4) // of four chunks
@@ -158,6 +162,7 @@ func TestAnInstallSurvivesALostAnswer(t *testing.T) {
 
 // What is stored and named by nothing would stay.
 func TestAnInstallThatIsGivenUpOnceAllIsStoredIsDone(t *testing.T) {
+	t.Parallel()
 	c := client.New(testenv.Connect(t, emptyHost(t)))
 	ctx, cancel := context.WithCancel(t.Context())
 	err := c.InstallPackage(ctx, pack("p", "1"), func(done, total int64) {
@@ -172,6 +177,7 @@ func TestAnInstallThatIsGivenUpOnceAllIsStoredIsDone(t *testing.T) {
 }
 
 func TestWithoutAReplicaThereIsNowhereToInstall(t *testing.T) {
+	t.Parallel()
 	c := client.New(testenv.Connect(t, testenv.NATS(t)))
 	for name, do := range map[string]func() error{
 		"install": func() error { return c.InstallPackage(t.Context(), pack("p", "1"), nil) },
@@ -191,6 +197,7 @@ func TestWithoutAReplicaThereIsNowhereToInstall(t *testing.T) {
 // A refresh that follows an install or update at once has every replica tell of it. The
 // package is none, so they tell why.
 func TestTheAnswersAfterAnInstallAreOfTheNewPackage(t *testing.T) {
+	t.Parallel()
 	url := emptyHost(t)
 	testenv.Start(t, testenv.Config(t, url, t.TempDir()), nil)
 	c := client.New(testenv.Connect(t, url))

@@ -15,6 +15,7 @@ import (
 
 // However little time there is: what is not told to have failed is done.
 func TestSchedulesAreAllCancelledOrThereIsAnError(t *testing.T) {
+	t.Parallel()
 	conn := testenv.Connect(t, testenv.NATS(t))
 	js, err := jetstream.New(conn)
 	if err != nil {

@@ -1,10 +1,8 @@
-package replica
+package schedule
 
 import (
 	"time"
 
-	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/hostsvc/scheduler"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -12,7 +10,7 @@ import (
 type plan struct {
 	key       string
 	record    *subjects.ScheduleRecord
-	timetable scheduler.Timetable // of a recurring one
+	timetable Timetable // of a recurring one
 	at        time.Time
 	tried     time.Time // when its fire was first to be published, in this term
 	believed  time.Time // until when its replica is believed to run the fire
@@ -26,11 +24,11 @@ type dueFire struct {
 	plugin string
 }
 
-func newPlan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
+func (c *PlannerConfig) plan(key string, record *subjects.ScheduleRecord, now time.Time) (*plan, error) {
 	p := &plan{key: key, record: record}
 	if record.IsRecurring() {
 		var err error
-		if p.timetable, err = scheduler.ParseTimetable(record.Expression, record.Zone); err != nil {
+		if p.timetable, err = c.Timetable(record.Expression, record.Zone); err != nil {
 			return nil, err
 		}
 	}
@@ -66,18 +64,18 @@ func (p *plan) since(now time.Time) time.Time {
 
 // look says what is to be published of a schedule that is due now, and plans the
 // next look.
-func (p *plan) look(now time.Time, r *Replica) *dueFire {
+func (p *plan) look(now time.Time, config *PlannerConfig) *dueFire {
 	record := p.record
 	fire := &dueFire{key: p.key, plugin: record.Plugin}
 	fire.Set, fire.Planned = record.Set, record.Due
 	switch running := record.Running; {
-	case !r.isServed(record.Plugin):
+	case !config.IsServed(record.Plugin):
 		p.at = now.Add(lookPause)
 		return nil
-	case running == nil && r.inits.IsLeaving(record.Plugin, record.Init, cluster.Lease):
-		p.at = now.Add(removalPause) // it is about to be removed
+	case running == nil && config.IsLeaving(record.Plugin, record.Init):
+		p.at = now.Add(leavingPause) // it is about to be removed
 		return nil
-	case running != nil && r.heartbeat.Alive(running.Replica) && now.Before(p.believed):
+	case running != nil && config.IsAlive(running.Replica) && now.Before(p.believed):
 		p.at = now.Add(lookPause)
 		return nil
 	case running != nil:

@@ -1,7 +1,8 @@
-package replica
+package schedule
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -33,7 +33,8 @@ const (
 // them handed out anew. Their sign is that fires of a schedule are published over and over,
 // whether the stream takes them or has one already, and nobody claims one.
 type overlooks struct {
-	replica *Replica
+	log       *slog.Logger
+	recovered func(subjects.FiresEvent)
 
 	mu        sync.Mutex
 	unclaimed map[string]unclaimed               // by the keys of schedules
@@ -52,13 +53,13 @@ type unclaimed struct {
 // suspicion is what so many looks in a row have found.
 type suspicion struct {
 	looks int
-	found schedule.Overlooked
+	found Overlooked
 	// begun says that the fires may have been handed out anew, without an answer.
 	begun bool
 }
 
-func newOverlooks(r *Replica) *overlooks {
-	return &overlooks{replica: r, unclaimed: make(map[string]unclaimed), counts: make(map[string]subjects.RecoveredFires), suspects: make(map[string]suspicion)}
+func newOverlooks(log *slog.Logger, recovered func(subjects.FiresEvent)) *overlooks {
+	return &overlooks{log: log, recovered: recovered, unclaimed: make(map[string]unclaimed), counts: make(map[string]subjects.RecoveredFires), suspects: make(map[string]suspicion)}
 }
 
 // published notes that a fire of a schedule was published, or the stream has one already.
@@ -110,7 +111,7 @@ func (o *overlooks) forgetAll() {
 }
 
 // run looks at the plugins in doubt as long as this replica leads.
-func (o *overlooks) run(ctx context.Context, schedules *schedule.Schedules, election *cluster.Election) {
+func (o *overlooks) run(ctx context.Context, schedules *Schedules, election *cluster.Election) {
 	ticker := time.NewTicker(overlookPause)
 	defer ticker.Stop()
 	for {
@@ -121,7 +122,8 @@ func (o *overlooks) run(ctx context.Context, schedules *schedule.Schedules, elec
 		}
 		if _, _, leads := election.Term(); !leads {
 			o.forgetAll()
-			clear(o.suspects)
+			// What may have been done is still to be told of.
+			maps.DeleteFunc(o.suspects, func(_ string, is suspicion) bool { return !is.begun })
 			continue
 		}
 		ids := o.doubtful(time.Now())
@@ -133,7 +135,7 @@ func (o *overlooks) run(ctx context.Context, schedules *schedule.Schedules, elec
 		}
 		for _, id := range ids {
 			if err := o.look(ctx, schedules, id); err != nil && ctx.Err() == nil {
-				o.replica.log.Warn("fires that nobody claims cannot be looked into yet", "plugin", id, "error", err)
+				o.log.Warn("fires that nobody claims cannot be looked into yet", "plugin", id, "error", err)
 			}
 		}
 	}
@@ -141,7 +143,7 @@ func (o *overlooks) run(ctx context.Context, schedules *schedule.Schedules, elec
 
 // look compares the fires of a plugin with its consumer, and has them handed out anew once
 // enough looks have found the same.
-func (o *overlooks) look(ctx context.Context, schedules *schedule.Schedules, id string) error {
+func (o *overlooks) look(ctx context.Context, schedules *Schedules, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, overlookPatience)
 	defer cancel()
 	is := o.suspects[id]
@@ -170,24 +172,19 @@ func (o *overlooks) look(ctx context.Context, schedules *schedule.Schedules, id 
 }
 
 // announce counts and tells that fires of a plugin are handed out anew.
-func (o *overlooks) announce(id string, found schedule.Overlooked) {
+func (o *overlooks) announce(id string, found Overlooked) {
 	now := time.Now().UTC()
 	o.mu.Lock()
 	o.counts[id] = subjects.RecoveredFires{ID: id, Times: o.counts[id].Times + 1, Last: now}
 	o.mu.Unlock()
 	told := found.Fires[:min(len(found.Fires), maxToldFires)]
-	o.replica.log.Warn("NATS would never have delivered fires of a plugin: they are handed out anew", "plugin", id,
+	o.log.Warn("NATS would never have delivered fires of a plugin: they are handed out anew", "plugin", id,
 		"fires", told, "ack_floor", found.AckFloor, "stream", subjects.FireStream)
-	o.replica.publish(subjects.EventFiresRecovered, id, subjects.FiresEvent{
-		V: subjects.Version, Replica: o.replica.id, ID: id, Time: now, Fires: told, AckFloor: found.AckFloor,
-	})
+	o.recovered(subjects.FiresEvent{V: subjects.Version, ID: id, Time: now, Fires: told, AckFloor: found.AckFloor})
 }
 
-// recovered tells how often that was, of each plugin.
-func (p *planner) recovered() []subjects.RecoveredFires {
-	if p == nil {
-		return nil
-	}
+// Recovered tells how often the Planner has had fires handed out anew, of each plugin.
+func (p *Planner) Recovered() []subjects.RecoveredFires {
 	p.overlooks.mu.Lock()
 	defer p.overlooks.mu.Unlock()
 	return slices.SortedFunc(maps.Values(p.overlooks.counts), func(a, b subjects.RecoveredFires) int { return strings.Compare(a.ID, b.ID) })

@@ -1,4 +1,4 @@
-package replica
+package schedule
 
 import (
 	"container/heap"
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
-	"github.com/pluginhost/pluginhost/bus/schedule"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -22,18 +22,50 @@ const (
 	// planPatience the longest.
 	planPause    = 250 * time.Millisecond
 	planPatience = 5 * time.Second
+	// lookPause is between two looks whether a schedule's plugin is served, or the replica
+	// gone that runs its fire; leavingPause whether it was removed that is about to be.
+	lookPause    = cluster.Lease / 30
+	leavingPause = cluster.Lease / 3
 	// lateAfter is how late a fire is announced: later than one that waited for
 	// another leader.
 	lateAfter = cluster.Lease + time.Second
 )
 
-// planner publishes the fires of all schedules while this replica leads. It goes by
+// PlannerConfig is what a Planner knows of its replica. All fields must be set. Functions must not
+// block.
+type PlannerConfig struct {
+	// Election says whether the replica leads.
+	Election *cluster.Election
+	// Timetable reads the expression of a recurring schedule, whose time zone is zone if it
+	// names none.
+	Timetable func(expression, zone string) (Timetable, error)
+	// IsServed says whether a replica that may be alive serves a plugin.
+	IsServed func(plugin string) bool
+	// IsLeaving says whether what a run of OnInit has set without an id is about to be removed.
+	IsLeaving func(plugin, run string) bool
+	// IsAlive says whether a replica may be alive.
+	IsAlive func(replica string) bool
+	// Recovered is told that fires of a plugin are handed out anew that NATS would never have
+	// delivered.
+	Recovered func(event subjects.FiresEvent)
+}
+
+// Timetable is when a recurring schedule fires.
+type Timetable interface {
+	// Next is the first planned time after another; zero is none.
+	Next(after time.Time) time.Time
+	// Latest is the last planned time after one and up to another, and how many others lie
+	// between; zero is none.
+	Latest(after, until time.Time) (latest time.Time, skipped uint64)
+}
+
+// Planner publishes the fires of all schedules while its replica leads. It goes by
 // the records alone: a fire is published again until its schedule's record says
 // that it was claimed, so that what becomes of single fires need not be known.
-type planner struct {
-	replica   *Replica
-	election  *cluster.Election
-	schedules *schedule.Schedules
+type Planner struct {
+	config    PlannerConfig
+	handle    *jet.Handle
+	schedules *Schedules
 	cancel    context.CancelFunc
 	done      sync.WaitGroup
 	wake      chan struct{} // has a token when the queue has changed
@@ -44,31 +76,33 @@ type planner struct {
 	queue planQueue
 }
 
-// startPlanner opens the schedules and plans them whenever this replica leads. The
-// caller stops it.
-func (r *Replica) startPlanner(ctx context.Context) (_ *planner, err error) {
-	p := &planner{replica: r, election: r.leadership.election, plans: make(map[string]*plan), wake: make(chan struct{}, 1), overlooks: newOverlooks(r)}
-	if p.schedules, err = schedule.Open(ctx, r.bus.Jet(), p.note); err != nil {
+// StartPlanner opens the schedules, and plans them whenever the replica leads. The caller
+// stops the Planner.
+func StartPlanner(ctx context.Context, handle *jet.Handle, config PlannerConfig) (_ *Planner, err error) {
+	p := &Planner{config: config, handle: handle, plans: make(map[string]*plan), wake: make(chan struct{}, 1)}
+	p.overlooks = newOverlooks(handle.Logger(), config.Recovered)
+	if p.schedules, err = Open(ctx, handle, p.note); err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p.cancel = cancel
 	p.done.Go(func() { p.run(running) })
-	p.done.Go(func() { p.overlooks.run(running, p.schedules, p.election) })
+	p.done.Go(func() { p.overlooks.run(running, p.schedules, config.Election) })
 	return p, nil
 }
 
-func (p *planner) stop() {
-	if p == nil {
-		return
-	}
+// Schedules are those that are planned. They are stopped with the Planner.
+func (p *Planner) Schedules() *Schedules { return p.schedules }
+
+// Stop stops planning, and the Schedules.
+func (p *Planner) Stop() {
 	p.cancel()
 	p.done.Wait()
 	p.schedules.Stop()
 }
 
 // note takes over what became of a schedule.
-func (p *planner) note(key string, record *subjects.ScheduleRecord) {
+func (p *Planner) note(key string, record *subjects.ScheduleRecord) {
 	if record != nil && record.Running != nil {
 		p.overlooks.claimed(key)
 	}
@@ -79,9 +113,9 @@ func (p *planner) note(key string, record *subjects.ScheduleRecord) {
 		delete(p.plans, key)
 	}
 	if record != nil {
-		next, err := newPlan(key, record, time.Now())
+		next, err := p.config.plan(key, record, time.Now())
 		if err != nil {
-			p.replica.log.Warn("a schedule cannot be planned: cancel it", "plugin", record.Plugin, "error", err)
+			p.handle.Logger().Warn("a schedule cannot be planned: cancel it", "plugin", record.Plugin, "error", err)
 			return
 		}
 		p.plans[key] = next
@@ -90,7 +124,7 @@ func (p *planner) note(key string, record *subjects.ScheduleRecord) {
 	p.stir()
 }
 
-func (p *planner) stir() {
+func (p *Planner) stir() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -98,11 +132,11 @@ func (p *planner) stir() {
 }
 
 // run publishes what is due while this replica leads.
-func (p *planner) run(ctx context.Context) {
+func (p *Planner) run(ctx context.Context) {
 	led := false
 	for {
-		changed := p.election.Changed()
-		_, ends, leads := p.election.Term()
+		changed := p.config.Election.Changed()
+		_, ends, leads := p.config.Election.Term()
 		wait := time.Until(ends)
 		if leads {
 			if !led {
@@ -128,7 +162,7 @@ func (p *planner) run(ctx context.Context) {
 
 // beginTerm looks at every schedule anew: what another leader has published of
 // late is not run any more.
-func (p *planner) beginTerm() {
+func (p *Planner) beginTerm() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, plan := range p.plans {
@@ -138,7 +172,7 @@ func (p *planner) beginTerm() {
 }
 
 // publishDue publishes what is due and returns how long nothing else is.
-func (p *planner) publishDue(ctx context.Context) time.Duration {
+func (p *Planner) publishDue(ctx context.Context) time.Duration {
 	var (
 		group  errgroup.Group
 		failed atomic.Bool
@@ -165,7 +199,7 @@ func (p *planner) publishDue(ctx context.Context) time.Duration {
 }
 
 // next takes the first fire that is due, or returns how long none is.
-func (p *planner) next(now time.Time) (*dueFire, time.Duration) {
+func (p *Planner) next(now time.Time) (*dueFire, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.queue) > 0 {
@@ -173,7 +207,7 @@ func (p *planner) next(now time.Time) (*dueFire, time.Duration) {
 		if wait := first.at.Sub(now); wait > 0 {
 			return nil, wait
 		}
-		fire := first.look(now, p.replica)
+		fire := first.look(now, &p.config)
 		heap.Fix(&p.queue, 0)
 		if fire != nil {
 			return fire, 0
@@ -184,18 +218,18 @@ func (p *planner) next(now time.Time) (*dueFire, time.Duration) {
 
 // publish publishes a fire while the term lasts, and says whether the stream takes
 // any.
-func (p *planner) publish(ctx context.Context, due *dueFire) bool {
-	term, _, leads := p.election.Term()
+func (p *Planner) publish(ctx context.Context, due *dueFire) bool {
+	term, _, leads := p.config.Election.Term()
 	if !leads {
 		return false
 	}
 	due.Term = term
 	err := p.schedules.Fire(ctx, due.key, due.FireMessage)
 	switch {
-	case errors.Is(err, schedule.ErrQueued): // or so the stream says
+	case errors.Is(err, ErrQueued): // or so the stream says
 	case err != nil:
 		if ctx.Err() == nil {
-			p.replica.log.Warn("fires cannot be published yet", "error", err)
+			p.handle.Logger().Warn("fires cannot be published yet", "error", err)
 		}
 		return false
 	}
