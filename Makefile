@@ -37,7 +37,7 @@ $(EXAMPLES:%=example-%): example-%: build
 
 SPACE = $(EMPTY) $(EMPTY)
 # They start processes and wait for them: what the race detector could see there is in the packages below.
-PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/modules internal/notices(/.*)? testenv/chaos
+PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/modules internal/notices(/.*)? testenv/chaos testenv/wire
 SHARING = $$($(GO) list ./... | grep -vE '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
 DRIVING = $$($(GO) list ./... | grep -E '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
 

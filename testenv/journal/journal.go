@@ -210,7 +210,7 @@ func (j *Journal) await(t testing.TB, what string, count int, of func() []Event)
 		select {
 		case <-heard:
 		case <-timeout.C:
-			t.Fatalf("%d times %s is not heard; heard were %.10000v", count, what, j.Events())
+			t.Fatalf("%d times %s is not heard; heard were %.10000s", count, what, fmt.Sprint(j.Events()))
 		}
 	}
 }
