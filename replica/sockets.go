@@ -150,8 +150,8 @@ func (s *sockets) replace(ctx context.Context, id, connection string) {
 	}
 }
 
-// enter makes a connection the one that has its id here, and returns the one that has
-// not, which is itself where its record is the older one.
+// enter registers a connection under its id. It returns the connection that lost: the one that had
+// the id before, or the new one if the record of the former is newer.
 func (s *sockets) enter(own *heldSocket) (former *heldSocket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,9 +19,8 @@ type backing interface {
 	// after a smaller size that no restore followed.
 	resize(size int) []byte
 	// restore makes all bytes what they were at first and returns how many of
-	// them stay private to this memory. quiet says that since the last restore only
-	// such bytes were written that had stayed private then, besides what was not
-	// visible.
+	// them stay private to this memory. quiet says that since the last restore the guest
+	// has written only to pages that were private then, or have become visible since.
 	restore(quiet bool) (private int64, err error)
 	free()
 }

@@ -324,10 +324,10 @@ func (h *Heartbeat) alive(key string) bool {
 	return true
 }
 
-// Others looks at what the other replicas tell that may be alive. The answer is
-// certain unless it rests on a record that was there before we looked, and has not
-// moved since: whose replica may be gone. It changes when Changed says so, or a
-// lease is over.
+// Others says whether another replica that may be alive has a heartbeat that is accepted by is.
+// certain is false if the answer depends only on a heartbeat that was there when we began to look
+// and has not been renewed since: its replica may be dead. The answer can change when Changed says
+// so, and when a lease is over.
 func (h *Heartbeat) Others(is func(subjects.Heartbeat) bool) (found, certain bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

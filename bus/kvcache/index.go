@@ -96,8 +96,7 @@ func (x *cacheIndex) setClock(shown time.Time, asked moment) {
 }
 
 // expiry is the moment at which a value ends that the server stored at a time of
-// its clock. It is never early, and late by what the quickest of the questions took
-// at the most.
+// its clock. The result is never too early; it may be late by at most the shortest round trip seen.
 func (x *cacheIndex) expiry(stored time.Time, ttl time.Duration) moment {
 	now := x.now()
 	x.mu.Lock()

@@ -125,8 +125,8 @@ func (c *claimed) isIn(record subjects.ScheduleRecord) bool {
 		is.Replica == want.Replica && is.Attempt == want.Attempt && is.Planned.Equal(want.Planned)
 }
 
-// reread says whether the record has our claim, at what is its revision from then on, or
-// another replica's of the same schedule.
+// reread reads the record again. ours says that the record still has the claim c, whose revision is
+// updated, and others that another replica has claimed the same schedule.
 func (r *Runner) reread(ctx context.Context, c *claimed) (ours, others bool, err error) {
 	var record subjects.ScheduleRecord
 	revision, err := r.schedules.records.Get(ctx, c.key, &record)

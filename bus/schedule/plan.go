@@ -50,7 +50,7 @@ func (p *plan) begin(now time.Time) {
 	}
 }
 
-// since is after when the next time of a recurring schedule is.
+// since is the time after which the next fire of a recurring schedule is computed.
 func (p *plan) since(now time.Time) time.Time {
 	switch {
 	case p.record.LastIsAhead(now):

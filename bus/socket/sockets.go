@@ -121,9 +121,8 @@ func (s *Sockets) Newer(o *Owned) (subjects.SocketRecord, bool) {
 	return socket.record, socket.revision > own
 }
 
-// Abandoned are the connections whose owners are gone, of plugins that tells says
-// can be told here. Those are among them that this replica has taken without owning
-// them, as when no answer came.
+// Abandoned lists connections whose owner is gone and whose plugin tells accepts, as this replica can
+// tell it. Connections are among them that this replica has claimed in a write whose answer was lost.
 func (s *Sockets) Abandoned(tells, owns func(string) bool) []*Owned {
 	s.mu.Lock()
 	known := maps.Clone(s.known)

@@ -105,8 +105,7 @@ func (d *infoDocument) ask(cmd *cobra.Command) (best subjects.PluginStatus, know
 	return best, known, nil
 }
 
-// packagePatience is how long the package of a plugin is waited for, of which more than the
-// least is known.
+// packagePatience bounds how long a package is fetched only to show more of it.
 const packagePatience = 10 * time.Second
 
 // describeInstalled describes the package that the cluster has for a plugin, or nothing

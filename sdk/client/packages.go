@@ -39,12 +39,12 @@ type Package struct {
 // itself, also those that are away now, once they are back; Refresh has the running ones
 // tell what came of it. progress is told how many of all bytes are stored; it may be nil.
 //
-// The error is [subjects.ErrInstalled] where the cluster has a package of that id, or of
-// one that differs in nothing but case, [subjects.ErrPackageMoved] where somebody else
-// does the same at the same time, [subjects.ErrNoPackageStore] where no replica has ever
-// run. Nothing is installed then. After any other error the plugin may be
-// installed: Package tells. A ctx that ends once all is stored is too late to stop it. Without a deadline in ctx it has five minutes. The user needs
-// the rights of an operator.
+// The error is [subjects.ErrInstalled] if the cluster has a package of that id, or of an id that
+// differs in case only, [subjects.ErrPackageMoved] if somebody else installs the plugin at the same
+// time, [subjects.ErrNoPackageStore] if no replica has ever run: nothing is installed. After any
+// other error the plugin may be installed, which Package says. Cancelling ctx once all is stored is too late.
+// Without a deadline in ctx, InstallPackage takes five minutes at most. The user needs the rights of
+// an operator.
 func (c *Client) InstallPackage(ctx context.Context, p Package, progress func(done, total int64)) error {
 	return c.putPackage(ctx, p, progress, func(all []packageRecord, there packageRecord) error {
 		for _, other := range append(all, there) { // which may be newer than the others

@@ -31,10 +31,10 @@ func (b Bucket) Stream() string { return "KV_" + string(b) }
 // Subject is the subject of a key, or of several with wildcards.
 func (b Bucket) Subject(key string) string { return "$KV." + string(b) + "." + key }
 
-// history is how many values of a key the server may keep: more than there are, as each
-// write rolls up those before. What the server removed because of this limit would be
-// back when it is killed and starts anew, once what took its place is gone with its
-// time: limits leave no trace on its disk, roll-ups do.
+// history is how many values of a key the server may keep. It must exceed the number that there
+// are, which is one, as each write rolls up those before: a value that the server drops because of
+// this limit reappears after a crash of the server once its successor has expired, because the disk
+// shows roll-ups and not what limits have dropped.
 const history = 64
 
 // Message writes the value of a key.

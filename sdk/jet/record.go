@@ -65,9 +65,9 @@ func (r Records) attempt(ctx context.Context, operation func(context.Context) er
 	}, context.DeadlineExceeded, nats.ErrTimeout)
 }
 
-// Get reads a record into one of its type and returns its revision. None is
-// ErrNoRecord, with the revision at which it was removed, 0 where nobody knows of one:
-// an update of that fails where a record was there meanwhile.
+// Get reads a record into one of its type and returns its revision. The error is ErrNoRecord if
+// the key has no record; the revision is then that of its removal, 0 if there is none, and an
+// Update at it fails if somebody has written since.
 func (r Records) Get(ctx context.Context, key string, into any) (revision uint64, err error) {
 	err = r.attempt(ctx, func(ctx context.Context) error {
 		revision = 0
