@@ -19,7 +19,6 @@ var inboxes = map[string]string{"navidrome": "_INBOX_navidrome", "operator": "_I
 // A server does not check whether who asks may publish on the reply subject: the
 // host, who may, must not do it for others.
 func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
-	t.Parallel()
 	as := testenv.DeployedNATS(t)
 	b := testenv.Bus(t, as("host"))
 	artwork, generations := clustertest.KeepSecret(t, b, subjects.ArtworkKey).Bytes(), clustertest.KeepSecret(t, b, subjects.GenerationKey).Bytes()
@@ -63,7 +62,6 @@ func TestNobodyWritesThroughTheReplySubject(t *testing.T) {
 }
 
 func TestNobodyReadsTheAnswersToAHost(t *testing.T) {
-	t.Parallel()
 	as := testenv.DeployedNATS(t)
 	clustertest.KeepSecret(t, testenv.Bus(t, as("host")), subjects.ArtworkKey)
 	for user := range inboxes {
