@@ -52,7 +52,7 @@ func TestABucketThatIsGoneIsMadeAnew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
+		for range 5 { // also while the watch waits to begin anew
 			set(t, p, "k", "old")
 			wantValue(t, p, "k", "old")
 			wantValue(t, other, "k", "old")

@@ -78,7 +78,8 @@ func (w *cacheWatch) ask() {
 }
 
 // run watches until it is stopped. Whatever ends a watch, everything is
-// forgotten before the next, and misses go on asking the leader meanwhile.
+// forgotten then, and again once the next one knows its bucket; misses go on asking the
+// leader meanwhile.
 func (w *cacheWatch) run(ctx context.Context) {
 	for {
 		next := time.After(cachePause)
@@ -115,6 +116,8 @@ func (w *cacheWatch) watch(ctx context.Context) error {
 		return err
 	}
 	w.created = info.Created
+	// What was read since the last watch ended may be of a bucket between that and this one.
+	w.cache.index.reset()
 	defer w.forgetConsumer(ctx)
 	often := time.NewTicker(subjects.CacheMarkerTTL / 4)
 	defer often.Stop()
