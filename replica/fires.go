@@ -23,7 +23,7 @@ type fires struct {
 	runners map[string]*schedule.Runner // by the ids of plugins
 }
 
-var _ owner = (*fires)(nil)
+var _ pluginPart = (*fires)(nil)
 
 func (r *Replica) newFires() *fires {
 	return &fires{

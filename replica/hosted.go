@@ -144,8 +144,8 @@ func (h *hosted) serve(ctx context.Context, next *generation) error {
 		h.retire(h.current.Swap(next))
 	}
 	h.holds.Store(nil) // it is the current one's
-	for _, owner := range h.replica.owners {
-		owner.serve(h, next)
+	for _, part := range h.replica.pluginParts {
+		part.serve(h, next)
 	}
 	for _, warning := range next.entry.Warnings[:min(len(next.entry.Warnings), maxList)] {
 		h.replica.log.Warn("manifest", "plugin", h.id, "warning", cut(warning.String(), maxText))
@@ -167,8 +167,8 @@ func (h *hosted) remove(ctx context.Context) error {
 	h.unloading.Store(true)
 	h.dropCandidate(ctx)
 	// What still runs may have opened more; then nothing runs any more.
-	defer h.leaveOwners(ctx)
-	h.leaveOwners(ctx)
+	defer h.leaveParts(ctx)
+	h.leaveParts(ctx)
 	endpoint := h.endpoint.Load()
 	if endpoint == nil {
 		return nil
@@ -181,9 +181,9 @@ func (h *hosted) remove(ctx context.Context) error {
 	return err
 }
 
-func (h *hosted) leaveOwners(ctx context.Context) {
-	for _, owner := range h.replica.owners {
-		owner.leave(ctx, h)
+func (h *hosted) leaveParts(ctx context.Context) {
+	for _, part := range h.replica.pluginParts {
+		part.leave(ctx, h)
 	}
 }
 
@@ -223,8 +223,8 @@ func (h *hosted) status() subjects.PluginStatus {
 		ID: h.id, State: subjects.StateFailed, Symlink: entry.Symlink,
 		Callbacks: h.callbacks.read(),
 	}
-	for _, owner := range h.replica.owners {
-		owner.status(h, &status)
+	for _, part := range h.replica.pluginParts {
+		part.status(h, &status)
 	}
 	if shown.loading {
 		status.State = subjects.StateInitialising

@@ -73,7 +73,7 @@ func (r *Replica) parts() []part {
 		{
 			start: func(ctx context.Context, _ *config.Config) (err error) {
 				r.sockets, err = r.startSockets(ctx)
-				r.owners = []owner{r.sockets, r.newFires()}
+				r.pluginParts = []pluginPart{r.sockets, r.newFires()}
 				return err
 			},
 			stop: func(context.Context) error { r.sockets.stop(); return nil },

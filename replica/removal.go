@@ -47,8 +47,8 @@ type removalsConfig struct {
 	heartbeat *cluster.Heartbeat
 	election  *cluster.Election
 	schedules *schedule.Schedules
-	// owners have what plugins leave behind, besides records of OnInit.
-	owners []owner
+	// pluginParts have what plugins leave behind, besides records of OnInit.
+	pluginParts []pluginPart
 	// grace is how long a plugin may be away. anybodyHas says whether a replica that may be alive
 	// has it, and has whether this one does.
 	grace           func() time.Duration
@@ -58,7 +58,7 @@ type removalsConfig struct {
 func (r *Replica) removalsConfig() removalsConfig {
 	return removalsConfig{
 		id: r.id, log: r.log, jet: r.bus.Jet(), heartbeat: r.heartbeat, election: r.leadership.election, schedules: r.schedules,
-		owners: r.owners, grace: r.grace, anybodyHas: r.anybodyHas,
+		pluginParts: r.pluginParts, grace: r.grace, anybodyHas: r.anybodyHas,
 		has: func(id string) bool { h := r.find(id); return h != nil && !h.isGone() },
 	}
 }
@@ -161,8 +161,8 @@ func (s *removals) takeBack(ctx context.Context, id string) error {
 func (s *removals) cleanUp(ctx context.Context, id string) error {
 	schedules := s.schedules.Count(id)
 	err := s.heartbeat.ForgetInits(ctx, id)
-	for _, owner := range s.owners {
-		err = errors.Join(err, owner.forget(ctx, id))
+	for _, part := range s.pluginParts {
+		err = errors.Join(err, part.forget(ctx, id))
 	}
 	if err == nil {
 		s.log.Info("what a removed plugin has left behind is removed", "plugin", id, "schedules", schedules)

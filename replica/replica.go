@@ -47,7 +47,7 @@ type Replica struct {
 	planner     *schedule.Planner
 	schedules   *schedule.Schedules // the planner's
 	sockets     *sockets
-	owners      []owner // of what plugins have
+	pluginParts []pluginPart // of what plugins have
 	removals    *removals
 	leavings    *leavings
 	packages    *packages

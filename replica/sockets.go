@@ -198,7 +198,7 @@ func (s *sockets) all() []*heldSocket {
 	return slices.Collect(maps.Values(s.owned))
 }
 
-var _ owner = (*sockets)(nil)
+var _ pluginPart = (*sockets)(nil)
 
 // serve closes the connections of a plugin that may have none any more.
 func (s *sockets) serve(h *hosted, next *generation) {

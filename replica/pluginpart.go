@@ -6,9 +6,9 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// owner is a part of the replica that has something for each plugin which generations share, and
+// pluginPart is a part of the replica that has something for each plugin which generations share, and
 // which is left when the replica goes: the fires of its schedules, its WebSockets.
-type owner interface {
+type pluginPart interface {
 	// serve is told that a generation of a plugin serves from now on, and leave that none does here
 	// any more: it waits for what runs until ctx is over, and may come twice. changing of the
 	// plugin is held.
