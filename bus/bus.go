@@ -226,8 +226,9 @@ func (b *Bus) SlowConsumers() uint64 { return b.slow.Load() }
 // Publish announces something to whoever listens.
 func (b *Bus) Publish(subject string, body []byte) error { return b.core.Publish(subject, body) }
 
-// Closed is closed when one of the connections is gone for good, by Close or otherwise.
-func (b *Bus) Closed() <-chan struct{} { return b.lost }
+// Lost gets one error once the Bus is of no use any more: a connection is gone for good, by Close or
+// otherwise, or the embedded server hangs (ErrServerHangs). Only the first that receives from it gets it.
+func (b *Bus) Lost() <-chan error { return b.lost }
 
 // Close waits a little for calls that still run, sends what is still to be sent,
 // and closes the connections, that for calls first and that for JetStream last, and the
@@ -251,14 +252,7 @@ func (b *Bus) close() {
 }
 
 func (b *Bus) stopWorkers() {
-	stopped := make(chan struct{})
-	go func() {
-		b.workers.stop()
-		close(stopped)
-	}()
-	select {
-	case <-stopped:
-	case <-time.After(closeTimeout):
+	if !within(closeTimeout, b.workers.stop) {
 		b.config.Logger.Warn("calls that do not end are left behind")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,11 +41,21 @@ type connection struct {
 type connections struct {
 	calls, control, core *connection
 
-	lost     chan struct{} // closed when the first of them is gone for good
-	loseOnce sync.Once
+	lost chan error // what Lost returns
 }
 
-func newConnections() *connections { return &connections{lost: make(chan struct{})} }
+// errConnectionClosed is what Lost gets for a connection.
+var errConnectionClosed = errors.New("the NATS connection is closed for good: check the server, its users and permissions, and start again")
+
+func newConnections() *connections { return &connections{lost: make(chan error, 1)} }
+
+// lose tells who has asked Lost; the first reason counts.
+func (c *connections) lose(err error) {
+	select {
+	case c.lost <- err:
+	default:
+	}
+}
 
 // all are those that there are, in the order in which a replica gives them up.
 func (c *connections) all() []*connection {
@@ -125,7 +134,7 @@ func (b *Bus) reports(c *connection) []nats.Option {
 		nats.ClosedHandler(func(*nats.Conn) {
 			log.Debug("NATS connection closed")
 			close(c.closed)
-			b.loseOnce.Do(func() { close(b.lost) })
+			b.lose(errConnectionClosed)
 		}),
 	}
 }

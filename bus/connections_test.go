@@ -108,8 +108,8 @@ func TestConnectionForCallsIsGivenUpFirstAndThatOfTheHostLast(t *testing.T) {
 		t.Errorf("closed %v, want %v", order, want)
 	}
 	select {
-	case <-b.Closed():
+	case <-b.Lost():
 	default:
-		t.Error("it does not say that it is closed")
+		t.Error("it does not say that it is lost")
 	}
 }

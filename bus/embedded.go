@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,7 +16,13 @@ import (
 const (
 	serverStartTimeout = 10 * time.Second
 	serverPoll         = 100 * time.Millisecond
+	// serverStopTimeout is how long the server or its JetStream may take to stop.
+	serverStopTimeout = 10 * time.Second
 )
+
+// ErrServerHangs is that the embedded server waits for itself, which nats-server does at times after a write
+// has failed, as with a full disk. Only another process can go on with what it has stored.
+var ErrServerHangs = errors.New("the embedded NATS server hangs since a write to its disk failed: start pluginhost again, nothing that was stored is lost")
 
 // Embedded configures the embedded NATS server.
 type Embedded struct {
@@ -31,6 +38,7 @@ type embeddedServer struct {
 	server   *server.Server
 	storeDir string
 	logger   *serverLogger
+	hangs    atomic.Bool // it waits for itself, and never stops
 }
 
 // startServer starts a server with JetStream. The caller stops it.
@@ -83,9 +91,34 @@ func awaitServer(s *server.Server, fatal <-chan error) error {
 	return fmt.Errorf("not ready after %v", serverStartTimeout)
 }
 
+// stop stops the server, unless it hangs, which the log tells.
 func (e *embeddedServer) stop() {
-	e.server.Shutdown()
-	e.server.WaitForShutdown()
+	if e.hangs.Load() {
+		return
+	}
+	stopped := within(serverStopTimeout, func() {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	})
+	if !stopped {
+		e.logger.log.Error("the embedded NATS server does not stop, and is left behind", "after", serverStopTimeout)
+	}
+}
+
+// within runs do and says whether it has ended within timeout. It goes on otherwise: only the end of the
+// process ends a server that waits for itself, or what a plugin does not give back.
+func within(timeout time.Duration, do func()) bool {
+	done := make(chan struct{})
+	go func() {
+		do()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(timeout):
+		return false
+	}
 }
 
 // serverLogger passes the server's log on, and why it gave up.

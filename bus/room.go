@@ -37,7 +37,7 @@ func (e *embeddedServer) cause(err error) string {
 	case ok && free < wanted:
 		return fmt.Sprintf("%s; %d bytes are free for %s, %d are needed: make room there, and writes go on by themselves", text, free, e.storeDir, wanted)
 	default:
-		return fmt.Sprintf("%s: check the disk and the permissions of %s; JetStream is started again every %v until it writes", text, e.storeDir, restartPause)
+		return fmt.Sprintf("%s: check the disk and the permissions of %s; JetStream is started again every %v until it writes, and pluginhost ends if that hangs", text, e.storeDir, restartPause)
 	}
 }
 
@@ -61,11 +61,20 @@ func (b *Bus) restartJetStream() {
 	}
 	b.watching.restarted = time.Now()
 	s := b.embedded.server
-	err := s.ShutdownJetStream()
-	if err == nil {
-		err = s.EnableJetStream(&server.JetStreamConfig{StoreDir: b.embedded.storeDir})
+	restarted := make(chan error, 1)
+	hangs := !within(serverStopTimeout, func() {
+		err := s.ShutdownJetStream()
+		if err == nil {
+			err = s.EnableJetStream(&server.JetStreamConfig{StoreDir: b.embedded.storeDir})
+		}
+		restarted <- err
+	})
+	if hangs {
+		b.embedded.hangs.Store(true)
+		b.lose(ErrServerHangs)
+		return
 	}
-	if err != nil {
+	if err := <-restarted; err != nil {
 		b.config.Logger.Error("JetStream of the embedded NATS server could not be started again: restart pluginhost", "error", err)
 		return
 	}

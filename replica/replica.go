@@ -166,8 +166,9 @@ func (r *Replica) HTTPAddress() string { return r.health.address() }
 // where that is off.
 func (r *Replica) ArtworkAddress() string { return r.artwork.address() }
 
-// Lost is closed when a connection to NATS is gone for good.
-func (r *Replica) Lost() <-chan struct{} { return r.bus.Closed() }
+// Lost gets one error once the replica is of no use any more, as its NATS server is lost for good; its owner
+// then calls Drain.
+func (r *Replica) Lost() <-chan error { return r.bus.Lost() }
 
 // Asked is closed when a control request asks the replica to leave; its owner
 // then calls Drain.

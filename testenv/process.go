@@ -221,6 +221,16 @@ func (p *Process) Signal(signal syscall.Signal) {
 	}
 }
 
+// Ended says whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Wait waits for the end of the process and returns its exit code; -1 is a
 // signal.
 func (p *Process) Wait() int {

@@ -169,7 +169,7 @@ func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
 		wantValue(t, other, key, want)
 	}
 	select {
-	case <-b.Closed():
+	case <-b.Lost():
 		t.Error("the connection is gone for good")
 	default:
 	}

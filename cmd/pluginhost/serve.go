@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -96,8 +95,7 @@ func serve(cmd *cobra.Command) error {
 	select {
 	case <-ctx.Done():
 	case <-r.Asked():
-	case <-r.Lost():
-		lost = errors.New("the NATS connection is closed for good: check the server, its users and permissions, and start again")
+	case lost = <-r.Lost():
 		log.Error("leaving", "error", lost)
 	}
 	reloads.stop()
