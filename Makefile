@@ -41,6 +41,15 @@ PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/m
 SHARING = $$($(GO) list ./... | grep -vE '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
 DRIVING = $$($(GO) list ./... | grep -E '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
 
+# Each in one goroutine, and without generic code that others share: the race detector has nothing to see there, and
+# would take half of the time of all tests for reading the same guests again and again.
+UNSHARED = github.com/tetratelabs/wazero/internal/wasm/binary github.com/tetratelabs/wazero/internal/leb128 \
+	$(ROOT)/wasmrt/internal/rewrite
+RACE = -race -pgo=off $(UNSHARED:%=-gcflags=%=-race=false)
+# They wait more than they compute. The two that take longest come first.
+BESIDE = -parallel 6
+LONGEST = ./replica ./plugintest
+
 # Long proofs that have a short form leave it to that with -short.
 SHORT = -short
 test-all: SHORT =
@@ -48,7 +57,7 @@ test test-all:
 	@command -v node >/dev/null && command -v npm >/dev/null || echo "node or npm is missing: the tests of a client and of a plugin that are not Go are skipped"
 	cd subjects && $(ALONE) $(GO) test -race -pgo=off ./...
 	cd sdk && $(ALONE) $(GO) test -race -pgo=off ./...
-	$(GO) test $(SHORT) -race -pgo=off -timeout 30m $(SHARING)
+	$(GO) test $(SHORT) $(RACE) $(BESIDE) -timeout 30m $(LONGEST) $(SHARING)
 	$(GO) test $(SHORT) -pgo=off -timeout 30m $(DRIVING)
 	cd bench && $(ALONE) $(GO) test -short ./...
 

@@ -22,7 +22,7 @@ const (
 	// turn, which costs time and nothing else.
 	places = 32
 	// maxCode is how many bytes of machine code are kept; the oldest go first.
-	maxCode = 256 << 20
+	maxCode = 1 << 30
 	// lockPause is between two looks whether a place is free.
 	lockPause = 20 * time.Millisecond
 	// maxCompilerOutput is how many bytes of what the compiler says are shown.

@@ -49,6 +49,7 @@ func addBystander(t *testing.T) func(*setup) {
 }
 
 func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
+	t.Parallel()
 	manifest := testenv.Manifest(nil, "MetadataAgent")
 	lifecycle := testenv.Manifest(map[string]any{"config": map[string]any{"reason": "test"}}, "MetadataAgent", "LifecycleManagement")
 	lifecycleWasm := guests.Wasm(t, guests.Lifecycle)
@@ -126,6 +127,7 @@ func TestPluginThatCannotBeLoadedSaysWhyAndHarmsNobody(t *testing.T) {
 }
 
 func TestGuestThatInitialisesWithoutEndIsGivenUp(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		c.Runtime.CompileTimeout = 3 * time.Second
 		testenv.AddPlugin(t, c.Plugins.Folder, "endless", testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Initialize: guests.Loop[:5]}.Bytes())
@@ -151,6 +153,7 @@ func permissions(name string) map[string]any {
 }
 
 func TestImportsOfHostServicesNeedTheirPermission(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		for _, service := range schema.Navidrome058().HostServices() {
 			wasm := guests.Handmade{Imports: service.Functions[:1], Body: guests.CallImport}.Bytes()
@@ -174,6 +177,7 @@ func TestImportsOfHostServicesNeedTheirPermission(t *testing.T) {
 }
 
 func TestPluginsWhoseNamesAreNoTokensAreServed(t *testing.T) {
+	t.Parallel()
 	ids := []string{"My Plugin.v2", "über", "*", ">", "a=2Eb", "\u200b", "line\nbreak", "not \xff UTF-8", strings.Repeat(".x", 127)[1:], strings.Repeat("=", 255)}
 	w := start(t, nil, func(c *setup) {
 		for _, id := range ids {
@@ -193,6 +197,7 @@ func TestPluginsWhoseNamesAreNoTokensAreServed(t *testing.T) {
 }
 
 func TestBodiesReachTheGuestUntouched(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Bystander, testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Body: guests.Echo, Pages: 20}.Bytes())
 	})
@@ -217,6 +222,7 @@ func TestBodiesReachTheGuestUntouched(t *testing.T) {
 }
 
 func TestJSONRepliesAreInTheContractsForm(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, abuse.Probe, testenv.Manifest(nil, "MetadataAgent", "Scrobbler"), guests.Wasm(t, guests.Probe))
 	})
@@ -260,6 +266,7 @@ func TestJSONRepliesAreInTheContractsForm(t *testing.T) {
 }
 
 func TestErrorTextsFitTheirHeader(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) { abuse.Install(t, &c.Config) })
 	long := strings.Repeat("long ", 100_000)
 	for name, c := range map[string]struct{ text, want string }{
@@ -287,6 +294,7 @@ func TestErrorTextsFitTheirHeader(t *testing.T) {
 }
 
 func TestPluginsWithLongTextsLeaveStatusReadable(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("endless ", 130_000) // just below what a manifest may have
 	manifest := bytes.Replace(testenv.Manifest(nil, "MetadataAgent"), []byte("A plugin for tests."), []byte(long[:1_040_000]), 1)
 	w := start(t, nil, func(c *setup) {
@@ -315,6 +323,7 @@ func TestPluginsWithLongTextsLeaveStatusReadable(t *testing.T) {
 }
 
 func TestMadeUpMethodsDoNotHideTheCallsOfRealOnes(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, addBystander(t))
 	ctx := w.context(t)
 	for i := range 200 {
@@ -375,6 +384,7 @@ func raw(t *testing.T, server string, commands ...string) {
 }
 
 func TestMessagesOfOddClientsDoNotCostTheHostItsConnection(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, addBystander(t))
 	subject := subjects.Call(abuse.Bystander, biography)
 	shortest := "plugins.p.x"
@@ -420,6 +430,7 @@ func TestMessagesOfOddClientsDoNotCostTheHostItsConnection(t *testing.T) {
 }
 
 func TestControlRequestsAboutUnknownPlugins(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, addBystander(t))
 	ctx := w.context(t)
 	for _, id := range []string{"nobody", "..", "../x", "a/b", "", strings.Repeat("x", 1000)} {
@@ -436,6 +447,7 @@ func TestControlRequestsAboutUnknownPlugins(t *testing.T) {
 }
 
 func TestErrorsAndAnswersFitASmallServersMessages(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 4096 })
 	config := testenv.Config(t, url, t.TempDir())
 	testenv.AddPlugin(t, config.Plugins.Folder, "long", testenv.Manifest(nil, "MetadataAgent"), guests.Handmade{Body: longError, Pages: 20}.Bytes())

@@ -17,6 +17,7 @@ import (
 // A callback that fails is seen where one looks for what a plugin does, as nobody
 // waits for its answer.
 func TestFailedCallbacksAreInStatusAndInTheRecord(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	r := s.start()
 	if callbacks := r.Status().Plugins[0].Callbacks; callbacks != nil {
@@ -70,6 +71,7 @@ type seen struct{ call.Observation }
 func (s *seen) Observe(o call.Observation) { s.Observation = o }
 
 func TestOnInitIsObservedAsOtherCallsAre(t *testing.T) {
+	t.Parallel()
 	var fails atomic.Bool
 	s := newStateful(t, func(e journal.Event) ([]journal.Command, error) {
 		if e.Event == "init" && fails.Load() {
@@ -96,6 +98,7 @@ func TestOnInitIsObservedAsOtherCallsAre(t *testing.T) {
 }
 
 func TestTheAuthorOfAPluginIsToldWhatTheHostLogsOfIt(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	source := filepath.Join(t.TempDir(), "source")
 	if err := os.Rename(filepath.Join(s.folder, "p"), source); err != nil {

@@ -44,6 +44,7 @@ func (w world) readiness(t *testing.T) (code int, reason string) {
 }
 
 func TestReplicaWithoutOneOfItsConnectionsIsNotReadyAndDoesWhatItCan(t *testing.T) {
+	t.Parallel()
 	w, link := linked(t, func(c *setup) { abuse.Install(t, &c.Config) })
 	become := func(code int, reason string) {
 		t.Helper()
@@ -76,6 +77,7 @@ func TestReplicaWithoutOneOfItsConnectionsIsNotReadyAndDoesWhatItCan(t *testing.
 }
 
 func TestHeartbeatListsAPluginOnceItsCallsArrive(t *testing.T) {
+	t.Parallel()
 	w, link := linked(t, func(*setup) {})
 	ctx := w.context(t)
 	js, err := jetstream.New(w.caller.Conn)

@@ -125,6 +125,7 @@ func portOfURL(t *testing.T, address string) string {
 }
 
 func TestNoPluginReachesWhatItsHostListensOn(t *testing.T) {
+	t.Parallel()
 	fake := navidrome.Start(t)
 	for _, at := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"} {
 		t.Run(at, func(t *testing.T) {
@@ -142,6 +143,7 @@ func TestNoPluginReachesWhatItsHostListensOn(t *testing.T) {
 }
 
 func TestNoPluginReachesTheNATSServersOfItsHost(t *testing.T) {
+	t.Parallel()
 	urls := testenv.Cluster(t)
 	s, r := startUnbounded(t, urls[0], func(*setup) {})
 	for _, address := range urls { // two of them were discovered
@@ -153,6 +155,7 @@ func TestNoPluginReachesTheNATSServersOfItsHost(t *testing.T) {
 }
 
 func TestAPluginReachesWhatElseThereIsOnTheMachine(t *testing.T) {
+	t.Parallel()
 	s, _ := startUnbounded(t, "", func(c *setup) { c.HTTP.Listen, c.NATS.Listen = "0.0.0.0:0", "127.0.0.1:0" })
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	defer other.Close()
@@ -168,6 +171,7 @@ func TestAPluginReachesWhatElseThereIsOnTheMachine(t *testing.T) {
 }
 
 func TestAnIdleCrowdKeepsNoProbeOut(t *testing.T) {
+	t.Parallel()
 	_, r := startUnbounded(t, "", func(c *setup) { c.HTTP.Listen, c.NATS.Listen = "127.0.0.1:0", "127.0.0.1:0" })
 	const crowd = 300
 	var conns []net.Conn

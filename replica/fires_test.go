@@ -20,6 +20,7 @@ import (
 
 // Each of many schedules that are due at once fires once, on whichever replica.
 func TestReplicasShareTheFires(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	s.start()
 	s.start()
@@ -86,6 +87,7 @@ func (s *stateful) runners(watcher jetstream.KeyWatcher, count int) map[string]i
 // The record of a schedule is all that is left when no replica is. What fell due
 // meanwhile fires once.
 func TestSchedulesOutliveTheOnlyReplica(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	only := s.start()
 	s.do(once("once", 1000))
@@ -136,6 +138,7 @@ func (s *stateful) rewrite(id string, change func(*subjects.ScheduleRecord)) {
 }
 
 func TestLimitsAndZoneOfSchedules(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	s.start(func(c *setup) {
 		c.Scheduler = config.Scheduler{TimeZone: "America/New_York", MaxSchedules: 3, MaxPayload: 10}
@@ -182,6 +185,7 @@ func TestLimitsAndZoneOfSchedules(t *testing.T) {
 }
 
 func TestSchedulesNeedThePermission(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	var manifest map[string]any
 	if err := json.Unmarshal(journal.Manifest(), &manifest); err != nil {
@@ -208,6 +212,7 @@ func TestSchedulesNeedThePermission(t *testing.T) {
 
 // Whatever a replica is told while a callback runs, that goes on and runs once.
 func TestACallbackIsFinished(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	first := s.start()
 	leave := func() error { return first.Drain(t.Context()) }
@@ -258,6 +263,7 @@ func TestACallbackIsFinished(t *testing.T) {
 
 // A fire whose plugin is busy waits, whether there is a queue or not.
 func TestAFireWaitsForABusyPlugin(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	for _, queue := range []int{0, 5} {
 		t.Run(fmt.Sprintf("with a queue of %d", queue), func(t *testing.T) {
@@ -301,6 +307,7 @@ func TestAFireWaitsForABusyPlugin(t *testing.T) {
 // A replica that gave up on a claim, and whose attempt to write it was carried out later,
 // is alive and knows nothing of the fire.
 func TestAFireThatItsLiveReplicaHasForgottenRunsOnceMore(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	r := s.start()
 	s.do(every("forgotten", "@yearly"))
@@ -320,6 +327,7 @@ func TestAFireThatItsLiveReplicaHasForgottenRunsOnceMore(t *testing.T) {
 // A fire runs once more where its replica died or stalled in the callback, and
 // nothing runs a third time when that goes on.
 func TestAFireRunsOnceMoreWithoutItsReplica(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stalled": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

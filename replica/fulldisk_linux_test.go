@@ -59,6 +59,7 @@ func onSmallDisk(t *testing.T, settings string, answer journal.Answer) (*statefu
 }
 
 func TestAFullDiskOfNATSIsToldAndNoFireIsLost(t *testing.T) {
+	t.Parallel()
 	s, disk, server := onSmallDisk(t, "", nil)
 	p := s.process("--http", "127.0.0.1:0")
 	s.do(every("often", often))
@@ -90,6 +91,7 @@ func TestAFullDiskOfNATSIsToldAndNoFireIsLost(t *testing.T) {
 
 // What runs when the disk is full can be recorded as little as what waits.
 func TestAReplicaLeavesAlsoWhileJetStreamTakesNoWrites(t *testing.T) {
+	t.Parallel()
 	full := make(chan struct{})
 	s, disk, _ := onSmallDisk(t, "", func(e journal.Event) ([]journal.Command, error) {
 		if e.Event == "fire" {
@@ -118,6 +120,7 @@ func TestAReplicaLeavesAlsoWhileJetStreamTakesNoWrites(t *testing.T) {
 }
 
 func TestLimitsOfJetStreamAreToldAndOverOnceTheyAreRaised(t *testing.T) {
+	t.Parallel()
 	s, _, _ := onSmallDisk(t, "max_file_store: 1MB", nil)
 	p := s.process("--http", "127.0.0.1:0")
 	fill := filled(t, s.conn)

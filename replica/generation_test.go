@@ -59,6 +59,7 @@ func (s *stateful) generation(r *replica.Replica) string {
 }
 
 func TestGenerationsAreThoseOfACluster(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	two := s.starting(2)()
 	other := s.in(t)
@@ -110,6 +111,7 @@ func (s *stateful) loseState() {
 // The key goes with the bucket of state, and each replica puts it back: nothing is loaded
 // or initialised again, and who starts afterwards runs the same generations.
 func TestGenerationsOutliveTheBucketOfState(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	two := s.starting(2)()
 	before := s.generation(two[0])
@@ -146,6 +148,7 @@ func (s *stateful) again() *stateful {
 // makes another key: it takes up the former one when they are back. They load nothing, and
 // nothing goes to and fro.
 func TestReplicasWithDifferentKeysAgreeOnGenerations(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	link := testenv.StartLink(t, strings.TrimPrefix(s.url, "nats://"))
 	two := s.starting(2, func(c *setup) { c.NATS.URL = "nats://" + link.Address() })()

@@ -37,6 +37,7 @@ func (s *stateful) inits(want int) {
 }
 
 func TestOnInitRunsOnceForAGeneration(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	three := s.starting(3)()
 	s.ready(three...)
@@ -71,6 +72,7 @@ func TestOnInitRunsOnceForAGeneration(t *testing.T) {
 // What the OnInit of other settings has planned and connected is in force: going back
 // runs that of the former ones again, once, when the last replica has left them.
 func TestOnInitRunsAgainForSettingsThatOneGoesBackTo(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	two := s.starting(2)()
 	set := func(r *replica.Replica, other string) {
@@ -101,6 +103,7 @@ func TestOnInitRunsAgainForSettingsThatOneGoesBackTo(t *testing.T) {
 }
 
 func TestOnInitRunsAgainWhenNobodyIsLeft(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	for run := 1; run <= 2; run++ {
 		two := s.starting(2)()
@@ -117,6 +120,7 @@ func TestOnInitRunsAgainWhenNobodyIsLeft(t *testing.T) {
 // A plugin whose OnInit fails serves nowhere; a refresh of all replicas runs it once
 // more for all.
 func TestOnInitThatFails(t *testing.T) {
+	t.Parallel()
 	var failure atomic.Value
 	failure.Store("with an error in the response")
 	s := newStateful(t, func(e journal.Event) ([]journal.Command, error) {
@@ -172,6 +176,7 @@ func TestOnInitThatFails(t *testing.T) {
 }
 
 func TestOnInitHasADeadline(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	release := make(chan struct{})
 	s.journal.On("", func(journal.Event) ([]journal.Command, error) {
@@ -189,6 +194,7 @@ func TestOnInitHasADeadline(t *testing.T) {
 // What OnInit schedules and connects is there when it is over, and what one has
 // connected that fails is not.
 func TestWhatOnInitBegins(t *testing.T) {
+	t.Parallel()
 	for name, fails := range map[string]bool{"and succeeds": false, "and fails": true} {
 		t.Run(name, func(t *testing.T) {
 			s, g := newStateful(t, nil), newGateway(t)
@@ -239,6 +245,7 @@ func TestWhatOnInitBegins(t *testing.T) {
 // The OnInit of a new generation takes over a connection of the one that serves, and
 // fails: who serves on has lost it, and is told.
 func TestOnInitThatFailsWithTheConnectionOfAnother(t *testing.T) {
+	t.Parallel()
 	s, g := newStateful(t, nil), newGateway(t)
 	r := s.start()
 	p, _ := g.open(s, "taken")
@@ -262,6 +269,7 @@ func TestOnInitThatFailsWithTheConnectionOfAnother(t *testing.T) {
 // Another replica runs OnInit when the one dies or stalls that does; one that comes
 // back makes nothing of it.
 func TestOnInitRunsOnceMoreWithoutItsReplica(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stalled": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

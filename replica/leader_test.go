@@ -13,6 +13,7 @@ import (
 // One of the replicas leads, all say the same one, and when it leaves another
 // does.
 func TestTheLeadPassesOnWhenTheLeaderLeaves(t *testing.T) {
+	t.Parallel()
 	url, folder := testenv.NATS(t), t.TempDir()
 	conn := testenv.Connect(t, url)
 	announced, err := conn.SubscribeSync("pluginhost.event.*.*")

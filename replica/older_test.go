@@ -68,6 +68,7 @@ func TestAReplicaKeepsConnectionsThatTheStateHasLost(t *testing.T) {
 
 // The state bucket comes back as it was before OnInit had run, or while it did.
 func TestOnInitRunsOnceWhereItsRecordIsLost(t *testing.T) {
+	t.Parallel()
 	for _, while := range []string{"before OnInit", "while OnInit runs"} {
 		t.Run(while, func(t *testing.T) {
 			t.Parallel()

@@ -113,6 +113,7 @@ func moved(t *testing.T, s *stateful, request, is, should string) bool {
 // instead, and keep the lead of a stream: then the replica says so, and its end is the cure,
 // whether there is room by then or not.
 func TestSchedulesGoOnWhileTheDiskOfOneOfThreeNATSServersIsFull(t *testing.T) {
+	t.Parallel()
 	for name, leads := range map[string]bool{"one that leads nothing": false, "the one that leads all streams": true} {
 		t.Run(name, func(t *testing.T) {
 			s, servers := onSmallDisks(t)

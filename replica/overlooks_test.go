@@ -45,6 +45,7 @@ func threeServers(t *testing.T) crashing {
 
 // The stream of fires comes back as it was while a callback ran, and its consumer does not.
 func TestAFireThatNATSWouldNeverDeliverIsRun(t *testing.T) {
+	t.Parallel()
 	for servers, begin := range map[string]func(*testing.T) crashing{"one server": oneServer, "three servers": threeServers} {
 		for _, behind := range []int{1, 5, 100} {
 			t.Run(fmt.Sprintf("%s, %d behind", servers, behind), func(t *testing.T) {

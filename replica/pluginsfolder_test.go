@@ -41,6 +41,7 @@ func (s *stateful) owns() bool {
 // A volume that is not mounted, and a folder that is empty for whatever reason, remove no
 // plugin: on each replica it goes on with all it owns, until the files are back.
 func TestPluginsThatAreAwayAllAtOnceGoOnAndLoseNothing(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		away func(t *testing.T, folder string) (back func())
 		says string
@@ -309,6 +310,7 @@ func TestARestartWithoutTheVolumeLosesNothing(t *testing.T) {
 // What was the last plugin of its folder, and is deleted without the command, goes for good
 // once somebody says so: on replicas that have it in memory, and if none has.
 func TestAPluginIsForgottenOnRequest(t *testing.T) {
+	t.Parallel()
 	for name, isRestarted := range map[string]bool{"while replicas go on with it": false, "after a restart": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -354,6 +356,7 @@ func TestAPluginIsForgottenOnRequest(t *testing.T) {
 // A generation is what one reading of each file gives: what is in the files a moment later
 // changes neither the permissions nor what the digest is of, and cannot hold the reader up.
 func TestFilesThatAreSwappedWhileTheyAreReadChangeNothing(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	testenv.AddPlugin(t, folder, "agent", agentManifest(), echo)
 	manifest := filepath.Join(folder, "agent", "manifest.json")

@@ -43,6 +43,7 @@ func (w world) generations() map[string]string {
 }
 
 func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		change  func(*config.Config)
 		loaded  []string
@@ -123,6 +124,7 @@ func TestConfigurationChangeLoadsThePluginsItIsFor(t *testing.T) {
 }
 
 func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
+	t.Parallel()
 	w := startSeveral(t)
 	before := w.generations()
 	for name, c := range map[string]struct {
@@ -159,6 +161,7 @@ func TestConfigurationWithFaultsChangesNothing(t *testing.T) {
 }
 
 func TestPluginThatDoesNotTakeItsNewConfigurationGoesOn(t *testing.T) {
+	t.Parallel()
 	w := startSeveral(t)
 	generation := w.plugin(t, "b").Generation
 	changed := w.Config()
@@ -179,6 +182,7 @@ func TestPluginThatDoesNotTakeItsNewConfigurationGoesOn(t *testing.T) {
 }
 
 func TestNewLimitsOfCallsApplyWithoutLosingOne(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})
@@ -212,6 +216,7 @@ func TestNewLimitsOfCallsApplyWithoutLosingOne(t *testing.T) {
 }
 
 func TestNewTimeoutAppliesToCallsThatSayNone(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		c.Runtime.Timeout = 100 * time.Millisecond
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))

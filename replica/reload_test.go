@@ -26,6 +26,7 @@ var silent = guests.Handmade{}.Bytes()
 func agentManifest() []byte { return testenv.Manifest(nil, "MetadataAgent") }
 
 func TestRefreshUnderLoadFailsNoCall(t *testing.T) {
+	t.Parallel()
 	roomy := guests.Handmade{Body: guests.Echo, Pages: 20}.Bytes()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), roomy)
@@ -83,6 +84,7 @@ func TestRefreshUnderLoadFailsNoCall(t *testing.T) {
 }
 
 func TestRefreshDoesNotWaitForCallsOfTheFormerVersion(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
 	})
@@ -118,6 +120,7 @@ func TestRefreshDoesNotWaitForCallsOfTheFormerVersion(t *testing.T) {
 }
 
 func TestCallsOfAFormerVersionAreFinishedBeforeTheReplicaLeaves(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), guests.Wasm(t, guests.Probe))
 	})
@@ -147,6 +150,7 @@ func TestCallsOfAFormerVersionAreFinishedBeforeTheReplicaLeaves(t *testing.T) {
 }
 
 func TestRefreshesAskedMeanwhileShareOneThatFollows(t *testing.T) {
+	t.Parallel()
 	var log testenv.Log
 	w := start(t, &log, func(c *setup) {
 		c.Runtime.CompileTimeout = 3 * time.Second // what the first version takes until it fails
@@ -177,6 +181,7 @@ func TestRefreshesAskedMeanwhileShareOneThatFollows(t *testing.T) {
 }
 
 func TestRefreshToABrokenVersionLeavesTheOldOneServing(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})
@@ -221,6 +226,7 @@ func TestRefreshToABrokenVersionLeavesTheOldOneServing(t *testing.T) {
 }
 
 func TestRefreshOfARemovedPluginUnloadsIt(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		for _, id := range []string{"agent", abuse.Bystander} {
 			testenv.AddPlugin(t, c.Plugins.Folder, id, agentManifest(), echo)
@@ -252,6 +258,7 @@ func TestRefreshOfARemovedPluginUnloadsIt(t *testing.T) {
 }
 
 func TestRefreshOfWhatNeverWas(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(*setup) {})
 	for id, want := range map[string]error{"nobody": plugin.ErrNotFound, "../etc": plugin.ErrBadID, "": plugin.ErrBadID, ".": plugin.ErrBadID} {
 		if err := w.Refresh(w.context(t), id); !errors.Is(err, want) {
@@ -264,6 +271,7 @@ func TestRefreshOfWhatNeverWas(t *testing.T) {
 }
 
 func TestRefreshesAtTheSameTimeEndWithWhatIsOnDisk(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), silent)
 	})
@@ -282,6 +290,7 @@ func TestRefreshesAtTheSameTimeEndWithWhatIsOnDisk(t *testing.T) {
 }
 
 func TestRemovalAndReturnAtTheSameTimeLeaveOnePlugin(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) {
 		testenv.AddPlugin(t, c.Plugins.Folder, "agent", agentManifest(), echo)
 	})

@@ -61,6 +61,7 @@ func (s *stateful) awaitBeats(count int) {
 // What a plugin has left behind goes when no replica has the plugin any more, and not
 // before.
 func TestARemovedPluginLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	own := t.TempDir() // the folder of another replica
 	testenv.AddPlugin(t, own, "p", journal.Manifest(), guests.Wasm(t, guests.Stateful))

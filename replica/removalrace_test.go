@@ -13,6 +13,7 @@ import (
 // The last plugin of a folder is removed by command, again and again, while the folder is
 // looked at all the time: it is never taken for one that is away.
 func TestAPluginThatIsRemovedByCommandWhileItIsLookedAtIsRemoved(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for range 300 {
 		f := newPluginsFolder(dir, slog.New(slog.DiscardHandler))

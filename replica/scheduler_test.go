@@ -39,6 +39,7 @@ type schedulesTest struct {
 // What one plugin can do with schedules, all of it at the same time, on two
 // replicas.
 func TestSchedules(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	s.start()
 	s.start()

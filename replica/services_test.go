@@ -105,6 +105,7 @@ func (s serviced) do(do command) result {
 }
 
 func TestACachedValueOutlivesTheReplica(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t)
 	first := startServices(t, url, "p", nil, func(*setup) {})
 	if r := first.do(command{Do: "set", Key: []byte("k\xff"), Value: "v"}); !r.OK {
@@ -129,6 +130,7 @@ func TestACachedValueOutlivesTheReplica(t *testing.T) {
 }
 
 func TestALimitOfTheCacheIsNoSuccess(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATS(t, func(o *server.Options) { o.MaxPayload = 100_000 })
 	s := startServices(t, url, "p", nil, func(c *setup) {
 		c.Cache.MaxValue, c.Cache.MaxEntries, c.Cache.MaxBytes = 200_000, 3, 120_000
@@ -158,6 +160,7 @@ func TestALimitOfTheCacheIsNoSuccess(t *testing.T) {
 // A cache that cannot be asked is no miss, a value that cannot be written is no
 // success, and neither costs the replica its connection.
 func TestTheCacheWithoutNATSAndAfterwards(t *testing.T) {
+	t.Parallel()
 	server := testenv.Restartable(t)
 	s := startServices(t, server.URL(), "p", nil, func(*setup) {})
 	if r := s.do(command{Do: "set", Key: []byte("k"), Value: "v"}); !r.OK {
@@ -181,6 +184,7 @@ func TestTheCacheWithoutNATSAndAfterwards(t *testing.T) {
 }
 
 func TestArtworkAddressesLeadToTheImage(t *testing.T) {
+	t.Parallel()
 	server := navidrome.Start(t)
 	natsURL := testenv.NATS(t)
 	serving := func(c *setup) {
@@ -218,6 +222,7 @@ func TestArtworkAddressesLeadToTheImage(t *testing.T) {
 }
 
 func TestArtworkIsFetchedFromWhereTheConfigurationSays(t *testing.T) {
+	t.Parallel()
 	former, next := navidrome.Start(t), navidrome.Start(t)
 	s := startServices(t, testenv.NATS(t), "p", nil, func(c *setup) {
 		c.Navidrome.URL, c.Navidrome.User = former.URL, "joe"
@@ -245,6 +250,7 @@ func TestArtworkIsFetchedFromWhereTheConfigurationSays(t *testing.T) {
 
 // A stranger who keeps a connection open must not keep a replica from leaving.
 func TestConnectionsOfStrangersDoNotHoldUpADrain(t *testing.T) {
+	t.Parallel()
 	fake := navidrome.Start(t)
 	s := startServices(t, testenv.NATS(t), "p", nil, func(c *setup) {
 		c.Navidrome.URL, c.Navidrome.User = fake.URL, "joe"
@@ -292,6 +298,7 @@ func fetch(t *testing.T, listener, address string) (status int, body []byte) {
 }
 
 func TestWithoutAShareURLArtworkIsLocal(t *testing.T) {
+	t.Parallel()
 	s := startServices(t, testenv.NATS(t), "p", nil, func(*setup) {})
 	if got := s.do(command{Do: "album", ID: "al1"}).Value; !strings.HasPrefix(got, "http://localhost/") {
 		t.Errorf("got %q", got)
@@ -306,6 +313,7 @@ func TestWithoutAShareURLArtworkIsLocal(t *testing.T) {
 }
 
 func TestNavidromeOnTheBusAnswersBothServices(t *testing.T) {
+	t.Parallel()
 	fake := navidrome.Start(t)
 	natsURL := testenv.NATS(t)
 	service, err := client.ServeNavidrome(testenv.Connect(t, natsURL), client.Navidrome{
@@ -335,6 +343,7 @@ func TestNavidromeOnTheBusAnswersBothServices(t *testing.T) {
 // A Navidrome that takes requests and answers none: the plugin is told before its own time
 // is over, and the operator as well.
 func TestAHungNavidromeIsAnErrorOfThePluginsCall(t *testing.T) {
+	t.Parallel()
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	overHTTP := func(t *testing.T, _ string) func(*setup) {
 		fake := navidrome.Start(t, navidrome.WithHandler(func(http.Handler) http.Handler { return http.HandlerFunc(hang) }))
@@ -387,6 +396,7 @@ func TestAHungNavidromeIsAnErrorOfThePluginsCall(t *testing.T) {
 }
 
 func TestSubsonicCallsFollowThePermission(t *testing.T) {
+	t.Parallel()
 	fake := navidrome.Start(t)
 	natsURL := testenv.NATS(t)
 	stock := func(c *setup) { c.Navidrome.URL = fake.URL }
@@ -415,6 +425,7 @@ func TestSubsonicCallsFollowThePermission(t *testing.T) {
 // A plugin that scrobbles through Navidrome is handed its own scrobble. It must
 // be refused, however many come at once, and not wait for itself.
 func TestASubsonicCallThatLeadsBackIsRefused(t *testing.T) {
+	t.Parallel()
 	natsURL := testenv.NATS(t)
 	conn := testenv.Connect(t, natsURL)
 	caller := client.New(conn, client.WithResends(0))

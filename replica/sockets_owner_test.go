@@ -16,6 +16,7 @@ import (
 )
 
 func TestLimitsOfSockets(t *testing.T) {
+	t.Parallel()
 	s, g := newStateful(t, nil), newGateway(t)
 	limited := func(c *setup) { c.WebSocket.MaxMessage, c.WebSocket.MaxConnections = 1000, 2 }
 	first, second := s.start(limited), s.start(limited)
@@ -61,6 +62,7 @@ func TestLimitsOfSockets(t *testing.T) {
 // The plugin is told once that the replica is gone which held its connection, and a
 // replica that comes back has nothing more to tell.
 func TestAConnectionEndsWithItsReplica(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stalled": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

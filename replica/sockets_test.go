@@ -34,6 +34,7 @@ func (p *peer) reaches(s *stateful, id string, replicas int) {
 
 // What a plugin does with its connections, on two replicas.
 func TestSockets(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	first, second := s.start(), s.start()
 	part := func(name string, test func(t *testing.T, s *stateful, g *gateway)) {

@@ -12,6 +12,7 @@ import (
 // A stream whose leader hangs takes writes as little as it answers reads. A claim reads first, so
 // that none is tried.
 func TestAStreamThatAnswersNoReadsIsTold(t *testing.T) {
+	t.Parallel()
 	var hangs atomic.Bool
 	s := newStateful(t, nil)
 	link := testenv.StartNATSLink(t, s.url, func(_ *testenv.NATSLink, subject string) bool {

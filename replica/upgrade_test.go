@@ -57,6 +57,7 @@ func (s *stateful) serving(want int) map[string]int {
 // runs once for each, however often replicas of either come and go, as long as one of their
 // version is there. An upgrade one by one runs it once more, and so does going back.
 func TestAnUpgradeOneByOneRunsOnInitOnceMore(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	old := []*testenv.Process{s.former(unkeyed), s.former(unkeyed), s.former(unkeyed)}
 	step := func(what string, inits, replicas, generations int) {
@@ -107,6 +108,7 @@ func TestAnUpgradeOneByOneRunsOnInitOnceMore(t *testing.T) {
 // A replica of the former version knows no key: the bucket that is lost gets it back from the
 // others, whoever makes it anew.
 func TestReplicasOfTheFormerVersionDoNotChangeTheKey(t *testing.T) {
+	t.Parallel()
 	s := newStateful(t, nil)
 	s.former(unkeyed)
 	r := s.start()

@@ -60,6 +60,7 @@ func link(t *testing.T, target, name string) {
 }
 
 func TestReplacedPluginIsLoadedByItself(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		prepare func(t *testing.T, folder, elsewhere string) // for what the echoing plugin is not just a folder
 		replace func(t *testing.T, folder, elsewhere string)
@@ -128,6 +129,7 @@ func TestReplacedPluginIsLoadedByItself(t *testing.T) {
 }
 
 func TestReplacedManifestIsLoadedByItself(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, nil)
 	path := filepath.Join(w.folder, "agent", "manifest.json")
 	for version, replace := range map[string]func([]byte){
@@ -143,6 +145,7 @@ func TestReplacedManifestIsLoadedByItself(t *testing.T) {
 }
 
 func TestNewAndRemovedFoldersAreNoticed(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, nil)
 	elsewhere := t.TempDir()
 	testenv.AddPlugin(t, w.folder, "copied", agentManifest(), echo)
@@ -172,6 +175,7 @@ func TestNewAndRemovedFoldersAreNoticed(t *testing.T) {
 }
 
 func TestFileThatIsBeingWrittenIsNotLoaded(t *testing.T) {
+	t.Parallel()
 	var (
 		mu      sync.Mutex
 		writing *os.File
@@ -226,6 +230,7 @@ func TestFileThatIsBeingWrittenIsNotLoaded(t *testing.T) {
 }
 
 func TestFileThatIsCutShortWaitsForItsRest(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, nil)
 	generation := w.plugin(t, "agent").Generation
 	path := filepath.Join(w.folder, "agent", "plugin.wasm")
@@ -252,6 +257,7 @@ func TestFileThatIsCutShortWaitsForItsRest(t *testing.T) {
 }
 
 func TestLoadThatFailsWhileFilesChangeIsNoFailure(t *testing.T) {
+	t.Parallel()
 	var log testenv.Log
 	w := start(t, &log, func(c *setup) {
 		c.WatchClosely(nil)
@@ -271,6 +277,7 @@ func TestLoadThatFailsWhileFilesChangeIsNoFailure(t *testing.T) {
 }
 
 func TestUnchangedPluginIsNotLoadedAnew(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, nil)
 	announced := w.events(t)
 	testenv.AddPlugin(t, w.folder, "agent", agentManifest(), echo) // the same once more
@@ -287,6 +294,7 @@ func TestUnchangedPluginIsNotLoadedAnew(t *testing.T) {
 }
 
 func TestFailureEndsWhenTheFormerFilesAreBack(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, nil)
 	announced := w.events(t)
 	generation := w.plugin(t, "agent").Generation
@@ -303,6 +311,7 @@ func TestFailureEndsWhenTheFormerFilesAreBack(t *testing.T) {
 }
 
 func TestPluginsFolderThatIsAwayCostsNoPlugin(t *testing.T) {
+	t.Parallel()
 	var looks atomic.Int64
 	w := startWatched(t, func() { looks.Add(1) })
 	announced := w.events(t)
@@ -325,6 +334,7 @@ func TestPluginsFolderThatIsAwayCostsNoPlugin(t *testing.T) {
 }
 
 func TestRescanLoadsWhatHasChanged(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil, func(c *setup) { // nothing is watched
 		for _, id := range []string{"same", "changed", "removed"} {
 			testenv.AddPlugin(t, c.Plugins.Folder, id, agentManifest(), echo)
@@ -350,6 +360,7 @@ func TestRescanLoadsWhatHasChanged(t *testing.T) {
 }
 
 func TestFolderReplacedUnderLoadFailsNoCall(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t, nil)
 	ctx := w.context(t)
 	caller := client.New(w.caller.Conn, client.WithResends(0)) // which would hide a refusal
