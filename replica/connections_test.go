@@ -109,10 +109,12 @@ func TestHeartbeatListsAPluginOnceItsCallsArrive(t *testing.T) {
 	loaded := make(chan error, 1)
 	go func() { loaded <- w.Refresh(ctx, "p") }()
 	eventually(t, "the plugin has been compiled", func() bool { return w.IsMade("p") })
-	for range 3 {
-		if record := beat(); record.Generations["p"] != "" || len(record.Unserved) != 1 {
+	for unserved := 0; unserved < 3; { // the first may be older
+		record := beat()
+		if record.Generations["p"] != "" || unserved > 0 && len(record.Unserved) != 1 {
 			t.Fatalf("nobody can call the plugin, and the heartbeat says %+v", record)
 		}
+		unserved += len(record.Unserved)
 	}
 	link.Refuse()
 	for record := beat(); record.Generations["p"] == ""; record = beat() {
