@@ -11,15 +11,14 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-// block returns the first fenced block of a language behind a text of the
-// README.
-func block(t *testing.T, after, language string) string {
+// block returns the first fenced block of a language behind a text of a document.
+func block(t *testing.T, document, after, language string) string {
 	t.Helper()
-	_, rest, found := strings.Cut(string(read(t, "README.md")), after)
+	_, rest, found := strings.Cut(string(read(t, document)), after)
 	_, rest, fenced := strings.Cut(rest, "```"+language+"\n")
 	text, _, closed := strings.Cut(rest, "```")
 	if !found || !fenced || !closed {
-		t.Fatalf("the README has no %s block behind %q", language, after)
+		t.Fatalf("%s has no %s block behind %q", document, language, after)
 	}
 	return text
 }
@@ -45,9 +44,9 @@ func minimal(t *testing.T) *testenv.Process {
 	return serveProcess(t, folder, "--listen", "127.0.0.1:0")
 }
 
-func TestGoProgramOfTheReadme(t *testing.T) {
+func TestGoProgramOfTheProtocol(t *testing.T) {
 	t.Parallel()
-	program := strings.Replace(block(t, "The same from Go", "go"), "nats://127.0.0.1:4222", minimal(t).NATS, 1)
+	program := strings.Replace(block(t, "docs/protocol.md", "### From Go", "go"), "nats://127.0.0.1:4222", minimal(t).NATS, 1)
 	file := filepath.Join(t.TempDir(), "main.go")
 	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
@@ -62,9 +61,9 @@ func TestGoProgramOfTheReadme(t *testing.T) {
 
 func TestShellCallOfTheReadme(t *testing.T) {
 	t.Parallel()
-	words := strings.Fields(strings.ReplaceAll(block(t, "While `make run` is running", "sh"), "'", ""))
+	words := strings.Fields(strings.ReplaceAll(block(t, "README.md", "While `make run` is running", "sh"), "'", ""))
 	got := pluginhost(t.Context(), "", append(words[1:], "--nats", minimal(t).NATS)...)
-	if want := block(t, "While `make run` is running", "json"); strings.ReplaceAll(got.out, `": "`, `":"`) != want {
+	if want := block(t, "README.md", "While `make run` is running", "json"); strings.ReplaceAll(got.out, `": "`, `":"`) != want {
 		t.Errorf("the README says %s, the call says %+v", want, got)
 	}
 }
@@ -76,7 +75,7 @@ func TestFourCommandsOfTheReadme(t *testing.T) {
 	const after = "## Write a plugin"
 	hello := filepath.Join(t.TempDir(), "hello")
 	var got result
-	for line := range strings.Lines(block(t, after, "sh")) {
+	for line := range strings.Lines(block(t, "README.md", after, "sh")) {
 		line, _, _ = strings.Cut(line, "#")
 		line = strings.NewReplacer("../hello", hello, "dist/plugins", folder).Replace(line)
 		command, request, _ := strings.Cut(line, "'")
@@ -91,7 +90,7 @@ func TestFourCommandsOfTheReadme(t *testing.T) {
 			t.Fatalf("%v: %+v", args, got)
 		}
 	}
-	if want := block(t, after, "json"); got.out != want {
+	if want := block(t, "README.md", after, "json"); got.out != want {
 		t.Errorf("the README says %s, the call says %+v", want, got)
 	}
 }
