@@ -16,13 +16,23 @@ import (
 // works on it may not see the log of the host.
 type authorLog struct {
 	slog.Handler
-	replica *Replica
-	attrs   []slog.Attr // that all of its records have
+	announces func(id string) bool // whether somebody works on it
+	announce  func(subjects.OutputEvent)
+	attrs     []slog.Attr // that all of its records have
 }
 
 // newAuthorLog is a log that passes records on to another.
-func newAuthorLog(r *Replica, log *slog.Logger) *slog.Logger {
-	return slog.New(authorLog{Handler: log.Handler(), replica: r})
+func (r *Replica) newAuthorLog(log *slog.Logger) *slog.Logger {
+	return slog.New(authorLog{
+		Handler:   log.Handler(),
+		announces: func(id string) bool { return r.isOpen.Load() && plugin.IsLinked(r.config.Load().Plugins.Folder, id) },
+		announce: func(event subjects.OutputEvent) {
+			event.Replica = r.id
+			if body, err := json.Marshal(event); err == nil {
+				_ = r.bus.Publish(subjects.Event(subjects.EventOutput, event.ID), body) // it is in the log as well
+			}
+		},
+	})
 }
 
 // unannounced is the handler of a log without announcements.
@@ -36,23 +46,25 @@ func unannounced(handler slog.Handler) slog.Handler {
 // Handle implements slog.Handler.
 func (a authorLog) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level >= slog.LevelInfo {
-		a.announce(record)
+		a.tell(record)
 	}
 	return a.Handler.Handle(ctx, record)
 }
 
 // WithAttrs implements slog.Handler.
 func (a authorLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return authorLog{Handler: a.Handler.WithAttrs(attrs), replica: a.replica, attrs: slices.Concat(a.attrs, attrs)}
+	a.Handler, a.attrs = a.Handler.WithAttrs(attrs), slices.Concat(a.attrs, attrs)
+	return a
 }
 
 // WithGroup implements slog.Handler.
 func (a authorLog) WithGroup(name string) slog.Handler {
-	return authorLog{Handler: a.Handler.WithGroup(name), replica: a.replica, attrs: a.attrs}
+	a.Handler = a.Handler.WithGroup(name)
+	return a
 }
 
-func (a authorLog) announce(record slog.Record) {
-	id, attrs, r := "", slices.Clone(a.attrs), a.replica
+func (a authorLog) tell(record slog.Record) {
+	id, attrs := "", slices.Clone(a.attrs)
 	record.Attrs(func(attr slog.Attr) bool {
 		attrs = append(attrs, attr)
 		return true
@@ -62,7 +74,7 @@ func (a authorLog) announce(record slog.Record) {
 			id = attr.Value.String()
 		}
 	}
-	if id == "" || !r.isOpen.Load() || !plugin.IsLinked(r.config.Load().Plugins.Folder, id) {
+	if id == "" || !a.announces(id) {
 		return
 	}
 	var text strings.Builder
@@ -72,11 +84,8 @@ func (a authorLog) announce(record slog.Record) {
 			_, _ = fmt.Fprintf(&text, "; %s: %v", attr.Key, attr.Value)
 		}
 	}
-	body, err := json.Marshal(subjects.OutputEvent{
-		V: subjects.Version, Replica: r.id, ID: id, Time: record.Time.UTC(), Stream: subjects.StreamHost,
+	a.announce(subjects.OutputEvent{
+		V: subjects.Version, ID: id, Time: record.Time.UTC(), Stream: subjects.StreamHost,
 		Text: cut(strings.NewReplacer("\r", " ", "\n", " ").Replace(text.String()), maxErrorText),
 	})
-	if err == nil {
-		_ = r.bus.Publish(subjects.Event(subjects.EventOutput, id), body) // it is in the log as well
-	}
 }

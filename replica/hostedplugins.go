@@ -43,6 +43,12 @@ func (r *Replica) find(id string) *hosted {
 	return r.plugins[id]
 }
 
+// serves says whether the plugin takes calls here.
+func (r *Replica) serves(id string) bool {
+	h := r.find(id)
+	return h != nil && h.endpoint.Load() != nil && !h.unloading.Load() && !r.draining.Load()
+}
+
 // all returns the plugins in the order of their ids, without those that are
 // gone.
 func (r *Replica) all() []*hosted { return slices.DeleteFunc(r.known(), (*hosted).isGone) }

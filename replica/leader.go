@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // leadership is this replica's part in the election of a leader.
 type leadership struct {
-	replica  *Replica
+	log      *slog.Logger
+	announce func(term uint64, leads bool) // as an event
 	election *cluster.Election
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
@@ -25,7 +27,7 @@ func (r *Replica) startLeadership(ctx context.Context) (*leadership, error) {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l := &leadership{replica: r, election: election, cancel: cancel}
+	l := &leadership{log: r.log, announce: r.announceLead, election: election, cancel: cancel}
 	l.done.Go(func() { l.run(running) })
 	return l, nil
 }
@@ -37,7 +39,7 @@ func (l *leadership) run(ctx context.Context) {
 		term, ends, leads := l.election.Term()
 		if leads != led {
 			led = leads
-			l.announce(term, leads)
+			l.tell(term, leads)
 		}
 		over := time.NewTimer(time.Until(ends))
 		if !leads {
@@ -54,13 +56,20 @@ func (l *leadership) run(ctx context.Context) {
 	}
 }
 
-func (l *leadership) announce(term uint64, leads bool) {
-	r := l.replica
-	kind, message := subjects.EventLeaderGained, "this replica leads"
+func (l *leadership) tell(term uint64, leads bool) {
+	message := "this replica leads"
 	if !leads {
-		kind, message = subjects.EventLeaderLost, "this replica no longer leads"
+		message = "this replica no longer leads"
 	}
-	r.log.Info(message, "term", term)
+	l.log.Info(message, "term", term)
+	l.announce(term, leads)
+}
+
+func (r *Replica) announceLead(term uint64, leads bool) {
+	kind := subjects.EventLeaderGained
+	if !leads {
+		kind = subjects.EventLeaderLost
+	}
 	r.publish(kind, r.id, subjects.LeaderEvent{V: subjects.Version, Replica: r.id, Time: time.Now().UTC(), Term: term})
 }
 
@@ -81,9 +90,9 @@ func (l *leadership) stop(ctx context.Context) {
 	l.cancel()
 	l.done.Wait()
 	if err := l.election.Stop(ctx); err != nil {
-		l.replica.log.Warn("another replica can lead only after a lease", "error", err)
+		l.log.Warn("another replica can lead only after a lease", "error", err)
 	}
 	if led {
-		l.announce(term, false)
+		l.tell(term, false)
 	}
 }

@@ -117,7 +117,7 @@ func Start(ctx context.Context, config config.Config, log *slog.Logger, options 
 	for _, option := range options {
 		option(r)
 	}
-	r.log = newAuthorLog(r, log)
+	r.log = r.newAuthorLog(log)
 	r.folder = newPluginsFolder(config.Plugins.Folder, r.log)
 	r.config.Store(&config)
 	r.longest.Store(int64(config.Runtime.LongestTimeout()))

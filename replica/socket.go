@@ -51,7 +51,7 @@ func newSocket(s *sockets, h *hosted, id string, connection *websocket.Connectio
 
 // isLost says whether a record of its key is not, or no longer, its own.
 func (s *heldSocket) isLost(record subjects.SocketRecord) bool {
-	return record.Dial != s.dial || record.Replica != s.sockets.replica.id && !s.leaving.Load()
+	return record.Dial != s.dial || record.Replica != s.sockets.id && !s.leaving.Load()
 }
 
 // isAfter says whether it was opened after that of a record under its key.
@@ -206,7 +206,7 @@ func (s *heldSocket) run() {
 // write writes its record, for a little longer than the replica runs: others find out
 // without it that the replica is gone.
 func (s *heldSocket) write(record func(context.Context) error) error {
-	ctx, cancel := s.sockets.replica.lingering(s.sockets.running)
+	ctx, cancel := s.sockets.linger(s.sockets.running)
 	defer cancel()
 	return record(ctx)
 }
@@ -214,7 +214,7 @@ func (s *heldSocket) write(record func(context.Context) error) error {
 // finish lets go of it.
 func (s *heldSocket) finish(err error) {
 	if err != nil && !errors.Is(err, socket.ErrLost) && s.sockets.running.Err() == nil {
-		s.sockets.replica.log.Warn("the record of a connection could not be written", "plugin", s.hosted.id, "error", err)
+		s.sockets.log.Warn("the record of a connection could not be written", "plugin", s.hosted.id, "error", err)
 	}
 	s.sockets.remove(s)
 	close(s.ended)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -28,7 +29,14 @@ const errOwnerGone = "the replica that held the connection is gone"
 
 // sockets are the WebSockets that this replica owns, of all plugins.
 type sockets struct {
-	replica *Replica
+	id     string // of the replica
+	log    *slog.Logger
+	inits  *cluster.Inits
+	most   func() int                                                  // [WebSocket] MaxConnections
+	plugin func(id string) *hosted                                     // which is made if there is none
+	serves func(id string) bool                                        // whether the plugin takes calls here
+	linger func(context.Context) (context.Context, context.CancelFunc) // what Replica.lingering returns
+
 	bus     *socket.Sockets
 	running context.Context // ends when nothing more may be done
 	cancel  context.CancelFunc
@@ -41,7 +49,11 @@ type sockets struct {
 // startSockets opens the records and looks for connections whose replica is gone.
 // The caller stops it.
 func (r *Replica) startSockets(ctx context.Context) (_ *sockets, err error) {
-	s := &sockets{replica: r, owned: make(map[string]*heldSocket)}
+	s := &sockets{
+		id: r.id, log: r.log, inits: r.inits, plugin: r.hosted, serves: r.serves, linger: r.lingering,
+		most:  func() int { return r.config.Load().WebSocket.MaxConnections },
+		owned: make(map[string]*heldSocket),
+	}
 	s.running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.bus, err = socket.Open(ctx, r.bus.Jet(), r.bus.Control(), socket.Config{Replica: r.id, Heartbeat: r.heartbeat, Changed: s.note, Renewed: s.renew})
 	if err != nil {
@@ -106,7 +118,7 @@ func (s *sockets) connect(ctx context.Context, h *hosted, opening websocket.Open
 	if h.unloading.Load() {
 		return nil, errors.New("the plugin is being unloaded")
 	}
-	limit := h.replica.config.Load().WebSocket.MaxConnections
+	limit := s.most()
 	if count := max(s.bus.Count(h.id, id, run), len(s.counted(h, run))-1); count >= limit {
 		return nil, fmt.Errorf("the plugin has %d connections, [WebSocket] MaxConnections is %d", count, limit)
 	}
@@ -146,7 +158,7 @@ func (s *sockets) replace(ctx context.Context, id, connection string) {
 	}
 	if err != nil && !errors.Is(err, socket.ErrNone) {
 		// Its replica is stalled or dead: the record becomes ours all the same.
-		s.replica.log.Warn("a connection that is replaced could not be closed", "plugin", id, "error", err)
+		s.log.Warn("a connection that is replaced could not be closed", "plugin", id, "error", err)
 	}
 }
 
@@ -246,7 +258,7 @@ func (s *sockets) lookForAbandoned() {
 			own.restore()
 		}
 		s.bus.DropLeftovers(s.running, s.owns)
-		for _, abandoned := range s.bus.Abandoned(s.tells, s.owns) {
+		for _, abandoned := range s.bus.Abandoned(s.serves, s.owns) {
 			if s.isLeaving(abandoned.Record()) {
 				_ = abandoned.Drop(s.running) // it is looked at again
 				continue
@@ -256,7 +268,7 @@ func (s *sockets) lookForAbandoned() {
 			case err == nil:
 				s.takeOver(abandoned)
 			case !errors.Is(err, socket.ErrLost) && s.running.Err() == nil:
-				s.replica.log.Warn("a connection whose replica is gone cannot be taken over yet", "error", err)
+				s.log.Warn("a connection whose replica is gone cannot be taken over yet", "error", err)
 			}
 		}
 	}
@@ -269,7 +281,7 @@ func (s *sockets) closeLeavings() {
 	owned := slices.Collect(maps.Values(s.owned))
 	s.mu.Unlock()
 	for _, own := range owned {
-		if own.init == "" || own.silent.Load() || !s.replica.inits.IsLeaving(own.hosted.id, own.init, cluster.Lease) {
+		if own.init == "" || own.silent.Load() || !s.inits.IsLeaving(own.hosted.id, own.init, cluster.Lease) {
 			continue
 		}
 		own.silence()
@@ -278,13 +290,7 @@ func (s *sockets) closeLeavings() {
 }
 
 func (s *sockets) isLeaving(record subjects.SocketRecord) bool {
-	return s.replica.inits.IsLeaving(record.Plugin, record.Init, cluster.Lease)
-}
-
-// tells says whether this replica can tell a plugin of its connections.
-func (s *sockets) tells(id string) bool {
-	h := s.replica.find(id)
-	return h != nil && h.endpoint.Load() != nil && !h.unloading.Load() && !s.replica.draining.Load()
+	return s.inits.IsLeaving(record.Plugin, record.Init, cluster.Lease)
 }
 
 // owns says whether this replica has a connection or tells its end.
@@ -297,11 +303,11 @@ func (s *sockets) owns(key string) bool {
 // takeOver tells a plugin of the end of a connection that another replica had.
 func (s *sockets) takeOver(record *socket.Owned) {
 	is := record.Record()
-	own := newSocket(s, s.replica.hosted(is.Plugin), string(is.Connection), nil, record)
+	own := newSocket(s, s.plugin(is.Plugin), string(is.Connection), nil, record)
 	if s.enter(own) == own {
 		return // the plugin has opened another one meanwhile
 	}
-	s.replica.log.Warn("a connection is taken over from a replica that is gone", "plugin", is.Plugin,
+	s.log.Warn("a connection is taken over from a replica that is gone", "plugin", is.Plugin,
 		"connection", cut(string(is.Connection), maxText), "told_again", record.IsRetold())
 	s.done.Go(own.tellEnd)
 }

@@ -13,8 +13,10 @@ import (
 
 // folderWatch has plugins loaded when their folders change.
 type folderWatch struct {
-	replica *Replica
-	onLook  func() // for tests
+	folder func() string            // the plugins folder
+	others func() map[string]string // plugins that look other than they were loaded, and how
+	reload func(id string)
+	onLook func() // for tests
 }
 
 // startWatch watches the plugins folder until the replica drains.
@@ -23,7 +25,16 @@ func (r *Replica) startWatch() {
 	if !config.Plugins.Enabled || !config.Plugins.Watch {
 		return
 	}
-	r.watcher.Store(watch.Start(&folderWatch{replica: r, onLook: r.onLook}, r.pace, r.log))
+	w := &folderWatch{
+		folder: func() string { return r.config.Load().Plugins.Folder },
+		others: func() map[string]string {
+			others, _ := r.changed((*hosted).awaits) // the folder tells of its error
+			return others
+		},
+		reload: func(id string) { r.hosted(id).askReload(false) },
+		onLook: r.onLook,
+	}
+	r.watcher.Store(watch.Start(w, r.pace, r.log))
 }
 
 // lookAgain has the watch look at what a reload may have missed.
@@ -35,7 +46,7 @@ func (r *Replica) lookAgain() {
 
 // Folders implements watch.Subject.
 func (w *folderWatch) Folders() []string {
-	folder := w.replica.config.Load().Plugins.Folder
+	folder := w.folder()
 	folders := []string{folder}
 	survey, _ := plugin.Look(folder) // Changed has its error told
 	for _, s := range survey.Sightings {
@@ -51,12 +62,11 @@ func (w *folderWatch) Changed() map[string]string {
 	if w.onLook != nil {
 		w.onLook()
 	}
-	changed, _ := w.replica.changed((*hosted).awaits) // the folder tells of its error
-	return changed
+	return w.others()
 }
 
 // Settled implements watch.Subject.
-func (w *folderWatch) Settled(id string) { w.replica.hosted(id).askReload(false) }
+func (w *folderWatch) Settled(id string) { w.reload(id) }
 
 // changed returns the plugins whose look from outside is another, as each of them is asked.
 func (r *Replica) changed(isOther func(h *hosted, look string) bool) (map[string]string, error) {
