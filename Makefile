@@ -46,7 +46,7 @@ DRIVING = $$($(GO) list ./... | grep -E '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSE
 UNSHARED = github.com/tetratelabs/wazero/internal/wasm/binary github.com/tetratelabs/wazero/internal/leb128 \
 	$(ROOT)/wasmrt/internal/rewrite
 RACE = -race -pgo=off $(UNSHARED:%=-gcflags=%=-race=false)
-# They wait more than they compute. The two that take longest come first.
+# They wait more than they compute. Those that take longest come first.
 BESIDE = -parallel 6
 LONGEST = ./replica ./plugintest
 
@@ -58,7 +58,7 @@ test test-all:
 	cd subjects && $(ALONE) $(GO) test -race -pgo=off ./...
 	cd sdk && $(ALONE) $(GO) test -race -pgo=off ./...
 	$(GO) test $(SHORT) $(RACE) $(BESIDE) -timeout 30m $(LONGEST) $(SHARING)
-	$(GO) test $(SHORT) -pgo=off -timeout 30m $(DRIVING)
+	$(GO) test $(SHORT) -pgo=off -p 3 -timeout 30m ./testenv/chaos $(DRIVING)
 	cd bench && $(ALONE) $(GO) test -short ./...
 
 lint:
