@@ -108,7 +108,10 @@ func TestConnectionForCallsIsGivenUpFirstAndThatOfTheHostLast(t *testing.T) {
 		t.Errorf("closed %v, want %v", order, want)
 	}
 	select {
-	case <-b.Lost():
+	case err := <-b.Lost():
+		if err == nil {
+			t.Error("it does not say why it is lost")
+		}
 	default:
 		t.Error("it does not say that it is lost")
 	}

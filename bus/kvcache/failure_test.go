@@ -169,8 +169,8 @@ func TestValuesSurviveTheDeathOfTheStreamsLeader(t *testing.T) {
 		wantValue(t, other, key, want)
 	}
 	select {
-	case <-b.Lost():
-		t.Error("the connection is gone for good")
+	case err := <-b.Lost():
+		t.Error(err)
 	default:
 	}
 }
