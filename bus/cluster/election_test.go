@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -83,6 +84,38 @@ func TestATermEndsBeforeTheNextBegins(t *testing.T) {
 		}
 	}
 	_ = leader.Stop(context.Background()) // it cannot resign
+}
+
+// A replica whose clock is ahead has led, and then the record comes back older than it was.
+func TestATermIsGreaterThanAllThatWereSeen(t *testing.T) {
+	t.Parallel()
+	url := testenv.NATS(t)
+	e := clustertest.Elect(t, testenv.Bus(t, url), "r1")
+	defer clustertest.Resign(t, e)
+	clustertest.AwaitLeader(t, e)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	for _, record := range []subjects.LeaderRecord{{V: subjects.Version, Replica: "r2", Term: ahead}, {V: subjects.Version, Term: 1}} {
+		body, err := json.Marshal(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := e.Changed()
+		if _, err := kv.Put(t.Context(), subjects.LeaderKey, body); err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+	}
+	if _, term := clustertest.AwaitLeader(t, e); term <= ahead {
+		t.Errorf("term %d follows %d", term, ahead)
+	}
 }
 
 func TestALeaderKeepsItsTermWhileItsServerRestarts(t *testing.T) {
