@@ -157,3 +157,36 @@ func TestARecordThatIsRemovedOrBrokenIsWrittenAnew(t *testing.T) {
 		clustertest.AwaitLeader(t, e)
 	}
 }
+
+// A replica that was stalled has not seen who leads by now.
+func TestTheTermIsReadWhereNothingNewIsKnown(t *testing.T) {
+	t.Parallel()
+	url := testenv.NATS(t)
+	b := testenv.Bus(t, url)
+	h, e := clustertest.Heartbeat(t, b, "r1"), clustertest.Elect(t, b, "r1")
+	_, before := clustertest.AwaitLeader(t, e)
+	for changed := h.Changed(); !h.IsFresh(); changed = h.Changed() {
+		<-changed
+	}
+	clustertest.Resign(t, e)
+	clustertest.Stop(t, h) // neither follows the bucket any more
+	h.Slept(cluster.Lease)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(subjects.LeaderRecord{V: subjects.Version, Replica: "r2", Term: before + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), subjects.LeaderKey, body); err != nil {
+		t.Fatal(err)
+	}
+	if term, err := e.CurrentTerm(t.Context(), h); err != nil || term != before+1 {
+		t.Errorf("the term is %d (%v), want %d", term, err, before+1)
+	}
+}
