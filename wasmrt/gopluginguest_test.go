@@ -1,6 +1,7 @@
 package wasmrt
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -35,7 +36,7 @@ func TestWhatACallLeavesAllocatedIsFreed(t *testing.T) {
 		Free: []byte{0x41, 0x08, 0x41, 0x08, 0x28, 0x02, 0x00, 0x41, 0x01, 0x6a, 0x36, 0x02, 0x00}, // adds 1 to what is at 8
 		Body: []byte{0x42, 0x84, 0x80, 0x80, 0x80, 0x80, 0x01},                                     // returns the four bytes at 8
 	}
-	m, err := loadAs(t, guest.Bytes(), GoPlugin{[]Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}}}, Limits{Isolation: IsolationReuse})
+	m, err := loadAs(t, guest.Bytes(), agent, Limits{Isolation: IsolationReuse})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,5 +82,59 @@ func TestTheStacksOfMallocAndFreeAreThoseOfAnyCall(t *testing.T) {
 	}
 	if inst.grewStack() {
 		t.Error("a stack has grown before any call")
+	}
+}
+
+// agent is the ABI of guests that have one method.
+var agent = GoPlugin{[]Service{{VersionExport: "metadata_agent_api_version", Methods: []string{method}}}}
+
+func TestAnOlderVersionOfTheInterfaceIsRefused(t *testing.T) {
+	one, zero := []byte{0x04, 0x00, 0x42, 0x01, 0x0b}, []byte{0x04, 0x00, 0x42, 0x00, 0x0b} // functions that return i64.const 1, and 0
+	wasm := bytes.Replace(guests.Handmade{}.Bytes(), one, zero, 1)
+	_, err := loadAs(t, wasm, agent, Limits{})
+	var failed *LoadError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "plugin: 0") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestShortRequestsReachTheGuest(t *testing.T) {
+	m, err := loadAs(t, guests.Handmade{Body: guests.Echo}.Bytes(), agent, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range []string{"", "x", "xy"} {
+		if response, err := m.Call(t.Context(), method, []byte(request)); err != nil || string(response) != request {
+			t.Errorf("%q comes back as %q, %v", request, response, err)
+		}
+	}
+}
+
+func TestAResultMayBeAsLongAsTheLimit(t *testing.T) {
+	m, err := loadAs(t, guests.Handmade{Body: guests.Echo}.Bytes(), agent, Limits{MaxResult: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := m.Call(t.Context(), method, []byte("four")); err != nil || string(response) != "four" {
+		t.Errorf("got %q, %v", response, err)
+	}
+	_, err = m.Call(t.Context(), method, []byte("fiver"))
+	var size *ResultSizeError
+	if !errors.As(err, &size) || size.Size != 5 || size.Limit != 4 {
+		t.Errorf("got %v, want a ResultSizeError", err)
+	}
+}
+
+func TestAnImportedMemoryIsRefused(t *testing.T) {
+	wasm := "\x00asm\x01\x00\x00\x00" +
+		"\x01\x0a\x02\x60\x01\x7f\x01\x7f\x60\x01\x7f\x00" + // types (i32) -> (i32) and (i32) -> ()
+		"\x02\x0a\x01\x03env\x01m\x02\x00\x01" + // the memory env.m
+		"\x03\x03\x02\x00\x01" +
+		"\x07\x1a\x03\x06malloc\x00\x00\x04free\x00\x01\x06memory\x02\x00" +
+		"\x0a\x09\x02\x04\x00\x41\x00\x0b\x02\x00\x0b" // i32.const 0, and nothing
+	err := Check(t.Context(), []byte(wasm), GoPlugin{}, nil)
+	var failed *LoadError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "imports its memory") {
+		t.Errorf("got %v", err)
 	}
 }

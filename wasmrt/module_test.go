@@ -194,6 +194,17 @@ func TestMissingImportIsNamed(t *testing.T) {
 	}
 }
 
+func TestAFunctionThatIsOfferedStandsForNoOther(t *testing.T) {
+	_, err := newRuntime(t).Load(t.Context(), guests.Handmade{Imports: []string{"get"}}.Bytes(), wasmrt.Options{
+		ABI:       abi("MetadataAgent"),
+		Functions: []wasmrt.HostFunction{{Name: "set", Call: func(context.Context, []byte) ([]byte, error) { return nil, nil }}},
+	})
+	var missing *wasmrt.MissingImportError
+	if !errors.As(err, &missing) || missing.Name != "get" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestHostFunctionAnswersTheGuest(t *testing.T) {
 	var got []byte
 	m := load(t, guests.Handmade{Imports: []string{"get"}, Body: guests.CallImport}.Bytes(), wasmrt.Options{
@@ -286,6 +297,29 @@ func TestCallsBeyondTheQueueAreRefusedAtOnce(t *testing.T) {
 	calls.Wait()
 }
 
+func TestAsManyCallsWaitAsTheQueueHasPlaces(t *testing.T) {
+	m, entered, release := blocking(t, wasmrt.Limits{MaxConcurrent: 1, Queue: 1})
+	var calls sync.WaitGroup
+	for range 2 {
+		calls.Go(func() {
+			if _, err := m.Call(context.Background(), biography, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-entered
+	for m.Stats().Waiting == 0 {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := m.Call(ctx, biography, nil); !errors.Is(err, wasmrt.ErrOverloaded) {
+		t.Errorf("got %v, want ErrOverloaded", err)
+	}
+	close(release)
+	calls.Wait()
+}
+
 func TestCallWhoseTimeIsOverNeverRuns(t *testing.T) {
 	m, entered, release := blocking(t, wasmrt.Limits{MaxConcurrent: 1, Queue: 1})
 	var calls sync.WaitGroup
@@ -298,6 +332,18 @@ func TestCallWhoseTimeIsOverNeverRuns(t *testing.T) {
 	}
 	close(release)
 	calls.Wait()
+	if len(entered) != 0 {
+		t.Error("the call ran")
+	}
+}
+
+func TestCallWhoseTimeIsOverDoesNotRunWhereAPlaceIsFree(t *testing.T) {
+	m, entered, _ := blocking(t, wasmrt.Limits{MaxConcurrent: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Call(ctx, biography, nil); !errors.Is(err, wasmrt.ErrDeadlineInQueue) {
+		t.Errorf("got %v, want ErrDeadlineInQueue", err)
+	}
 	if len(entered) != 0 {
 		t.Error("the call ran")
 	}

@@ -317,6 +317,17 @@ func TestModulesThatCannotBeRestoredRunFresh(t *testing.T) {
 	}
 }
 
+func TestOneObstacleIsEnoughForAFreshInstance(t *testing.T) {
+	wasm := guests.Handmade{PassiveData: true}.Bytes()
+	m, err := loadAs(t, wasm, nil, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if isolation, reason := m.Isolation(); isolation != IsolationFresh || !strings.Contains(reason, "passive data segment") {
+		t.Errorf("isolation %s because %q", isolation, reason)
+	}
+}
+
 func TestFindGeneratorsTakesExactMatchesOnly(t *testing.T) {
 	state := func(memory []byte, at, words int, i, n, c uint32, fill byte) {
 		for k := range words * 8 {

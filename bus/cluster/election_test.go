@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -85,6 +86,38 @@ func TestATermEndsBeforeTheNextBegins(t *testing.T) {
 	_ = leader.Stop(context.Background()) // it cannot resign
 }
 
+// A replica whose clock is ahead has led, and then the record comes back older than it was.
+func TestATermIsGreaterThanAllThatWereSeen(t *testing.T) {
+	t.Parallel()
+	url := testenv.NATS(t)
+	e := clustertest.Elect(t, testenv.Bus(t, url), "r1")
+	defer clustertest.Resign(t, e)
+	clustertest.AwaitLeader(t, e)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	for _, record := range []subjects.LeaderRecord{{V: subjects.Version, Replica: "r2", Term: ahead}, {V: subjects.Version, Term: 1}} {
+		body, err := json.Marshal(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := e.Changed()
+		if _, err := kv.Put(t.Context(), subjects.LeaderKey, body); err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+	}
+	if _, term := clustertest.AwaitLeader(t, e); term <= ahead {
+		t.Errorf("term %d follows %d", term, ahead)
+	}
+}
+
 func TestALeaderKeepsItsTermWhileItsServerRestarts(t *testing.T) {
 	t.Parallel()
 	server := testenv.Restartable(t)
@@ -122,5 +155,38 @@ func TestARecordThatIsRemovedOrBrokenIsWrittenAnew(t *testing.T) {
 		}
 		<-changed
 		clustertest.AwaitLeader(t, e)
+	}
+}
+
+// A replica that was stalled has not seen who leads by now.
+func TestTheTermIsReadWhereNothingNewIsKnown(t *testing.T) {
+	t.Parallel()
+	url := testenv.NATS(t)
+	b := testenv.Bus(t, url)
+	h, e := clustertest.Heartbeat(t, b, "r1"), clustertest.Elect(t, b, "r1")
+	_, before := clustertest.AwaitLeader(t, e)
+	for changed := h.Changed(); !h.IsFresh(); changed = h.Changed() {
+		<-changed
+	}
+	clustertest.Resign(t, e)
+	clustertest.Stop(t, h) // neither follows the bucket any more
+	h.Slept(cluster.Lease)
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(subjects.LeaderRecord{V: subjects.Version, Replica: "r2", Term: before + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), subjects.LeaderKey, body); err != nil {
+		t.Fatal(err)
+	}
+	if term, err := e.CurrentTerm(t.Context(), h); err != nil || term != before+1 {
+		t.Errorf("the term is %d (%v), want %d", term, err, before+1)
 	}
 }

@@ -84,3 +84,26 @@ func TestARecordThatCannotBeReadKeepsNoRunner(t *testing.T) {
 	}
 	x.awaitRecord("other", hasEnded)
 }
+
+// A schedule is replaced after its record was read, and before its fire is claimed.
+func TestAClaimTakesThePlaceOfNothingNewer(t *testing.T) {
+	t.Parallel()
+	x := newRunnerTest(t)
+	record := x.set("s", "@every 1s")
+	newer := record
+	newer.Set = "newer"
+	replace := sync.OnceFunc(func() { x.write(newer) })
+	link := testenv.StartNATSLink(t, x.url, func(_ *testenv.NATSLink, subject string) bool {
+		if subject == "$KV.pluginhost-schedules."+subjects.ScheduleKey("p", "s") {
+			replace()
+		}
+		return true
+	})
+	x.url = link.URL()
+	x.runner("r1", atOnce)
+	x.mustFire(record, planned(1), 1)
+	x.mustFire(newer, planned(2), 1)
+	if f := x.ran(); !f.claim.Planned.Equal(planned(2)) {
+		t.Errorf("the fire of %v ran, of a schedule that was replaced", f.claim.Planned)
+	}
+}

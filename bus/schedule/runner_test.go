@@ -325,6 +325,25 @@ func TestAFireWhoseReplicaDiedRunsOnceMore(t *testing.T) {
 	}
 }
 
+// The server hands out a fire once more while another replica runs it.
+func TestAFireThatAnotherReplicaRunsIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	x := newRunnerTest(t)
+	held := x.set("held", "@every 1s")
+	held.Last, held.Running = planned(1), &subjects.FireClaim{Replica: "other", Planned: planned(1), Term: 1, Attempt: 1}
+	x.write(held)
+	x.mustFire(held, planned(1), 1)
+	x.mustFire(x.set("next", ""), planned(1), 1)
+	x.runnerOf("r1", 1, atOnce)
+	if f := x.ran(); f.schedule != "next" {
+		t.Fatalf("%s runs while its replica lives", f.schedule)
+	}
+	locked(&x.mu, func() bool { x.gone["other"] = true; return true })
+	if f := x.ran(); f.schedule != "held" || f.claim.Attempt != 2 {
+		t.Errorf("%+v", f)
+	}
+}
+
 // A rerun that is given back, as its replica leaves, is a rerun also for the next.
 func TestARerunOfWhichNothingRanIsGivenBackAsOne(t *testing.T) {
 	t.Parallel()

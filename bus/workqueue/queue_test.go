@@ -152,6 +152,10 @@ func TestOneMessageOfAKeyIsWorkedOnAtATime(t *testing.T) {
 	if w := q.next(); w.data != "third" {
 		t.Errorf("got %+v beside the first of its key", w)
 	}
+	q.put("another", "fourth") // for which there is a place only as long as the second has none
+	if w := q.next(); w.data != "fourth" {
+		t.Errorf("got %+v beside the first of its key", w)
+	}
 	once.Do(func() { close(release) })
 	if w := q.next(); w.data != "second" {
 		t.Errorf("got %+v", w)
