@@ -11,8 +11,6 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/clustertest"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 func without(all []*cluster.Election, one *cluster.Election) []*cluster.Election {
@@ -93,14 +91,7 @@ func TestATermIsGreaterThanAllThatWereSeen(t *testing.T) {
 	e := clustertest.Elect(t, testenv.Bus(t, url), "r1")
 	defer clustertest.Resign(t, e)
 	clustertest.AwaitLeader(t, e)
-	js, err := jetstream.New(testenv.Connect(t, url))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kv := clustertest.State(t, url)
 	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
 	for _, record := range []subjects.LeaderRecord{{V: subjects.Version, Replica: "r2", Term: ahead}, {V: subjects.Version, Term: 1}} {
 		body, err := json.Marshal(record)
@@ -137,14 +128,7 @@ func TestARecordThatIsRemovedOrBrokenIsWrittenAnew(t *testing.T) {
 	e := clustertest.Elect(t, testenv.Bus(t, url), "r1")
 	defer clustertest.Resign(t, e)
 	clustertest.AwaitLeader(t, e)
-	js, err := jetstream.New(testenv.Connect(t, url))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kv := clustertest.State(t, url)
 	for _, breakIt := range []func() error{
 		func() error { return kv.Purge(t.Context(), subjects.LeaderKey) },
 		func() error { _, err := kv.Put(t.Context(), subjects.LeaderKey, []byte("garbage")); return err },
@@ -171,14 +155,7 @@ func TestTheTermIsReadWhereNothingNewIsKnown(t *testing.T) {
 	clustertest.Resign(t, e)
 	clustertest.Stop(t, h) // neither follows the bucket any more
 	h.Slept(cluster.Lease)
-	js, err := jetstream.New(testenv.Connect(t, url))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kv, err := js.KeyValue(t.Context(), subjects.StateBucket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kv := clustertest.State(t, url)
 	body, err := json.Marshal(subjects.LeaderRecord{V: subjects.Version, Replica: "r2", Term: before + 1})
 	if err != nil {
 		t.Fatal(err)

@@ -51,8 +51,8 @@ func AwaitLive(t testing.TB, h *cluster.Heartbeat, want int) {
 	}
 }
 
-// WatchBeats returns what is written of a replica's record from now on, and what it is.
-func WatchBeats(t testing.TB, url, replica string) <-chan jetstream.KeyValueEntry {
+// State is the bucket of state, for who breaks its records.
+func State(t testing.TB, url string) jetstream.KeyValue {
 	t.Helper()
 	js, err := jetstream.New(testenv.Connect(t, url))
 	if err != nil {
@@ -62,7 +62,13 @@ func WatchBeats(t testing.TB, url, replica string) <-chan jetstream.KeyValueEntr
 	if err != nil {
 		t.Fatal(err)
 	}
-	watcher, err := kv.Watch(t.Context(), subjects.HeartbeatKey(replica), jetstream.UpdatesOnly())
+	return kv
+}
+
+// WatchBeats returns what is written of a replica's record from now on, and what it is.
+func WatchBeats(t testing.TB, url, replica string) <-chan jetstream.KeyValueEntry {
+	t.Helper()
+	watcher, err := State(t, url).Watch(t.Context(), subjects.HeartbeatKey(replica), jetstream.UpdatesOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
