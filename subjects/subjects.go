@@ -77,6 +77,15 @@ const (
 	EventScheduleRerun  EventKind = "schedule_rerun"
 	// Of a plugin: fires that NATS would never have delivered are handed out anew.
 	EventFiresRecovered EventKind = "fires_recovered"
+	// Of a play: it is a dead letter; it may be delivered twice, as its replica died or stalled, or nobody
+	// knows what became of a call; it was set aside. Of a user's queue: the plugin is not authorised, and is again.
+	EventScrobbleDead    EventKind = "scrobble_dead"
+	EventScrobbleRerun   EventKind = "scrobble_rerun"
+	EventScrobbleAside   EventKind = "scrobble_aside"
+	EventScrobblePaused  EventKind = "scrobble_paused"
+	EventScrobbleResumed EventKind = "scrobble_resumed"
+	// Of a dead letter: it was dropped, as there are as many as may be.
+	EventScrobbleDropped EventKind = "scrobble_dropped"
 )
 
 // StateBucket is the KV bucket of heartbeats and other records of the cluster.

@@ -658,6 +658,15 @@ type TrackInfo struct {
 	Length int32 `protobuf:"varint,8,opt,name=length,proto3" json:"length,omitempty"`
 	// Position in the track in seconds.
 	Position int32 `protobuf:"varint,9,opt,name=position,proto3" json:"position,omitempty"`
+	// From 100 on: what Navidrome 0.58 does not send, and plugins that were built for it skip.
+	// Number of the track on its disc; 0 is that nobody knows.
+	TrackNumber int32 `protobuf:"varint,100,opt,name=track_number,json=trackNumber,proto3" json:"track_number,omitempty"`
+	// Number of the disc; 0 is that nobody knows.
+	DiscNumber int32 `protobuf:"varint,101,opt,name=disc_number,json=discNumber,proto3" json:"disc_number,omitempty"`
+	// Length of the track in milliseconds; 0 is that nobody knows it as exactly.
+	DurationMs int64 `protobuf:"varint,102,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	// MusicBrainz id of the release group of the album.
+	ReleaseGroupMbid string `protobuf:"bytes,103,opt,name=release_group_mbid,json=releaseGroupMbid,proto3" json:"release_group_mbid,omitempty"`
 }
 
 func (x *TrackInfo) ProtoReflect() protoreflect.Message {
@@ -725,6 +734,34 @@ func (x *TrackInfo) GetPosition() int32 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *TrackInfo) GetTrackNumber() int32 {
+	if x != nil {
+		return x.TrackNumber
+	}
+	return 0
+}
+
+func (x *TrackInfo) GetDiscNumber() int32 {
+	if x != nil {
+		return x.DiscNumber
+	}
+	return 0
+}
+
+func (x *TrackInfo) GetDurationMs() int64 {
+	if x != nil {
+		return x.DurationMs
+	}
+	return 0
+}
+
+func (x *TrackInfo) GetReleaseGroupMbid() string {
+	if x != nil {
+		return x.ReleaseGroupMbid
+	}
+	return ""
 }
 
 type ScrobblerNowPlayingRequest struct {
