@@ -161,6 +161,8 @@ type PlayMark struct {
 	V int `json:"v"`
 	// Became is what has become of the play.
 	Became PlayFate `json:"became"`
+	// Number is that of the play.
+	Number uint64 `json:"number"`
 }
 
 // PlayFate is what becomes of a play.
@@ -248,8 +250,9 @@ type PlayClaim struct {
 	Replica string `json:"replica"`
 	// Nonce tells claims of one replica apart.
 	Nonce string `json:"nonce"`
-	// Play is the sequence of the play in PlayStream.
+	// Play is the sequence of the play in PlayStream, and ID its PlayKey.ID.
 	Play uint64 `json:"play"`
+	ID   string `json:"id"`
 	// Attempt counts the replicas that have had this play in a row, from 1: a second one follows when the
 	// replica of the first died or stalled.
 	Attempt int `json:"attempt"`
@@ -259,9 +262,11 @@ type PlayClaim struct {
 type PlayTries struct {
 	// Play is the sequence of the play in PlayStream.
 	Play uint64 `json:"play"`
-	// Attempts is how often the plugin was called, and Counted how many of these count against the play.
+	// Attempts is how often the plugin was called. Unknown is how many of these ended with an error of which nobody
+	// knows what it means, and Crashes how many with a crash or a time-out while the plugin works for others.
 	Attempts int `json:"attempts"`
-	Counted  int `json:"counted,omitempty"`
+	Unknown  int `json:"unknown,omitempty"`
+	Crashes  int `json:"crashes,omitempty"`
 	// Since is when it was tried first.
 	Since time.Time `json:"since"`
 	// Error is what it ended with last.
@@ -310,4 +315,20 @@ type ScrobbleEvent struct {
 	// run once more.
 	Attempt int    `json:"attempt,omitempty"`
 	Lost    string `json:"lost,omitempty"`
+}
+
+// ScrobbleStatus sums up the plays that wait for a plugin, on all replicas together.
+type ScrobbleStatus struct {
+	// Waiting is how many plays wait, and Users how many users have some that do.
+	Waiting uint64 `json:"waiting"`
+	Users   int    `json:"users"`
+	// Paused is for how many of these users the plugin is not authorised.
+	Paused int `json:"paused,omitempty"`
+	// Oldest is when the play was accepted that has waited longest; zero if none waits.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Delivered, Dead and Skipped count what became of the plays that wait no more: the plugin took them, they became
+	// dead letters, or the plugin never was authorised for their users.
+	Delivered uint64 `json:"delivered"`
+	Dead      uint64 `json:"dead,omitempty"`
+	Skipped   uint64 `json:"skipped,omitempty"`
 }

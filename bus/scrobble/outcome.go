@@ -1,0 +1,115 @@
+package scrobble
+
+import (
+	"strings"
+
+	"net/http"
+
+	"github.com/pluginhost/pluginhost/sdk/call"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// Result is what a call of a plugin has ended with.
+type Result struct {
+	// Err is why there is no answer: nil is that there is one.
+	Err error
+	// Text is the error that the answer tells; empty is none.
+	Text string
+	// Authorized is the answer of is_authorized.
+	Authorized bool
+	// Upstream says that a request which the plugin made meanwhile got no answer, or one that says to try again.
+	Upstream bool
+}
+
+// error is what went wrong, for people; empty is nothing.
+func (r Result) error() string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	return r.Text
+}
+
+// outcome is what is done with a play after a call.
+type outcome int
+
+const (
+	done          outcome = iota // the plugin took it
+	retry                        // it is tried again
+	failedUnknown                // it failed, and nobody knows how: it is tried again a few times
+	crashed                      // it crashed or ended at its deadline, and may have been taken
+	unauthorized                 // the plugin is not authorised for the user
+	final                        // the plugin will never take it
+)
+
+// The texts by which a plugin says what an error means. Those in brackets are of plugins for Navidrome 0.60 and newer.
+const (
+	textRetry         = "retry later"
+	textNotAuthorized = "not authorized"
+	textFinal         = "unrecoverable"
+
+	newTextRetry         = "scrobbler(retry_later)"
+	newTextNotAuthorized = "scrobbler(not_authorized)"
+	newTextFinal         = "scrobbler(unrecoverable)"
+)
+
+// Words are texts of errors that mean something with one plugin, by the operator's word.
+type Words struct {
+	// Retry are tried again, Final never.
+	Retry, Final []string
+}
+
+// outcomeOf says what is done with a play after a call of scrobble.
+func outcomeOf(r Result, words Words) outcome {
+	text := r.Text
+	if r.Err != nil {
+		failure := call.FailureOf(r.Err)
+		switch failure.Code() {
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			return retry
+		case http.StatusRequestTimeout, http.StatusBadGateway:
+			return crashed
+		case http.StatusInternalServerError:
+			text = failure.Text
+		default:
+			return final
+		}
+	}
+	switch {
+	case r.Err == nil && text == "":
+		return done
+	case hasAny(text, words.Retry):
+		return retry
+	case hasAny(text, words.Final):
+		return final
+	case hasAny(text, []string{textRetry, newTextRetry}):
+		return retry
+	case hasAny(text, []string{textNotAuthorized, newTextNotAuthorized}):
+		return unauthorized
+	case hasAny(text, []string{textFinal, newTextFinal}):
+		return final
+	case r.Upstream:
+		return retry
+	default:
+		return failedUnknown
+	}
+}
+
+func hasAny(text string, of []string) bool {
+	for _, one := range of {
+		if one != "" && strings.Contains(text, one) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayHaveRun says whether the plugin may have taken the play though the call failed.
+func (o outcome) mayHaveRun() bool { return o == crashed }
+
+// deadReason is why a play of a final outcome is a dead letter.
+func (o outcome) deadReason() subjects.DeadReason {
+	if o == failedUnknown {
+		return subjects.DeadFailed
+	}
+	return subjects.DeadRefused
+}

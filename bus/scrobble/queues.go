@@ -1,0 +1,135 @@
+package scrobble
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pluginhost/pluginhost/sdk/jet"
+	"github.com/pluginhost/pluginhost/subjects"
+)
+
+// Config configures Queues. All fields but Times must be set. Functions must not block.
+type Config struct {
+	// Replica is the identity of this replica.
+	Replica string
+	// Limits are those that apply now.
+	Limits func() Limits
+	// Users are the users of the configuration.
+	Users func() []User
+	// Announce publishes an event; who it is of, when and from where is added.
+	Announce func(kind subjects.EventKind, event subjects.ScrobbleEvent)
+	// Times are for tests.
+	Times Times
+}
+
+// Queues are the plays that wait for plugins, in JetStream. It is safe for concurrent use.
+type Queues struct {
+	handle   *jet.Handle
+	config   Config
+	times    Times
+	streams  *streams
+	records  jet.Records
+	follower *jet.Follower
+	index    *index
+	users    *users
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// Open makes the streams and the bucket if they are missing, and returns once all queues are known. The caller stops the
+// Queues.
+func Open(ctx context.Context, handle *jet.Handle, config Config) (*Queues, error) {
+	q := &Queues{handle: handle, config: config, times: config.Times.withDefaults(), index: newIndex(), users: newUsers(config.Users)}
+	var err error
+	if q.streams, err = openStreams(ctx, handle, config.Limits()); err != nil {
+		return nil, err
+	}
+	if q.follower, err = handle.Follow(ctx, queueBucket, q.note); err != nil {
+		return nil, err
+	}
+	if q.records, err = handle.OpenRecords(ctx, queueBucket); err != nil {
+		q.follower.Stop()
+		return nil, err
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	q.cancel = cancel
+	q.done.Go(func() { q.users.run(running, handle, q.records) })
+	return q, nil
+}
+
+// Stop stops following the queues. Routers and workers are stopped before it.
+func (q *Queues) Stop() {
+	q.cancel()
+	q.done.Wait()
+	q.follower.Stop()
+}
+
+func (q *Queues) note(c jet.Change) {
+	if strings.HasPrefix(c.Key, subjects.UserKeys) {
+		q.users.note(c)
+		return
+	}
+	if err := q.index.note(c); err != nil {
+		q.handle.Logger().Warn("a record of scrobbles cannot be read", "error", err)
+	}
+}
+
+// Learn notes that a request has named a user with both name and id. It does not block.
+func (q *Queues) Learn(user User) { q.users.learn(user) }
+
+// Complete adds what is known of a user.
+func (q *Queues) Complete(user User) User { return q.users.complete(user) }
+
+// SetInstalled notes that a plugin has Scrobbler, or no more: plays for all plugins are for it, from then on.
+func (q *Queues) SetInstalled(ctx context.Context, id string, installed bool) error {
+	if q.index.isInstalled(id) == installed {
+		return nil
+	}
+	key := subjects.ScrobblerKey(id)
+	if installed {
+		return q.records.Put(ctx, key, subjects.ScrobblerRecord{V: subjects.Version, Plugin: id})
+	}
+	var record subjects.ScrobblerRecord
+	revision, err := q.records.Get(ctx, key, &record)
+	switch {
+	case errors.Is(err, jet.ErrNoRecord):
+		return nil
+	case err != nil && !jet.IsUnreadable(err):
+		return err
+	}
+	return jet.IgnoreMoved(q.records.Remove(ctx, key, revision))
+}
+
+// Installed are the ids of the plugins that have Scrobbler, in their order.
+func (q *Queues) Installed() []string { return q.index.installed() }
+
+// Status sums up the queues of a plugin.
+func (q *Queues) Status(id string) subjects.ScrobbleStatus {
+	var s subjects.ScrobbleStatus
+	for _, record := range q.index.queuesOf(id) {
+		if record.Waiting() > 0 {
+			s.Waiting += record.Waiting()
+			s.Users++
+			if s.Oldest.IsZero() || !record.Oldest.IsZero() && record.Oldest.Before(s.Oldest) {
+				s.Oldest = record.Oldest
+			}
+			if !record.Paused.IsZero() {
+				s.Paused++
+			}
+		}
+		s.Delivered += record.Delivered
+		s.Dead += record.Dead
+		s.Skipped += record.Skipped
+	}
+	return s
+}
+
+// announce publishes an event of a plugin.
+func (q *Queues) announce(kind subjects.EventKind, event subjects.ScrobbleEvent) {
+	event.V, event.Replica, event.Time = subjects.Version, q.config.Replica, time.Now().UTC()
+	q.config.Announce(kind, event)
+}

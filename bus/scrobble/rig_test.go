@@ -1,0 +1,256 @@
+package scrobble_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pluginhost/pluginhost/bus"
+	"github.com/pluginhost/pluginhost/bus/cluster"
+	"github.com/pluginhost/pluginhost/bus/scrobble"
+	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
+	"github.com/pluginhost/pluginhost/testenv/clustertest"
+)
+
+// rig is a NATS server with what hosts have there for plays, and what replicas and plugins of the test do.
+type rig struct {
+	t   *testing.T
+	url string
+	js  jetstream.JetStream
+
+	mu       sync.Mutex
+	limits   scrobble.Limits
+	times    scrobble.Times
+	users    []scrobble.User
+	events   []subjects.ScrobbleEvent
+	kinds    []subjects.EventKind
+	gone     map[string]bool // replicas
+	serving  map[string]bool
+	taken    []taken
+	answers  func(taken) scrobble.Result
+	linked   func(scrobble.User) scrobble.Result
+	asked    int
+	happened chan struct{} // closed when something has
+}
+
+// taken is a play that a plugin was called with.
+type taken struct {
+	replica, plugin, user, id, track string
+	second                           int64
+}
+
+func newRig(t *testing.T, url string) *rig {
+	t.Helper()
+	js, err := jetstream.New(testenv.Connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rig{
+		t: t, url: url, js: js,
+		limits: scrobble.Limits{
+			MaxAge: time.Hour, Unlinked: time.Hour, MaxIntake: 64 << 20, MaxQueue: 1_000_000, MaxUser: 100_000, MaxUnlinked: 1000, MaxDead: 1000,
+		},
+		times: scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond},
+		gone:  map[string]bool{}, serving: map[string]bool{}, happened: make(chan struct{}),
+		answers: func(taken) scrobble.Result { return scrobble.Result{} },
+		linked:  func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} },
+	}
+}
+
+// set changes the rig.
+func (x *rig) set(change func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change()
+	x.tell()
+}
+
+// tell tells those who wait; mu is held.
+func (x *rig) tell() {
+	close(x.happened)
+	x.happened = make(chan struct{})
+}
+
+// await waits until something is so.
+func (x *rig) await(what string, is func() bool) {
+	x.t.Helper()
+	deadline := time.After(wait)
+	for {
+		x.mu.Lock()
+		so, happened := is(), x.happened
+		x.mu.Unlock()
+		if so {
+			return
+		}
+		select {
+		case <-happened:
+		case <-time.After(20 * time.Millisecond): // for what nobody tells
+		case <-deadline:
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.t.Fatalf("%s: not so; taken %d, events %v %+v", what, len(x.taken), x.kinds, x.events)
+		}
+	}
+}
+
+// member is a replica.
+type member struct {
+	*rig
+	id       string
+	bus      *bus.Bus
+	queues   *scrobble.Queues
+	election *cluster.Election
+}
+
+// join has a replica take part.
+func (x *rig) join(id string) *member {
+	x.t.Helper()
+	m := &member{rig: x, id: id, bus: testenv.Bus(x.t, x.url)}
+	var err error
+	m.queues, err = scrobble.Open(x.t.Context(), m.bus.Jet(), scrobble.Config{
+		Replica: id, Times: x.times,
+		Limits: func() scrobble.Limits { x.mu.Lock(); defer x.mu.Unlock(); return x.limits },
+		Users:  func() []scrobble.User { x.mu.Lock(); defer x.mu.Unlock(); return slices.Clone(x.users) },
+		Announce: func(kind subjects.EventKind, event subjects.ScrobbleEvent) {
+			x.set(func() { x.events, x.kinds = append(x.events, event), append(x.kinds, kind) })
+		},
+	})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(m.queues.Stop)
+	return m
+}
+
+// route has the replica lead and route.
+func (m *member) route() *scrobble.Router {
+	m.t.Helper()
+	m.election = clustertest.Elect(m.t, m.bus, m.id)
+	m.t.Cleanup(func() { clustertest.Resign(m.t, m.election) })
+	r := m.queues.StartRouter(m.t.Context(), m.election)
+	m.t.Cleanup(r.Stop)
+	return r
+}
+
+// install notes that a plugin is installed.
+func (m *member) install(ids ...string) {
+	m.t.Helper()
+	for _, id := range ids {
+		if err := m.queues.SetInstalled(m.t.Context(), id, true); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+// work has the replica deliver the plays of a plugin.
+func (m *member) work(id string) *scrobble.Worker {
+	m.t.Helper()
+	m.set(func() { m.serving[m.id] = true })
+	w := m.queues.StartWorker(scrobble.WorkerConfig{
+		ID: id, Slots: 4, Plugin: guest{m, id},
+		Runs: func(replica string) bool { m.mu.Lock(); defer m.mu.Unlock(); return m.serving[replica] && !m.gone[replica] },
+		Serving: func() []string {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return slices.Collect(maps.Keys(m.serving))
+		},
+	})
+	m.t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		w.Stop(ctx)
+	})
+	return w
+}
+
+// guest is a plugin as the test has it answer.
+type guest struct {
+	m  *member
+	id string
+}
+
+func (g guest) IsAuthorized(_ context.Context, user scrobble.User) scrobble.Result {
+	g.m.mu.Lock()
+	defer g.m.mu.Unlock()
+	g.m.asked++
+	return g.m.linked(user)
+}
+
+func (g guest) Scrobble(_ context.Context, body []byte) scrobble.Result {
+	var request api.ScrobblerScrobbleRequest
+	if err := request.UnmarshalVT(body); err != nil {
+		return scrobble.Result{Err: err}
+	}
+	call := taken{g.m.id, g.id, request.Username, request.UserId, request.Track.Name, request.Timestamp}
+	g.m.mu.Lock()
+	answers := g.m.answers
+	g.m.mu.Unlock()
+	result := answers(call)
+	g.m.set(func() { g.m.taken = append(g.m.taken, call) })
+	return result
+}
+
+// aPlay is what a user has played.
+func aPlay(user string, number int) *api.ScrobblerScrobbleRequest {
+	return &api.ScrobblerScrobbleRequest{
+		Username: user, UserId: "id-" + user, Timestamp: 1_700_000_000 + int64(number)*200,
+		Track: &api.TrackInfo{Name: fmt.Sprintf("track %d", number), Album: "album", Artists: []*api.Artist{{Name: "artist"}}},
+	}
+}
+
+// submit publishes plays.
+func (x *rig) submit(subject string, plays ...*api.ScrobblerScrobbleRequest) {
+	x.t.Helper()
+	for _, play := range plays {
+		body, err := play.MarshalVT()
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		x.publish(subject, body)
+	}
+}
+
+func (x *rig) publish(subject string, body []byte) {
+	x.t.Helper()
+	if _, err := x.js.Publish(x.t.Context(), subject, body); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// tracks are the tracks that a plugin took of a user, in their order; mu is held.
+func (x *rig) tracks(plugin, user string) []string {
+	var tracks []string
+	for _, call := range x.taken {
+		if call.plugin == plugin && call.user == user {
+			tracks = append(tracks, call.track)
+		}
+	}
+	return tracks
+}
+
+// has counts events of a kind; mu is held.
+func (x *rig) has(kind subjects.EventKind) int {
+	n := 0
+	for _, k := range x.kinds {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func names(from, to int) []string {
+	var list []string
+	for i := from; i <= to; i++ {
+		list = append(list, fmt.Sprintf("track %d", i))
+	}
+	return list
+}
