@@ -53,6 +53,13 @@ type Config struct {
 	Navidrome Navidrome
 	// HTTP is the replica's own HTTP server.
 	HTTP HTTP
+	// Scrobbles bounds the plays that wait for plugins.
+	Scrobbles Scrobbles
+	// ListenBrainz is the listener that music servers scrobble to as if it were ListenBrainz.
+	ListenBrainz ListenBrainz
+	// Users are the users of the music server whose names and ids are known. Others are learned from requests that
+	// have both. Defaults to none.
+	Users []User
 }
 
 // Plugins is section [Plugins].
@@ -213,6 +220,59 @@ type HTTP struct {
 	Listen string
 	// Token is for later, and has no effect yet: up to 256 letters, digits and -._~ . Defaults to none.
 	Token string
+	// TrustedProxies are the addresses, or ranges of them such as 10.0.0.0/8, of proxies whose X-Forwarded-For is
+	// believed. Defaults to none.
+	TrustedProxies []string
+}
+
+// Scrobbles is section [Scrobbles].
+type Scrobbles struct {
+	// MaxAge is how long a play is kept after it was accepted, and for how long a double of it is
+	// recognised. Defaults to 336 hours, 14 days.
+	MaxAge time.Duration
+	// Unlinked is how long plays wait of a user for whom a plugin has never been authorised. Defaults to 24 hours.
+	Unlinked time.Duration
+	// MaxIntake is how many bytes of plays are accepted that are not in the queues of plugins yet. Defaults to
+	// 256,000,000 ("256MB").
+	MaxIntake int64
+	// MaxQueue is how many plays may wait for one plugin, MaxUser how many of one user, and MaxUnlinked how many of one for
+	// whom the plugin has never been authorised. Default to 1,000,000, 100,000 and 1,000.
+	MaxQueue, MaxUser, MaxUnlinked int
+	// MaxDead is how many dead letters are kept. Defaults to 100,000.
+	MaxDead int
+	// Plugin has what errors of single plugins mean, by plugin id. Use WordsFor to read it, which ignores case. Defaults to
+	// none.
+	Plugin map[string]ScrobbleWords
+}
+
+// ScrobbleWords is a section [Scrobbles.Plugin.<id>]: texts that the errors of a plugin contain.
+type ScrobbleWords struct {
+	// Retry are those of a play that is tried again, Final those of one that never is.
+	Retry, Final []string
+}
+
+// WordsFor returns what errors of plugin id mean. Ids match whatever their case.
+func (s Scrobbles) WordsFor(id string) ScrobbleWords {
+	words, _ := sectionOf(s.Plugin, id)
+	return words
+}
+
+// ListenBrainz is section [ListenBrainz].
+type ListenBrainz struct {
+	// Listen is a host:port; port 0 picks a free one. Defaults to empty, which is off.
+	Listen string
+}
+
+// User is a section [[Users]].
+type User struct {
+	// Name is what the user logs in with.
+	Name string
+	// ID is the music server's id of the user.
+	ID string
+	// DisplayName is what the user is called. Defaults to none.
+	DisplayName string
+	// Admin says that the user administers the music server. Defaults to false.
+	Admin bool
 }
 
 // Default has every default that does not depend on the machine: Name, Data and Plugins.Folder are empty.

@@ -40,6 +40,8 @@ func settings(c *Config) []setting {
 		webSocket = at("WebSocket")
 		navidrome = at("Navidrome")
 		http      = at("HTTP")
+		scrobbles = at("Scrobbles")
+		listen    = at("ListenBrainz")
 	)
 	const reach = anewHTTP | anewWebSocket | anewSubsonicAPI
 	// A plugin may leave these two out, [Runtime] does not.
@@ -92,6 +94,16 @@ func settings(c *Config) []setting {
 
 		{path: http("Listen"), flag: "http", value: text(&c.HTTP.Listen, "127.0.0.1:8080", orEmpty((*faults).listen)), change: restart},
 		{path: http("Token"), value: text(&c.HTTP.Token, "", (*faults).token), change: restart},
+
+		{path: scrobbles("MaxAge"), value: duration(&c.Scrobbles.MaxAge, 14*24*time.Hour), change: atOnce},
+		{path: scrobbles("Unlinked"), value: duration(&c.Scrobbles.Unlinked, 24*time.Hour), change: atOnce},
+		{path: scrobbles("MaxIntake"), value: size(&c.Scrobbles.MaxIntake, 256_000_000), change: restart},
+		{path: scrobbles("MaxQueue"), value: count(&c.Scrobbles.MaxQueue, 1_000_000, 1, 100_000_000), change: atOnce},
+		{path: scrobbles("MaxUser"), value: count(&c.Scrobbles.MaxUser, 100_000, 1, 100_000_000), change: atOnce},
+		{path: scrobbles("MaxUnlinked"), value: count(&c.Scrobbles.MaxUnlinked, 1_000, 1, 100_000_000), change: atOnce},
+		{path: scrobbles("MaxDead"), value: count(&c.Scrobbles.MaxDead, 100_000, 1, 10_000_000), change: restart},
+
+		{path: listen("Listen"), value: text(&c.ListenBrainz.Listen, "", orEmpty((*faults).listen)), change: restart},
 	})
 }
 
