@@ -24,11 +24,11 @@ const (
 	callbackPatience = time.Second
 )
 
-// callback is a call that the host makes for a schedule or a connection.
+// callback is a call that the host makes for a schedule, a connection or a queue of plays.
 type callback struct {
 	event  schema.Event
 	origin call.Origin
-	of     string // the id of the schedule or the connection
+	of     string // the id of the schedule or the connection, or the user whose queue it is
 	// before is asked just before each attempt, and its error ends the waiting.
 	before func() error
 	// still is asked once more when the plugin's guest is about to run, as calls may have had
@@ -61,7 +61,7 @@ func (h *hosted) callBack(ctx context.Context, c callback) (outcome, call.Observ
 	start := time.Now()
 	o := h.insist(ctx, c)
 	return o, call.Observation{
-		Method: o.as.Name, Callback: true, Origin: c.origin, For: c.of, Err: o.Err,
+		Method: o.as.Name, Callback: c.origin != call.OfQueue, Origin: c.origin, For: c.of, Err: o.Err,
 		Took: time.Since(start), Waited: o.Waited, Ran: o.Ran, In: len(o.as.Request), Out: len(o.Response),
 	}
 }
@@ -104,8 +104,8 @@ func (h *hosted) callOnce(ctx context.Context, c callback) outcome {
 		if err != nil {
 			return outcome{call.Answer{Err: err}, as}
 		}
-		if _, ok := current.callbacks[as.Name]; !ok {
-			return outcome{call.Answer{Err: current.noSuchMethod(as.Name, true)}, as}
+		if !current.has(as.Name) {
+			return outcome{call.Answer{Err: current.noSuchMethod(as.Name, c.origin != call.OfQueue)}, as}
 		}
 		o := outcome{current.callBack(ctx, as, c.before), as}
 		switch err := o.Err; {
@@ -120,6 +120,13 @@ func (h *hosted) callOnce(ctx context.Context, c callback) outcome {
 			return o
 		}
 	}
+}
+
+// has says whether the plugin has a method, whoever may call it.
+func (g *generation) has(name string) bool {
+	_, isCallback := g.callbacks[name]
+	_, isMethod := g.methods[name]
+	return isCallback || isMethod
 }
 
 // callBack calls a method of this generation when one of the places for callbacks is

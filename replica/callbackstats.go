@@ -20,6 +20,8 @@ func (h *hosted) Observe(o call.Observation) {
 	case call.OfConnection:
 		h.callbacks.Observe(o)
 		h.tellCallback("WebSocket callback failed", "connection", o)
+	case call.OfQueue:
+		h.stats.Load().Observe(o)
 	case call.OfInit: // who has it run says how it failed
 	}
 }

@@ -60,6 +60,10 @@ func (h *hosted) resolve(name string, callback bool) (call.Method, error) {
 		return call.Method{}, current.noSuchMethod(name, callback)
 	}
 	resolved := method.json
+	if method.scrobbles {
+		resolved.Call = h.learning(h.calling(current, name, callback))
+		return resolved, nil
+	}
 	resolved.Call = h.calling(current, name, callback)
 	return resolved, nil
 }
@@ -86,6 +90,14 @@ func (h *hosted) calling(current *generation, name string, callback bool) func(c
 			answer.Err = current.failure(name, answer.Err)
 			reply(answer)
 		})
+	}
+}
+
+// learning learns from the request of a call which name and id are those of one user.
+func (h *hosted) learning(calling func(context.Context, []byte, func(call.Answer))) func(context.Context, []byte, func(call.Answer)) {
+	return func(ctx context.Context, request []byte, reply func(call.Answer)) {
+		h.replica.scrobbles.queues.Learn(userOf(request))
+		calling(ctx, request, reply)
 	}
 }
 

@@ -171,12 +171,13 @@ func (g *generation) tabulate() {
 
 // method is a method of the guest, which export is.
 type method struct {
-	export string
-	json   call.Method // without Call
+	export    string
+	json      call.Method // without Call
+	scrobbles bool        // it is one of Scrobbler
 }
 
 func newMethod(m *schema.Method) method {
-	return method{export: m.Export, json: call.Method{
+	return method{export: m.Export, scrobbles: m.Capability == plugin.Scrobbler, json: call.Method{
 		RequestFromJSON: m.RequestFromJSON,
 		ResponseToJSON: func(response []byte) ([]byte, error) {
 			body, err := m.ResponseToJSON(response)

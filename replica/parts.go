@@ -72,8 +72,16 @@ func (r *Replica) parts() []part {
 		{start: r.startPlanner, stop: func(context.Context) error { r.planner.Stop(); return nil }},
 		{
 			start: func(ctx context.Context, _ *config.Config) (err error) {
+				r.scrobbles, err = r.openScrobbles(ctx)
+				return err
+			},
+			leave: func(context.Context) { r.scrobbles.stopRouting() },
+			stop:  func(context.Context) error { r.scrobbles.queues.Stop(); return nil },
+		},
+		{
+			start: func(ctx context.Context, _ *config.Config) (err error) {
 				r.sockets, err = r.startSockets(ctx)
-				r.pluginParts = []pluginPart{r.sockets, r.newFires()}
+				r.pluginParts = []pluginPart{r.sockets, r.newFires(), r.scrobbles}
 				return err
 			},
 			stop: func(context.Context) error { r.sockets.stop(); return nil },

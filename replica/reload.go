@@ -164,6 +164,7 @@ func (h *hosted) reload(ctx context.Context, asked *reload) error {
 		return h.vanish(ctx)
 	}
 	loading(entry)
+	h.replica.scrobbles.look(ctx, h.id, entry.Manifest)
 	next, err := h.next(ctx, config, entry, asked, at.Print)
 	switch {
 	case errors.Is(err, errMoved), errors.Is(err, errOutdated):

@@ -46,6 +46,7 @@ type Replica struct {
 	leadership  *leadership
 	planner     *schedule.Planner
 	schedules   *schedule.Schedules // the planner's
+	scrobbles   *scrobbles
 	sockets     *sockets
 	pluginParts []pluginPart // of what plugins have
 	removals    *removals
@@ -136,6 +137,7 @@ func Start(ctx context.Context, config config.Config, log *slog.Logger, options 
 	if config.Plugins.Enabled {
 		r.packages.start(ctx)
 	}
+	r.scrobbles.route(ctx)
 	r.ready.Store(true)
 	r.startWatch()
 	r.beat(ctx)

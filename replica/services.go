@@ -54,6 +54,7 @@ var _ granted.Host = (*granting)(nil)
 // HTTP implements granted.Host.
 func (g *granting) HTTP(c *hosthttp.Config) (err error) {
 	c.Own = g.replica.endpoints
+	c.Failing = noteFailing
 	c.UserHeader = g.config.Navidrome.UserHeader
 	c.MaxTimeout = g.config.Runtime.For(g.id).MaxTimeout
 	c.Navidrome, err = navidromeURL(g.config)

@@ -79,6 +79,8 @@ type PluginStatus struct {
 	Callbacks *CallbackStats `json:"callbacks,omitempty"`
 	// Schedules is how many the plugin has, on whatever replica they fire.
 	Schedules int `json:"schedules,omitempty"`
+	// Scrobbles sums up the plays that wait for the plugin, on whatever replica; nil is that it has no Scrobbler and none wait.
+	Scrobbles *ScrobbleStatus `json:"scrobbles,omitempty"`
 	// Sockets is how many of its WebSockets this replica owns.
 	Sockets int `json:"sockets,omitempty"`
 }

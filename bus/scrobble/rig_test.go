@@ -156,7 +156,11 @@ func (m *member) work(id string) *scrobble.Worker {
 	m.set(func() { m.serving[m.id] = true })
 	w := m.queues.StartWorker(scrobble.WorkerConfig{
 		ID: id, Slots: 4, Plugin: guest{m, id},
-		Runs: func(replica string) bool { m.mu.Lock(); defer m.mu.Unlock(); return m.serving[replica] && !m.gone[replica] },
+		Runs: func(replica string) bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.serving[replica] && !m.gone[replica]
+		},
 		Serving: func() []string {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -184,7 +188,7 @@ func (g guest) IsAuthorized(_ context.Context, user scrobble.User) scrobble.Resu
 	return g.m.linked(user)
 }
 
-func (g guest) Scrobble(_ context.Context, body []byte) scrobble.Result {
+func (g guest) Scrobble(_ context.Context, _ scrobble.User, body []byte) scrobble.Result {
 	var request api.ScrobblerScrobbleRequest
 	if err := request.UnmarshalVT(body); err != nil {
 		return scrobble.Result{Err: err}

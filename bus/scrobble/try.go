@@ -39,7 +39,7 @@ func (d *delivery) try(running, writing context.Context, p *waitingPlay) (goesOn
 		return goesOn, err
 	}
 	before := d.worker.triedBefore(d.lane, time.Now())
-	result := d.worker.config.Plugin.Scrobble(running, request)
+	result := d.worker.config.Plugin.Scrobble(running, user, request)
 	if running.Err() != nil && result.error() != "" { // cut off, which says nothing of the play
 		d.announce(subjects.EventScrobbleRerun, p, subjects.ScrobbleEvent{Error: result.error()})
 		return false, nil

@@ -32,8 +32,8 @@ type WorkerConfig struct {
 type Plugin interface {
 	// IsAuthorized asks whether the plugin scrobbles for a user.
 	IsAuthorized(ctx context.Context, user User) Result
-	// Scrobble hands it a play: a ScrobblerScrobbleRequest.
-	Scrobble(ctx context.Context, request []byte) Result
+	// Scrobble hands it a play of a user: a ScrobblerScrobbleRequest.
+	Scrobble(ctx context.Context, user User, request []byte) Result
 }
 
 // Worker delivers the plays of one plugin, sharing its queues with the other replicas.

@@ -57,6 +57,7 @@ func (s *Service) failed(ctx context.Context, method, rawURL string, err error) 
 	if s.running.Err() != nil {
 		return &api.HttpResponse{Error: "the HTTP service of the plugin is closed"}
 	}
+	s.config.Failing(ctx)
 	s.gate.Failed(ctx, "request of plugin failed", rawURL, err, slog.String("method", method))
 	return &api.HttpResponse{Error: err.Error()}
 }
@@ -97,6 +98,9 @@ func (s *Service) newRequest(ctx context.Context, method string, target *url.URL
 // besides, or nil.
 func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, rawURL string, fault error) *api.HttpResponse {
 	response := &api.HttpResponse{Status: int32(incoming.StatusCode)}
+	if isFailing(incoming.StatusCode) {
+		s.config.Failing(ctx)
+	}
 	if incoming.StatusCode == nethttp.StatusSwitchingProtocols {
 		// Its body is the bare connection.
 		response.Error = "the server switched protocols, which the HTTP service does not support: use the WebSocket service"
@@ -123,6 +127,16 @@ func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, rawUR
 		response.Error = fault.Error()
 	}
 	return response
+}
+
+// isFailing tells the status codes that say to try again.
+func isFailing(status int) bool {
+	switch status {
+	case nethttp.StatusRequestTimeout, nethttp.StatusTooEarly, nethttp.StatusTooManyRequests:
+		return true
+	default:
+		return status >= nethttp.StatusInternalServerError
+	}
 }
 
 type bodyTooLargeError struct{ limit int64 }

@@ -22,6 +22,8 @@ const (
 	OfSchedule
 	// OfConnection is the host, for what a WebSocket connection has brought.
 	OfConnection
+	// OfQueue is the host, for a play that waits in a queue.
+	OfQueue
 )
 
 // Observation is a call that has ended.
@@ -33,7 +35,8 @@ type Observation struct {
 	Callback bool
 	// Origin is who made it.
 	Origin Origin
-	// For is the id of the schedule or connection that it was for; empty if it was for none.
+	// For is the id of the schedule or connection that it was for, or the user whose queue it was for; empty if it was for
+	// none.
 	For string
 	// Trace is that of the Request.
 	Trace string

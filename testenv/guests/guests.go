@@ -27,6 +27,8 @@ const (
 	// Services calls the host services cache, artwork and subsonicapi as the name
 	// in the request says; see its source.
 	Services = "services"
+	// Scrobbler hands plays to a service, and knows nothing of a queue; see package testenv/playlog.
+	Scrobbler = "scrobbler"
 	// Stateful schedules, holds WebSockets and has an OnInit, and tells all of it to
 	// a journal; see package testenv/journal.
 	Stateful = "stateful"

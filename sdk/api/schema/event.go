@@ -2,8 +2,8 @@ package schema
 
 import "fmt"
 
-// Event is what a plugin is called back for, in the words of no contract: Init, Fire,
-// TextMessage, BinaryMessage, ConnectionError or ConnectionClose.
+// Event is what a host calls a plugin for by itself, in the words of no contract: Init, Fire,
+// TextMessage, BinaryMessage, ConnectionError, ConnectionClose, Authorization or Play.
 type Event interface{ event() }
 
 // Init is that the plugin is to be ready for calls.
@@ -56,6 +56,20 @@ type ConnectionClose struct {
 	Reason string
 }
 
+// Authorization is the question whether the plugin scrobbles for a user.
+type Authorization struct {
+	// UserID is the music server's id of the user, and Username what the user logs in with.
+	UserID, Username string
+}
+
+// Play is that a user has played a track.
+type Play struct {
+	// Request says which, when and who: a ScrobblerScrobbleRequest in protobuf.
+	Request []byte
+}
+
+func (Authorization) event()   {}
+func (Play) event()            {}
 func (Init) event()            {}
 func (Fire) event()            {}
 func (TextMessage) event()     {}
@@ -100,6 +114,16 @@ func (c *Contract) Callback(event Event) (Callback, error) {
 		err = fmt.Errorf("%s: %w", method.RPC, err)
 	}
 	return Callback{Name: method.Name, Export: method.Export, Request: request, response: messages.response}, err
+}
+
+// Authorized reads out of the response to an Authorization whether the plugin scrobbles for the user.
+// The error is that of a response that does not decode.
+func (c Callback) Authorized(response []byte) (bool, error) {
+	if err := c.response.UnmarshalVT(response); err != nil {
+		return false, err
+	}
+	authorized, can := c.response.(interface{ GetAuthorized() bool })
+	return can && authorized.GetAuthorized(), nil
 }
 
 // Failure reads out of a response what the plugin says went wrong; empty is nothing, and so it

@@ -41,6 +41,15 @@ func encodeNavidrome058(event Event) (encoded, error) {
 	case ConnectionClose:
 		request := &api.OnCloseRequest{ConnectionId: event.Connection, Code: int32(event.Code), Reason: event.Reason}
 		return encoded{"on_close", request, new(api.OnCloseResponse)}, nil
+	case Authorization:
+		request := &api.ScrobblerIsAuthorizedRequest{UserId: event.UserID, Username: event.Username}
+		return encoded{"is_authorized", request, new(api.ScrobblerIsAuthorizedResponse)}, nil
+	case Play:
+		request := new(api.ScrobblerScrobbleRequest)
+		if err := request.UnmarshalVT(event.Request); err != nil {
+			return encoded{method: "scrobble"}, err
+		}
+		return encoded{"scrobble", request, new(api.ScrobblerScrobbleResponse)}, nil
 	default:
 		return encoded{}, fmt.Errorf("the contract has no callback for %T", event)
 	}
