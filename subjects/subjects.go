@@ -137,6 +137,8 @@ const (
 	HeaderError     = "Nats-Service-Error"
 	// HeaderVia names the plugins that wait for this call; see FormatVia.
 	HeaderVia = "Pluginhost-Via"
+	// HeaderRetryDead has a play taken though it has become a dead letter before.
+	HeaderRetryDead = "Pluginhost-Retry-Dead"
 	// HeaderContentType tells a JSON body.
 	HeaderContentType = "Content-Type"
 	// HeaderTraceParent and HeaderTraceState carry a W3C trace context.

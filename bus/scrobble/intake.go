@@ -26,6 +26,7 @@ type published struct {
 	body     []byte
 	play     *play
 	err      error // why it is no play
+	again    bool  // it is to be tried though it was a dead letter
 	stays    bool  // in the intake, for now
 }
 
@@ -76,6 +77,7 @@ func readPublished(msg jetstream.Msg) (published, bool) {
 	if p.to, p.err = subjects.ScrobbledTo(msg.Subject()); p.err == nil && len(p.to) > subjects.MaxID {
 		p.to, p.err = "", fmt.Errorf("%w: the plugin's id has more than %d bytes", errNoPlay, subjects.MaxID)
 	}
+	p.again = msg.Headers().Get(subjects.HeaderRetryDead) != ""
 	if p.err == nil {
 		p.play, p.err = readPlay(msg.Headers(), msg.Data())
 	}

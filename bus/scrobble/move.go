@@ -86,6 +86,13 @@ func (q *Queues) moveOne(ctx context.Context, m *move, p *moving, to *moved) err
 	if err != nil {
 		return nil //nolint:nilerr // nobody can read it: it does not keep others from their queues
 	}
+	if p.again && there.Became == subjects.PlayDead {
+		if sequence, err = q.streams.put(ctx, subjects.PlayStream, subject, record, is.sequence, 0); err == nil {
+			to.number++
+			to.lies(sequence, p.accepted)
+		}
+		return err
+	}
 	// A double, or what an attempt before has written whose end nobody knows.
 	to.number = max(to.number, there.Number)
 	if there.isWaiting() {

@@ -207,6 +207,7 @@ type moving struct {
 	user     User
 	to       string // what it was published for, in the queue of unknown users
 	accepted time.Time
+	again    bool // it is to be tried though it was a dead letter
 }
 
 // plan says what goes where. A play for a plugin whose queues are full stays, and so does one for all plugins if there
@@ -232,7 +233,7 @@ func (r *Router) plan(batch []published) []*move {
 			}
 		}
 		key := subjects.UserKey(user.Name, user.ID)
-		one := moving{of: p, id: p.play.id(key), user: user, to: p.to, accepted: p.accepted}
+		one := moving{of: p, id: p.play.id(key), user: user, to: p.to, accepted: p.accepted, again: p.again}
 		if one.request, p.err = p.play.encode(user); p.err != nil {
 			continue
 		}

@@ -75,10 +75,30 @@ func status(cmd *cobra.Command, _ []string) error {
 				strconv.Itoa(calls.Running), strconv.Itoa(calls.Waiting), strconv.Itoa(callbacks.Requests), strconv.Itoa(callbacks.Errors), strconv.Itoa(p.Schedules), strconv.Itoa(p.Sockets))
 		}
 	}
+	rowScrobbles(table, replicas)
 	if err := table.flush(); err != nil {
 		return err
 	}
 	return printReasons(cmd.OutOrStdout(), replicas)
+}
+
+// rowScrobbles tells of the plays that wait for plugins: each replica knows of all.
+func rowScrobbles(table table, replicas []subjects.Status) {
+	told := make(map[string]bool)
+	for _, r := range replicas {
+		for _, p := range r.Plugins {
+			s := p.Scrobbles
+			if s == nil || told[p.ID] {
+				continue
+			}
+			if len(told) == 0 {
+				table.gap()
+				table.row("PLUGIN", "PLAYS WAITING", "USERS", "NOT AUTHORIZED", "OLDEST", "DELIVERED", "DEAD", "SKIPPED")
+			}
+			told[p.ID] = true
+			table.row(p.ID, number(s.Waiting), strconv.Itoa(s.Users), strconv.Itoa(s.Paused), moment(s.Oldest), number(s.Delivered), number(s.Dead), number(s.Skipped))
+		}
+	}
 }
 
 // printReasons says why replicas and plugins are not what they should be.

@@ -55,21 +55,21 @@ func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleR
 	return records, errors.Join(unreadable...)
 }
 
-// list tells of each schedule that there is. A list that was cut off is an error.
+// list tells of each value of a bucket that there is. A list that was cut off is an error.
 func list(ctx context.Context, kv jetstream.KeyValue, keys string, tell func(jetstream.KeyValueEntry), options ...jetstream.WatchOpt) error {
 	watcher, err := kv.Watch(ctx, keys, append(options, jetstream.IgnoreDeletes())...)
 	if err != nil {
-		return fmt.Errorf("list schedules: %w", err)
+		return fmt.Errorf("list %s: %w", kv.Bucket(), err)
 	}
 	defer func() { _ = jet.EndWatch(watcher) }()
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("list schedules: %w", ctx.Err())
+			return fmt.Errorf("list %s: %w", kv.Bucket(), ctx.Err())
 		case entry, open := <-watcher.Updates():
 			switch {
 			case !open:
-				return fmt.Errorf("list schedules: %w", cmp.Or(ctx.Err(), nats.ErrConnectionClosed))
+				return fmt.Errorf("list %s: %w", kv.Bucket(), cmp.Or(ctx.Err(), nats.ErrConnectionClosed))
 			case entry == nil:
 				return nil
 			}
