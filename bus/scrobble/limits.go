@@ -26,6 +26,9 @@ type Times struct {
 	// First and Longest are the shortest and the longest time after which something that failed is tried
 	// again; it is doubled from one to the other. Default to 5 seconds and 15 minutes.
 	First, Longest time.Duration
+	// Unknown is how long a play waits for its second attempt after an error of which nobody knows what it means; for the third
+	// it is fifteen times as long. Defaults to 1 minute.
+	Unknown time.Duration
 	// HandOver is after how long a replica works on a queue that another one should have looked after. Defaults to
 	// 1 second.
 	HandOver time.Duration
@@ -41,6 +44,7 @@ func (t Times) withDefaults() Times {
 	}
 	orDefault(&t.First, 5*time.Second)
 	orDefault(&t.Longest, 15*time.Minute)
+	orDefault(&t.Unknown, time.Minute)
 	orDefault(&t.HandOver, time.Second)
 	orDefault(&t.Linked, time.Minute)
 	return t

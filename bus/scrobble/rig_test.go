@@ -2,6 +2,7 @@ package scrobble_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,12 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/scrobble"
 	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/clustertest"
@@ -25,6 +28,8 @@ type rig struct {
 	t   *testing.T
 	url string
 	js  jetstream.JetStream
+	// patience is how long something is waited for.
+	patience time.Duration
 
 	mu       sync.Mutex
 	limits   scrobble.Limits
@@ -54,11 +59,11 @@ func newRig(t *testing.T, url string) *rig {
 		t.Fatal(err)
 	}
 	return &rig{
-		t: t, url: url, js: js,
+		t: t, url: url, js: js, patience: wait,
 		limits: scrobble.Limits{
 			MaxAge: time.Hour, Unlinked: time.Hour, MaxIntake: 64 << 20, MaxQueue: 1_000_000, MaxUser: 100_000, MaxUnlinked: 1000, MaxDead: 1000,
 		},
-		times: scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond},
+		times: scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond, Unknown: 10 * time.Millisecond},
 		gone:  map[string]bool{}, serving: map[string]bool{}, happened: make(chan struct{}),
 		answers: func(taken) scrobble.Result { return scrobble.Result{} },
 		linked:  func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} },
@@ -82,7 +87,7 @@ func (x *rig) tell() {
 // await waits until something is so.
 func (x *rig) await(what string, is func() bool) {
 	x.t.Helper()
-	deadline := time.After(wait)
+	deadline := time.After(x.patience)
 	for {
 		x.mu.Lock()
 		so, happened := is(), x.happened
@@ -257,4 +262,47 @@ func names(from, to int) []string {
 		list = append(list, fmt.Sprintf("track %d", i))
 	}
 	return list
+}
+
+// contextOf ends with the test, or before.
+func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithCancel(t.Context())
+}
+
+// claimAs writes what a replica had written that died: that it works on the first play of a queue and, if marked, that the
+// plugin took it.
+func (x *rig) claimAs(replica, plugin, user, play string, marked bool) {
+	x.t.Helper()
+	kv, err := x.js.KeyValue(x.t.Context(), subjects.QueueBucket)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	entry, err := kv.Get(x.t.Context(), subjects.QueueKey(plugin, user))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	var record subjects.QueueRecord
+	if err := json.Unmarshal(entry.Value(), &record); err != nil {
+		x.t.Fatal(err)
+	}
+	record.Claim = &subjects.PlayClaim{Replica: replica, Nonce: "n", Play: record.From, ID: play, Attempt: 1}
+	body, err := json.Marshal(record)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.publishMsg(jet.Bucket(subjects.QueueBucket).Message(subjects.QueueKey(plugin, user), body))
+	if marked {
+		msg := nats.NewMsg(subjects.Play(plugin, user, play))
+		jet.RollUp(msg)
+		msg.Data = []byte(`{"v":1,"became":"delivered","number":1}`)
+		x.publishMsg(msg)
+	}
+}
+
+func (x *rig) publishMsg(msg *nats.Msg) {
+	x.t.Helper()
+	if _, err := x.js.PublishMsg(x.t.Context(), msg); err != nil {
+		x.t.Fatal(err)
+	}
 }

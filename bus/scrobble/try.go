@@ -14,6 +14,8 @@ import (
 const (
 	// maxUnknown is how often a play is tried whose error nobody knows.
 	maxUnknown = 3
+	// laterUnknown is how much longer its third attempt is waited for than its second.
+	laterUnknown = 15
 	// maxCrashes is how often a play may crash a plugin that works for others before it is set aside.
 	maxCrashes = 10
 	// maxAside is how many plays of a queue are set aside.
@@ -21,9 +23,6 @@ const (
 	// maxSkipped is how many plays are skipped in one turn.
 	maxSkipped = 256
 )
-
-// unknownWaits are before the second and the third attempt of a play whose error nobody knows: all within an hour.
-var unknownWaits = [maxUnknown - 1]time.Duration{time.Minute, 15 * time.Minute}
 
 // try tries a play that is claimed. goesOn is that the next one can follow.
 func (d *delivery) try(running, writing context.Context, p *waitingPlay) (goesOn bool, err error) {
@@ -71,7 +70,11 @@ func (d *delivery) conclude(writing context.Context, p *waitingPlay, is outcome,
 		if p.tries.Unknown++; p.tries.Unknown >= maxUnknown {
 			return true, d.bury(writing, p, subjects.DeadFailed)
 		}
-		return d.wait(p, jitter(unknownWaits[p.tries.Unknown-1])), nil
+		wait := d.queues.times.Unknown
+		if p.tries.Unknown > 1 {
+			wait *= laterUnknown
+		}
+		return d.wait(p, jitter(wait)), nil
 	case crashed:
 		if d.queues.index.deliveredToOthers(d.record.Plugin, d.lane.key, before) {
 			p.tries.Crashes++
