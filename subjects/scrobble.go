@@ -210,14 +210,17 @@ type QueueRecord struct {
 	Plugin string `json:"plugin"`
 	// User is whose plays are in it, as UserKey has it.
 	User string `json:"user"`
-	// Name is how the user's name was spelled last; UserID is the id, if it is known.
-	Name   string `json:"name,omitempty"`
+	// Name is how the user's name was spelled last; empty is that nobody knows it.
+	Name string `json:"name,omitempty"`
+	// UserID is the music server's id of the user; empty is that nobody knows it.
 	UserID string `json:"user_id,omitempty"`
-	// Routed is how many plays came into the queue, and Done how many of them wait no more.
+	// Routed is how many plays came into the queue.
 	Routed uint64 `json:"routed"`
-	Done   uint64 `json:"done"`
-	// From is the sequence in PlayStream from which the next play is looked for, and Last that of the newest.
+	// Done is how many of them wait no more.
+	Done uint64 `json:"done"`
+	// From is the sequence in PlayStream from which the next play is looked for.
 	From uint64 `json:"from"`
+	// Last is the sequence of the newest play. If it is before From, none waits but those set aside.
 	Last uint64 `json:"last"`
 	// Oldest is when the play was accepted that has waited longest; zero if none waits.
 	Oldest time.Time `json:"oldest,omitzero"`
@@ -235,10 +238,12 @@ type QueueRecord struct {
 	Failures int `json:"failures,omitempty"`
 	// Aside are plays that are tried now and then while others go on.
 	Aside []PlayTries `json:"aside,omitempty"`
-	// Delivered, Dead and Skipped count what became of the plays that are done.
+	// Delivered is how many plays the plugin took.
 	Delivered uint64 `json:"delivered,omitempty"`
-	Dead      uint64 `json:"dead,omitempty"`
-	Skipped   uint64 `json:"skipped,omitempty"`
+	// Dead is how many became dead letters.
+	Dead uint64 `json:"dead,omitempty"`
+	// Skipped is how many were dropped as the plugin never was authorised for the user.
+	Skipped uint64 `json:"skipped,omitempty"`
 }
 
 // Waiting is how many plays wait in the queue.
@@ -250,9 +255,10 @@ type PlayClaim struct {
 	Replica string `json:"replica"`
 	// Nonce tells claims of one replica apart.
 	Nonce string `json:"nonce"`
-	// Play is the sequence of the play in PlayStream, and ID its PlayKey.ID.
+	// Play is the sequence of the play in PlayStream.
 	Play uint64 `json:"play"`
-	ID   string `json:"id"`
+	// ID is the PlayKey.ID of the play.
+	ID string `json:"id"`
 	// Attempt counts the replicas that have had this play in a row, from 1: a second one follows when the
 	// replica of the first died or stalled.
 	Attempt int `json:"attempt"`
@@ -262,11 +268,12 @@ type PlayClaim struct {
 type PlayTries struct {
 	// Play is the sequence of the play in PlayStream.
 	Play uint64 `json:"play"`
-	// Attempts is how often the plugin was called. Unknown is how many of these ended with an error of which nobody
-	// knows what it means, and Crashes how many with a crash or a time-out while the plugin works for others.
+	// Attempts is how often the plugin was called.
 	Attempts int `json:"attempts"`
-	Unknown  int `json:"unknown,omitempty"`
-	Crashes  int `json:"crashes,omitempty"`
+	// Unknown is how many attempts ended with an error of which nobody knows what it means.
+	Unknown int `json:"unknown,omitempty"`
+	// Crashes is how many ended with a crash or a time-out while the plugin worked for others.
+	Crashes int `json:"crashes,omitempty"`
 	// Since is when it was tried first.
 	Since time.Time `json:"since"`
 	// Error is what it ended with last.
@@ -311,24 +318,26 @@ type ScrobbleEvent struct {
 	Reason DeadReason `json:"reason,omitempty"`
 	// Error is what the plugin, or the host, said last.
 	Error string `json:"error,omitempty"`
-	// Attempt counts the replicas that have had this play in a row, and Lost is the one before, for a play that may
-	// run once more.
-	Attempt int    `json:"attempt,omitempty"`
-	Lost    string `json:"lost,omitempty"`
+	// Attempt counts the replicas that have had this play in a row; 0 is an event of no rerun by another replica.
+	Attempt int `json:"attempt,omitempty"`
+	// Lost is the identity of the replica before, which died or stalled with the play.
+	Lost string `json:"lost,omitempty"`
 }
 
 // ScrobbleStatus sums up the plays that wait for a plugin, on all replicas together.
 type ScrobbleStatus struct {
-	// Waiting is how many plays wait, and Users how many users have some that do.
+	// Waiting is how many plays wait.
 	Waiting uint64 `json:"waiting"`
-	Users   int    `json:"users"`
+	// Users is how many users have plays that wait.
+	Users int `json:"users"`
 	// Paused is for how many of these users the plugin is not authorised.
 	Paused int `json:"paused,omitempty"`
 	// Oldest is when the play was accepted that has waited longest; zero if none waits.
 	Oldest time.Time `json:"oldest,omitzero"`
-	// Delivered, Dead and Skipped count what became of the plays that wait no more: the plugin took them, they became
-	// dead letters, or the plugin never was authorised for their users.
+	// Delivered is how many plays the plugin took.
 	Delivered uint64 `json:"delivered"`
-	Dead      uint64 `json:"dead,omitempty"`
-	Skipped   uint64 `json:"skipped,omitempty"`
+	// Dead is how many became dead letters, also those that were tried again since.
+	Dead uint64 `json:"dead,omitempty"`
+	// Skipped is how many were dropped as the plugin never was authorised for their users.
+	Skipped uint64 `json:"skipped,omitempty"`
 }

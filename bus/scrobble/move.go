@@ -18,11 +18,11 @@ type moved struct {
 }
 
 // lies notes a play that lies in the queue.
-func (m *moved) lies(sequence uint64, accepted time.Time) {
-	if m.first == 0 || sequence < m.first {
-		m.first, m.accepted = sequence, accepted
+func (to *moved) lies(sequence uint64, accepted time.Time) {
+	if to.first == 0 || sequence < to.first {
+		to.first, to.accepted = sequence, accepted
 	}
-	m.last = max(m.last, sequence)
+	to.last = max(to.last, sequence)
 }
 
 // move puts plays into a queue, in their order, and then into its record that they are there. One that is there already, or was,

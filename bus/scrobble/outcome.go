@@ -1,12 +1,10 @@
 package scrobble
 
 import (
+	"net/http"
 	"strings"
 
-	"net/http"
-
 	"github.com/pluginhost/pluginhost/sdk/call"
-	"github.com/pluginhost/pluginhost/subjects"
 )
 
 // Result is what a call of a plugin has ended with.
@@ -105,11 +103,3 @@ func hasAny(text string, of []string) bool {
 
 // mayHaveRun says whether the plugin may have taken the play though the call failed.
 func (o outcome) mayHaveRun() bool { return o == crashed }
-
-// deadReason is why a play of a final outcome is a dead letter.
-func (o outcome) deadReason() subjects.DeadReason {
-	if o == failedUnknown {
-		return subjects.DeadFailed
-	}
-	return subjects.DeadRefused
-}
