@@ -37,6 +37,11 @@ func (d *delivery) try(running, writing context.Context, p *waitingPlay) (goesOn
 	if linked, goesOn, err := d.ask(running, writing, p, user); !linked {
 		return goesOn, err
 	}
+	if !keepsUntilTaken {
+		if err := d.finish(writing, p, subjects.PlayDelivered); err != nil {
+			return true, err
+		}
+	}
 	before := d.worker.triedBefore(d.lane, time.Now())
 	result := d.worker.config.Plugin.Scrobble(running, user, request)
 	if running.Err() != nil && result.error() != "" { // cut off, which says nothing of the play

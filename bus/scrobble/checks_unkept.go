@@ -1,0 +1,5 @@
+//go:build unkept
+
+package scrobble
+
+const keepsUntilTaken = false
