@@ -163,8 +163,8 @@ func failed(what string, err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return ErrNoStore
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("%s: this NATS server has no JetStream, or none for the account of this user; connect to one that replicas are on, as an operator: %w", what, err)
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("%s: this NATS server has no JetStream, or none for the account of this user: connect to one that replicas are on, as an operator: %w", what, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
