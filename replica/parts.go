@@ -8,6 +8,7 @@ import (
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/config"
+	"github.com/pluginhost/pluginhost/sdk/tokenstore"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
@@ -103,6 +104,12 @@ func (r *Replica) parts() []part {
 				return err
 			},
 			stop: func(context.Context) error { r.packages.stop(); return nil },
+		},
+		{
+			start: func(ctx context.Context, _ *config.Config) error { // operators may not make the bucket
+				_, err := tokenstore.Ensure(ctx, r.bus.Jet())
+				return err
+			},
 		},
 		{
 			start: func(ctx context.Context, settings *config.Config) (err error) {

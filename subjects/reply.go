@@ -15,12 +15,12 @@ const CoreInboxPrefix = InboxPrefix + ".core"
 // publish nearly everywhere: on subjects of JetStream, of hosts or of Navidrome
 // an answer would do what the sender may not.
 func MayReply(subject string) bool {
-	for _, reserved := range []string{"$", "plugins.", "pluginhost.", "scrobbles.", "fires.", "navidrome.", InboxPrefix + "."} {
+	for _, reserved := range []string{"$", "plugins.", "pluginhost.", "scrobbles.", "plays.", "deadplays.", "fires.", "navidrome.", InboxPrefix + "."} {
 		if strings.HasPrefix(subject, reserved) {
 			return false
 		}
 	}
-	return subject != ""
+	return subject != "" && subject != ScrobbleAll
 }
 
 // IsHostReply says whether a reply subject is the inbox of a replica.

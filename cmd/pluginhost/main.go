@@ -89,7 +89,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          help,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand(), newScrobblesCommand(), newConfigCommand(), newLicensesCommand())
+	root.AddCommand(newServeCommand(), newCallCommand(), newStatusCommand(), newPluginCommand(), newScheduleCommand(), newScrobblesCommand(), newTokenCommand(), newConfigCommand(), newLicensesCommand())
 	return root
 }
 

@@ -18,11 +18,14 @@ var ErrForeign = errors.New("it was not made by pluginhost")
 // Bucket is the name of a KV bucket of ours.
 type Bucket string
 
-// The buckets of a cluster: its own state, the schedules of all plugins, and what they cache.
+// The buckets of a cluster: its own state, the schedules of all plugins, what they cache, and access
+// tokens.
 const (
 	StateBucket    Bucket = subjects.StateBucket
 	ScheduleBucket Bucket = subjects.ScheduleBucket
 	CacheBucket    Bucket = subjects.CacheBucket
+
+	AccessTokenBucket Bucket = subjects.AccessTokenBucket
 )
 
 // Stream is the name of the bucket's stream.
