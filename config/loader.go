@@ -21,8 +21,8 @@ import (
 const (
 	// pathDelimiter joins key paths inside koanf. The byte is not valid in UTF-8, so no key of a file contains it.
 	pathDelimiter = "\xff"
-	maxFile       = 256 << 10 // bytes; the parser's time grows with the square of the number of keys
-	maxDepth      = 16        // sections within sections
+	maxFile       = 4 << 20 // bytes; 10,000 users take a quarter of it to a half
+	maxDepth      = 16      // sections within sections
 )
 
 // loader lays flags over variables over the file over defaults, and remembers where each value came from.
@@ -114,6 +114,10 @@ func (l *loader) addFile(name string, data []byte) {
 	}
 	if at := invalidUTF8(data); at >= 0 {
 		l.structural(name, "line %d: not UTF-8 text", 1+bytes.Count(data[:at], []byte("\n")))
+		return
+	}
+	if takesTooLong(data) {
+		l.structural(name, "the file has too many keys and sections; it takes %d [[%s]] and some 10,000 keys besides", maxUsers, usersSection)
 		return
 	}
 	table, err := tomlparser.Parser().Unmarshal(data)

@@ -66,7 +66,7 @@ func TestFaultsOfManyUsersAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var file strings.Builder
-			for i := range 3000 {
+			for i := range 5000 {
 				fmt.Fprintf(&file, user, i)
 			}
 			_, err := configCase{file: file.String()}.serve(t)
@@ -82,5 +82,24 @@ func TestFaultsOfManyUsersAreBounded(t *testing.T) {
 func TestTooManyUsersAreNotRead(t *testing.T) {
 	if l := parseFile([]byte(strings.Repeat("[[Users]]\n", maxUsers+1))); len(l.faults) != 1 || len(l.config.Users) > 0 {
 		t.Errorf("%d users and the faults %v", len(l.config.Users), l.faults)
+	}
+}
+
+// Ten thousand users are what a file has room for, with long texts.
+func TestAFileHasRoomForTheMostUsers(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("[PluginConfig.p]\n")
+	for i := range 200 {
+		fmt.Fprintf(&file, "key%d = 1\n", i)
+	}
+	for i := range maxUsers {
+		fmt.Fprintf(&file, "[[Users]]\nName = \"someone.with.a.long.name.%d@example.test\"\nID = \"0190a5c8-7b7e-7c1d-9f3e-%012d\"\nDisplayName = \"Someone With A Long Name The %[1]dth\"\nAdmin = false\n", i, i)
+	}
+	got, err := configCase{file: file.String()}.serve(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Users) != maxUsers {
+		t.Errorf("%d users, want %d", len(got.Users), maxUsers)
 	}
 }
