@@ -60,6 +60,24 @@ func TestOnlyWhatNeedsARestartIsKept(t *testing.T) {
 	}
 }
 
+func TestUsersAndWordsApplyAtOnceAndConcernNoPlugin(t *testing.T) {
+	running, c := Default(), Default()
+	c.Users = []User{{Name: "joe", ID: "1"}}
+	c.Scrobbles.Plugin = map[string]ScrobbleWords{"p": {Retry: []string{"busy"}}}
+	c.HTTP.TrustedProxies = []string{"127.0.0.1"}
+	want := c
+	want.HTTP.TrustedProxies = nil
+	was, errWas := running.Behaviour("p", nil)
+	is, errIs := c.Behaviour("p", nil)
+	if errWas != nil || errIs != nil || !slices.Equal(was, is) {
+		t.Errorf("a plugin behaves by\n%s, %v, before\n%s, %v", is, errIs, was, errWas)
+	}
+	if changed := c.KeepFixed(&running); !slices.Equal(changed, []string{"[HTTP] TrustedProxies"}) {
+		t.Errorf("kept %q", changed)
+	}
+	equal(t, c, want)
+}
+
 // Replicas of several versions have the same generation of a plugin if nothing differs that it behaves by.
 func TestBehaviourKeepsItsForm(t *testing.T) {
 	c := Default()

@@ -85,6 +85,14 @@ func TestTheDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"[Navidrome] Artwork":        {c.Navidrome.Artwork, "proxy"},
 		"[Navidrome] Subsonic":       {c.Navidrome.Subsonic, "http"},
 		"[HTTP] Listen":              {c.HTTP.Listen, "127.0.0.1:8080"},
+		"[Scrobbles] MaxAge":         {c.Scrobbles.MaxAge, 14 * 24 * time.Hour},
+		"[Scrobbles] Unlinked":       {c.Scrobbles.Unlinked, 24 * time.Hour},
+		"[Scrobbles] MaxIntake":      {c.Scrobbles.MaxIntake, int64(256_000_000)},
+		"[Scrobbles] MaxQueue":       {c.Scrobbles.MaxQueue, 1_000_000},
+		"[Scrobbles] MaxUser":        {c.Scrobbles.MaxUser, 100_000},
+		"[Scrobbles] MaxUnlinked":    {c.Scrobbles.MaxUnlinked, 1_000},
+		"[Scrobbles] MaxDead":        {c.Scrobbles.MaxDead, 100_000},
+		"[ListenBrainz] Listen":      {c.ListenBrainz.Listen, ""},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %v, want %v", key, pair[0], pair[1])
@@ -101,6 +109,16 @@ func TestValidateNamesTheKeyTheValueAndWhatIsAllowed(t *testing.T) {
 	override := func(o config.RuntimeOverride) func(*config.Config) {
 		return func(c *config.Config) { c.Runtime.Plugin = map[string]config.RuntimeOverride{"my-plugin": o} }
 	}
+	proxies := func(entries ...string) func(*config.Config) {
+		return func(c *config.Config) { c.HTTP.TrustedProxies = entries }
+	}
+	words := func(retry, final []string) func(*config.Config) {
+		return func(c *config.Config) {
+			c.Scrobbles.Plugin = map[string]config.ScrobbleWords{"my.plugin": {Retry: retry, Final: final}}
+		}
+	}
+	users := func(users ...config.User) func(*config.Config) { return func(c *config.Config) { c.Users = users } }
+	joe := config.User{Name: "Joe", ID: "1"}
 	for name, tc := range map[string]struct {
 		change  func(*config.Config)
 		key     string
@@ -213,6 +231,37 @@ func TestValidateNamesTheKeyTheValueAndWhatIsAllowed(t *testing.T) {
 		"unknown subsonic":         {func(c *config.Config) { c.Navidrome.Subsonic = "x" }, "[Navidrome] Subsonic", "", []string{`"http" or "bus"`}},
 		"HTTP without port":        {func(c *config.Config) { c.HTTP.Listen = "localhost" }, "[HTTP] Listen", "", []string{`"localhost"`, "host:port"}},
 		"HTTP token with line":     {func(c *config.Config) { c.HTTP.Token = "a\r\nb" }, "[HTTP] Token", "", []string{"letters, digits"}},
+
+		"a proxy by name":             {proxies("127.0.0.1", "proxy.example.test"), "[HTTP] TrustedProxies", "", []string{`"proxy.example.test"`, "10.0.0.0/8"}},
+		"an empty proxy":              {proxies(""), "[HTTP] TrustedProxies", "", []string{`"" is no address`}},
+		"a proxy with a port":         {proxies("127.0.0.1:80"), "[HTTP] TrustedProxies", "", []string{`"127.0.0.1:80"`}},
+		"a range that is too long":    {proxies("10.0.0.0/33"), "[HTTP] TrustedProxies", "", []string{`"10.0.0.0/33"`}},
+		"a proxy with a zone":         {proxies("fe80::1%eth0"), "[HTTP] TrustedProxies", "", []string{`"fe80::1%eth0"`}},
+		"a proxy of IPv4 in IPv6":     {proxies("::ffff:10.0.0.1"), "[HTTP] TrustedProxies", "", []string{`"::ffff:10.0.0.1"`, "as IPv4"}},
+		"a range of IPv4 in IPv6":     {proxies("::ffff:10.0.0.0/104"), "[HTTP] TrustedProxies", "", []string{`"::ffff:10.0.0.0/104"`, "as IPv4"}},
+		"too many proxies":            {proxies(slices.Repeat([]string{"::1"}, 1001)...), "[HTTP] TrustedProxies", "", []string{"1001 entries", "1000"}},
+		"no age of plays":             {func(c *config.Config) { c.Scrobbles.MaxAge = 0 }, "[Scrobbles] MaxAge", "", []string{"above 0"}},
+		"ListenBrainz without a port": {func(c *config.Config) { c.ListenBrainz.Listen = "localhost" }, "[ListenBrainz] Listen", "", []string{"host:port"}},
+
+		"an empty word":         {words([]string{"a", ""}, nil), `[Scrobbles.Plugin."my.plugin"] Retry`, "", []string{`""`, "1 to 512"}},
+		"a long word":           {words(nil, []string{strings.Repeat("w", 513)}), `[Scrobbles.Plugin."my.plugin"] Final`, "", []string{`"www`, "513 bytes", "1 to 512"}},
+		"too many words":        {words(slices.Repeat([]string{"a"}, 101), nil), `[Scrobbles.Plugin."my.plugin"] Retry`, "", []string{"101 entries", "100"}},
+		"a word of both":        {words([]string{"a", "b"}, []string{"c", "b"}), `[Scrobbles.Plugin."my.plugin"] Final`, `[Scrobbles.Plugin."my.plugin"] Retry`, []string{`"b"`, "keep it in one"}},
+		"twins with words":      {func(c *config.Config) { c.Scrobbles.Plugin = map[string]config.ScrobbleWords{"B": {}, "b": {}} }, "[Scrobbles.Plugin.b]", "", []string{`"B"`}},
+		"words for an empty id": {func(c *config.Config) { c.Scrobbles.Plugin = map[string]config.ScrobbleWords{"": {}} }, `[Scrobbles.Plugin.""]`, "", []string{"empty"}},
+
+		"a user without a name":     {users(joe, config.User{ID: "2"}), "[[Users]] 2: Name", "", []string{"missing", "Name", "ID"}},
+		"a user without an ID":      {users(joe, config.User{Name: "Ann"}), "[[Users]] 2: ID", "", []string{"missing"}},
+		"a user's name with a line": {users(config.User{Name: "a\nb", ID: "1"}), "[[Users]] 1: Name", "", []string{`"a\nb"`, "printable"}},
+		"a user's name with spaces": {users(config.User{Name: " a", ID: "1"}), "[[Users]] 1: Name", "", []string{`" a"`, "without spaces"}},
+		"a long name of a user":     {users(config.User{Name: strings.Repeat("n", 256), ID: "1"}), "[[Users]] 1: Name", "", []string{"255"}},
+		"a long ID":                 {users(config.User{Name: "a", ID: strings.Repeat("1", 256)}), "[[Users]] 1: ID", "", []string{"255"}},
+		"an ID with a tab":          {users(config.User{Name: "a", ID: "\t"}), "[[Users]] 1: ID", "", []string{`"\t"`, "printable"}},
+		"a long display name":       {users(config.User{Name: "a", ID: "1", DisplayName: strings.Repeat("n", 256)}), "[[Users]] 1: DisplayName", "", []string{"255"}},
+		"two users of one name":     {users(joe, config.User{Name: "JOE", ID: "2"}), "[[Users]] 2: Name", "[[Users]] 1: Name", []string{`"JOE" is the same user as "Joe" of [[Users]] 1`}},
+		"names that case folds":     {users(config.User{Name: "ſ", ID: "1"}, config.User{Name: "S", ID: "2"}), "[[Users]] 2: Name", "[[Users]] 1: Name", []string{`"S"`, `"ſ"`}},
+		"two users of one ID":       {users(joe, config.User{Name: "Ann", ID: "1"}), "[[Users]] 2: ID", "[[Users]] 1: ID", []string{`"1" is the ID of "Joe" of [[Users]] 1`}},
+		"too many users":            {users(make([]config.User, 10_001)...), "[[Users]]", "", []string{"10001 users", "10000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := completeConfig()
@@ -264,6 +313,16 @@ func TestValidateAcceptsWhatIsAllowed(t *testing.T) {
 		"everything over the bus": func(c *config.Config) {
 			c.NATS.Storage, c.Navidrome.Artwork, c.Navidrome.Subsonic = "memory", "bus", "bus"
 		},
+		"proxies": func(c *config.Config) {
+			c.HTTP.TrustedProxies = []string{"127.0.0.1", "10.1.2.3/8", "::1", "2001:db8::/32"}
+		},
+		"a thousand proxies": func(c *config.Config) { c.HTTP.TrustedProxies = slices.Repeat([]string{"::1"}, 1000) },
+		"words": func(c *config.Config) {
+			c.Scrobbles.Plugin = map[string]config.ScrobbleWords{"p": {Retry: slices.Repeat([]string{strings.Repeat("w", 512)}, 100), Final: []string{"a\nb"}}}
+		},
+		"users": func(c *config.Config) {
+			c.Users = []config.User{{Name: "joe", ID: "1", DisplayName: " Joe ", Admin: true}, {Name: "ann", ID: "a b"}, {Name: "Ann B", ID: "A B", DisplayName: "Joe"}}
+		},
 		"plugins nobody has": func(c *config.Config) {
 			c.PluginConfig = map[string]map[string]string{"no one's plugin": {"": ""}}
 			c.Runtime.Plugin = map[string]config.RuntimeOverride{"none": {Timeout: new(time.Minute)}}
@@ -291,10 +350,13 @@ func TestValidateReportsEveryFaultInTheOrderOfTheFields(t *testing.T) {
 			PoolSize: -1, MaxConcurrent: -1, Queue: -1,
 			Plugin: map[string]config.RuntimeOverride{"y": {Queue: new(-1)}, "x": {Queue: new(-1), PoolSize: new(-1)}},
 		},
-		Cache:     config.Cache{Copy: -1},
-		Scheduler: config.Scheduler{MaxPayload: 500_001},
-		Navidrome: config.Navidrome{URL: "x", User: " x", ShareURL: "x", ArtworkListen: "x"},
-		HTTP:      config.HTTP{Listen: "x", Token: "?"},
+		Cache:        config.Cache{Copy: -1},
+		Scheduler:    config.Scheduler{MaxPayload: 500_001},
+		Navidrome:    config.Navidrome{URL: "x", User: " x", ShareURL: "x", ArtworkListen: "x"},
+		HTTP:         config.HTTP{Listen: "x", Token: "?", TrustedProxies: []string{"x", "::1", "y"}},
+		Scrobbles:    config.Scrobbles{MaxAge: -1, Plugin: map[string]config.ScrobbleWords{"y": {Final: []string{""}}, "x": {Retry: []string{"a"}, Final: []string{"", "a"}}}},
+		ListenBrainz: config.ListenBrainz{Listen: "x"},
+		Users:        []config.User{{DisplayName: "\n"}, {Name: "a", ID: "1"}, {Name: "A", ID: "1"}},
 	}
 	want := []string{
 		"Name", "Data", "[Plugins] Folder", "[Plugins] CacheSize", "[PluginConfig.a] k", "[PluginConfig.b] k",
@@ -306,7 +368,10 @@ func TestValidateReportsEveryFaultInTheOrderOfTheFields(t *testing.T) {
 		"[Cache] MaxValue", "[Cache] MaxEntries", "[Cache] MaxBytes", "[Cache] Copy", "[Cache] Staleness",
 		"[Scheduler] TimeZone", "[Scheduler] MaxSchedules", "[Scheduler] MaxPayload",
 		"[WebSocket] MaxConnections", "[WebSocket] MaxMessage", "[WebSocket] Ping", "[Navidrome] URL", "[Navidrome] UserHeader", "[Navidrome] User", "[Navidrome] ShareURL", "[Navidrome] ArtworkListen", "[Navidrome] Artwork",
-		"[Navidrome] Subsonic", "[HTTP] Listen", "[HTTP] Token",
+		"[Navidrome] Subsonic", "[HTTP] Listen", "[HTTP] Token", "[HTTP] TrustedProxies", "[HTTP] TrustedProxies",
+		"[Scrobbles] MaxAge", "[Scrobbles] Unlinked", "[Scrobbles] MaxIntake", "[Scrobbles] MaxQueue", "[Scrobbles] MaxUser", "[Scrobbles] MaxUnlinked", "[Scrobbles] MaxDead",
+		"[Scrobbles.Plugin.x] Final", "[Scrobbles.Plugin.x] Final", "[Scrobbles.Plugin.y] Final", "[ListenBrainz] Listen",
+		"[[Users]] 1: Name", "[[Users]] 1: ID", "[[Users]] 1: DisplayName", "[[Users]] 3: Name", "[[Users]] 3: ID",
 	}
 	first := bad.Validate()
 	if got := keysOf(faultsOf(t, bad)); !slices.Equal(got, want) {

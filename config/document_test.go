@@ -42,7 +42,7 @@ func documented(t *testing.T) map[string][]string {
 	_, section, _ := strings.Cut(string(content), "\n## 4. Settings\n")
 	section, _, _ = strings.Cut(section, "\n### Changing settings\n")
 	rows := map[string][]string{}
-	inFirst := regexp.MustCompile("^`(.*)`( ³)?$")
+	inFirst := regexp.MustCompile("^`(.*)`( [³⁴])?$")
 	for line := range strings.Lines(section) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 		for i := range cells {
@@ -71,8 +71,16 @@ func documented(t *testing.T) map[string][]string {
 func TestTheDocumentHasTheTableOfSettings(t *testing.T) {
 	rows := documented(t)
 	delete(rows, "[PluginConfig.<id>]")
-	for _, s := range settings(new(Config)) {
-		key, shown := s.key(), "–"
+	const listOfUsers = "[" + usersSection + "]"
+	all := settings(new(Config))
+	for _, s := range slices.Concat(wordSettings("<id>", new(ScrobbleWords)), userSettings(new(User))) {
+		if len(s.path) == 1 {
+			s.path = []string{listOfUsers, s.path[0]}
+		}
+		all = append(all, s)
+	}
+	for _, s := range all {
+		key, shown := strings.ReplaceAll(s.key(), `"`, ""), "–"
 		if s.shown() != "" {
 			shown = "`" + s.shown() + "`"
 		}
@@ -83,8 +91,11 @@ func TestTheDocumentHasTheTableOfSettings(t *testing.T) {
 			continue
 		}
 		first := "`" + key + "`"
-		if s.isForPlugins() {
+		switch {
+		case s.isForPlugins():
 			first += " ³"
+		case s.path[0] == listOfUsers:
+			first += " ⁴"
 		}
 		limits := s.limits()
 		if strings.HasPrefix(limits, `"`) {

@@ -21,8 +21,8 @@ import (
 const (
 	// pathDelimiter joins key paths inside koanf. The byte is not valid in UTF-8, so no key of a file contains it.
 	pathDelimiter = "\xff"
-	maxFile       = 256 << 10 // bytes; the parser's time grows with the square of the number of keys
-	maxDepth      = 16        // sections within sections
+	maxFile       = 4 << 20 // bytes; 10,000 users take a quarter of it to a half
+	maxDepth      = 16      // sections within sections
 )
 
 // loader lays flags over variables over the file over defaults, and remembers where each value came from.
@@ -116,6 +116,10 @@ func (l *loader) addFile(name string, data []byte) {
 		l.structural(name, "line %d: not UTF-8 text", 1+bytes.Count(data[:at], []byte("\n")))
 		return
 	}
+	if takesTooLong(data) {
+		l.structural(name, "the file has too many keys and sections; it takes %d [[%s]] and some 10,000 keys besides", maxUsers, usersSection)
+		return
+	}
 	table, err := tomlparser.Parser().Unmarshal(data)
 	if err != nil {
 		var position *toml.DecodeError
@@ -137,9 +141,9 @@ func (l *loader) addTable(layer map[string]any, path []string, table map[string]
 	keys, sections := namesIn(l.settings, path)
 	switch {
 	case len(path) == 0:
-		sections = slices.Insert(sections, 1, pluginConfigSection)
-	case path[0] == "Runtime":
-		sections = append(sections, runtimePluginSection)
+		sections = append(slices.Insert(sections, 1, pluginConfigSection), usersSection)
+	case path[0] == "Runtime", path[0] == "Scrobbles":
+		sections = append(sections, pluginSection)
 	}
 	seen := map[string]string{}
 	for _, written := range slices.Sorted(maps.Keys(table)) {
@@ -161,12 +165,16 @@ func (l *loader) addTable(layer map[string]any, path []string, table map[string]
 		}
 		below, isTable := table[written].(map[string]any)
 		switch {
+		case name == usersSection:
+			l.addUsers(table[written])
 		case !isTable:
 			l.structural(l.inFile(Key(place...)), "%s is not allowed; this is a section, written as %s", kindOf(table[written]), Section(place...))
 		case name == pluginConfigSection:
 			l.addPluginConfig(layer, below)
-		case name == runtimePluginSection:
+		case name == pluginSection && path[0] == "Runtime":
 			l.addOverrides(layer, below)
+		case name == pluginSection:
+			l.addWords(layer, below)
 		default:
 			l.addTable(layer, place, below)
 		}
@@ -191,19 +199,20 @@ func (l *loader) setting(path []string) setting {
 // unknown reports a key or section that has no meaning at path.
 func (l *loader) unknown(path []string, value any, keys, sections []string) {
 	parent, written := path[:len(path)-1], path[len(path)-1]
-	var allowed []allowedName
-	for _, key := range keys {
-		allowed = append(allowed, allowedName{name: key, shown: key})
-	}
+	allowed := shownAs(keys)
 	for _, section := range sections {
 		place := append(slices.Clone(parent), section)
-		if section == pluginConfigSection || section == runtimePluginSection {
+		if section == pluginConfigSection || section == pluginSection {
 			place = append(place, "<id>")
 		}
-		allowed = append(allowed, allowedName{name: section, shown: "[" + strings.Join(place, ".") + "]"})
+		shown := "[" + strings.Join(place, ".") + "]"
+		if section == usersSection {
+			shown = "[" + shown + "]"
+		}
+		allowed = append(allowed, allowedName{name: section, shown: shown})
 	}
-	if _, isTable := value.(map[string]any); isTable {
-		l.structural(l.inFile(Section(path...)), "%s", unknownText("section", written, allowed))
+	if place, isSection := sectionAt(path, value); isSection {
+		l.structural(l.inFile(place), "%s", unknownText("section", written, allowed))
 		return
 	}
 	var elsewhere []string
@@ -217,6 +226,16 @@ func (l *loader) unknown(path []string, value any, keys, sections []string) {
 		text = "unknown key here; did you mean " + strings.Join(elsewhere, " or ") + "?"
 	}
 	l.structural(l.inFile(Key(path...)), "%s", text)
+}
+
+// sectionAt writes the path of a value that is a section or a list of sections.
+func sectionAt(path []string, value any) (place string, isSection bool) {
+	if list, isList := value.([]any); isList && len(list) > 0 {
+		_, isSection = list[0].(map[string]any)
+		return "[" + Section(path...) + "]", isSection
+	}
+	_, isSection = value.(map[string]any)
+	return Section(path...), isSection
 }
 
 // addEnvironment adds the variables of the settings, and looks at no others.
@@ -263,7 +282,8 @@ func (l *loader) fill() {
 		}
 	}
 	l.fillPluginConfig()
-	l.fillOverrides()
+	l.config.Runtime.Plugin = mergedSections(l, overrideSettings, "Runtime", pluginSection)
+	l.config.Scrobbles.Plugin = mergedSections(l, wordSettings, "Scrobbles", pluginSection)
 }
 
 // validate adds the faults of the values, save those that only follow from one that is listed already.

@@ -48,6 +48,11 @@ func changed(t *testing.T, field reflect.Value) string {
 	case reflect.Int, reflect.Int64:
 		field.SetInt(field.Int() + 1)
 		return fmt.Sprint(field.Int())
+	case reflect.Slice:
+		entry := reflect.New(field.Type().Elem()).Elem()
+		written := changed(t, entry)
+		field.Set(reflect.Append(field, entry))
+		return "[" + written + "]"
 	}
 	t.Fatalf("no value for a field of type %v", field.Type())
 	return ""
@@ -56,15 +61,21 @@ func changed(t *testing.T, field reflect.Value) string {
 // changeAll changes every field of a struct and returns the file that does the same.
 func changeAll(t *testing.T, file *strings.Builder, section []string, value reflect.Value) {
 	t.Helper()
-	var below []int
 	if len(section) > 0 {
 		fmt.Fprintf(file, "[%s]\n", strings.Join(section, "."))
 	}
+	changeFields(t, file, section, value)
+}
+
+// changeFields is changeAll without the line that begins the section.
+func changeFields(t *testing.T, file *strings.Builder, section []string, value reflect.Value) {
+	t.Helper()
+	var below []int
 	for i := range value.NumField() {
 		kind := value.Field(i).Kind()
 		switch {
 		case !value.Type().Field(i).IsExported(), noKey(section, value.Type().Field(i).Name):
-		case kind == reflect.Struct || kind == reflect.Map:
+		case kind == reflect.Struct, kind == reflect.Map, isSections(value.Type().Field(i).Type):
 			below = append(below, i)
 		default:
 			fmt.Fprintf(file, "%s = %s\n", value.Type().Field(i).Name, changed(t, value.Field(i)))
@@ -77,6 +88,13 @@ func changeAll(t *testing.T, file *strings.Builder, section []string, value refl
 			changeAll(t, file, path, field)
 			continue
 		}
+		if isSections(field.Type()) {
+			fmt.Fprintf(file, "[[%s]]\n", strings.Join(path, "."))
+			entry := reflect.New(field.Type().Elem()).Elem()
+			changeFields(t, file, path, entry)
+			field.Set(reflect.Append(field, entry))
+			continue
+		}
 		entry := reflect.New(field.Type().Elem()).Elem()
 		if entry.Kind() == reflect.Struct {
 			changeAll(t, file, append(path, "id"), entry)
@@ -87,6 +105,11 @@ func changeAll(t *testing.T, file *strings.Builder, section []string, value refl
 		field.Set(reflect.MakeMap(field.Type()))
 		field.SetMapIndex(reflect.ValueOf("id"), entry)
 	}
+}
+
+// isSections tells lists of sections, such as [[Users]].
+func isSections(field reflect.Type) bool {
+	return field.Kind() == reflect.Slice && field.Elem().Kind() == reflect.Struct
 }
 
 // noKey tells the fields that the command sets by itself.
@@ -145,6 +168,8 @@ func fieldOf(v value) any {
 		return f.at
 	case field[time.Duration]:
 		return f.at
+	case field[[]string]:
+		return f.at
 	}
 	return nil
 }
@@ -200,6 +225,10 @@ func TestOtherKindsOfValuesAreNotGuessed(t *testing.T) {
 		{"[[NATS]]\nURL = \"h\"", "NATS: a list is not allowed; this is a section"},
 		{"[Runtime]\nPlugin = 1", "[Runtime] Plugin: a whole number is not allowed; this is a section, written as [Runtime.Plugin]"},
 		{"PluginConfig = 1", "PluginConfig: a whole number is not allowed"},
+		{"[HTTP]\nTrustedProxies = \"127.0.0.1\"", "[HTTP] TrustedProxies: a string is not allowed; it takes a list of strings, written as [\"one\", \"two\"]"},
+		{"[HTTP]\nTrustedProxies = [\"127.0.0.1\", 10.0]", "[HTTP] TrustedProxies: entry 2 is a decimal number; it takes a list of strings"},
+		{"[[HTTP.TrustedProxies]]\nIP = \"h\"", "[HTTP] TrustedProxies: entry 1 is a section; it takes a list of strings"},
+		{"[Scrobbles]\nPlugin = [\"p\"]", "[Scrobbles] Plugin: a list is not allowed; this is a section, written as [Scrobbles.Plugin]"},
 		{"[NATS]\nTLS = true", "[NATS] TLS: a boolean is not allowed; this is a section, written as [NATS.TLS]"},
 	} {
 		wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
@@ -229,10 +258,15 @@ func TestUnknownKeysComeWithASuggestion(t *testing.T) {
 		{"[Runtime.Plugins.x]", "[Runtime.Plugins]: unknown section; did you mean [Runtime.Plugin.<id>]?"},
 		{"[PluginsConfig.x]", "[PluginsConfig]: unknown section; did you mean [PluginConfig.<id>]?"},
 		{"poolsize = 1", "poolsize: unknown key here; did you mean [Runtime] PoolSize?"},
-		{"[Plugins]\nListen = 1", "[Plugins] Listen: unknown key here; did you mean [NATS] Listen or [HTTP] Listen?"},
+		{"[Plugins]\nListen = 1", "[Plugins] Listen: unknown key here; did you mean [NATS] Listen or [HTTP] Listen or [ListenBrainz] Listen?"},
 		{"[Runtime.Plugin.x]\nqueues = 1", "[Runtime.Plugin.x] queues: unknown key; did you mean Queue?"},
 		{"[Runtime.Plugin.x]\nhostmemory = 1", "[Runtime.Plugin.x] hostmemory: HostMemory is for all plugins together"},
 		{"[Runtime.Plugin.x]\nz = 1", "[Runtime.Plugin.x] z: unknown key; allowed here: Isolation, PoolSize"},
+		{"[Scrobbles.Plugin.x]\nRetrys = [\"a\"]", "[Scrobbles.Plugin.x] Retrys: unknown key; did you mean Retry?"},
+		{"[Scrobbles.Plugin.x]\nMaxAge = \"1h\"", "[Scrobbles.Plugin.x] MaxAge: unknown key; allowed here: Retry, Final"},
+		{"[Scrobbles.Plugins.x]", "[Scrobbles.Plugins]: unknown section; did you mean [Scrobbles.Plugin.<id>]?"},
+		{"[[User]]\nName = \"n\"", "[[User]]: unknown section; did you mean [[Users]]?"},
+		{"[HTTP]\nTrustedProxy = [\"127.0.0.1\"]", "[HTTP] TrustedProxy: unknown key; did you mean TrustedProxies?"},
 		{"\"a\\nb\" = 1", `"a\nb": unknown key; allowed here: Name`},
 		{strings.Repeat("k", 300) + " = 1", `"` + strings.Repeat("k", 120) + `"…: unknown key; allowed here`},
 		{"\"\" = 1", `"": unknown key`},
@@ -248,6 +282,9 @@ func TestKeysThatDifferOnlyInCaseAreTwins(t *testing.T) {
 		{"[NATS.TLS]\n[NATS.tls]", "[NATS] tls: the same as TLS"},
 		{"[Runtime.Plugin.x]\nQueue = 1\nqueue = 2", "[Runtime.Plugin.x] queue: the same as Queue"},
 		{"[Runtime.Plugin.X]\nQueue = 1\n[Runtime.Plugin.x]\nQueue = 2", `[Runtime.Plugin.x]: the same plugin as "X"`},
+		{"[Scrobbles.Plugin.x]\nRetry = [\"a\"]\nretry = [\"b\"]", "[Scrobbles.Plugin.x] retry: the same as Retry"},
+		{"[[Users]]\nName = \"a\"\n[[users]]\nName = \"b\"", "users: the same as Users"},
+		{"[[Users]]\nName = \"a\"\nname = \"b\"", "[[Users]] 1: name: the same as Name"},
 	} {
 		wantLines(t, &LoadError{Faults: parseFile([]byte(tc.file)).faults}, "test.toml: "+tc.want)
 	}
@@ -283,6 +320,9 @@ func FuzzConfigFile(f *testing.F) {
 		"[PluginConfig." + strings.Repeat("a.", 40) + "a]\nk = 1", "[PluginConfig.\"\\u0000\"]\n\"\\u00ff\" = \"\\U0010ffff\"",
 		"[Runtime]\nMaxMemory = \"१MB\"\nTimeout = \"9999999999h\"\nQueue = 0xffffffff", "[nats]\nURL = \"nats://a:b@%\"\nTLS.CA = \"\\u0000\"",
 		"[Runtime.Plugin.İ]\nQueue = 1\n[PluginConfig.İ]\nİ = 1\ni = 2\nK = 1\nk = 2", "x = 2020-01-01\ny = 12:00:00\nz = 1979-05-27T07:32:00",
+		"[HTTP]\nTrustedProxies = [\"10.0.0.0/8\", \"::1%a\", \"\", 1, []]", "[Scrobbles.Plugin.\"a.b\"]\nRetry = [\"x\"]\nFinal = [\"x\", \"\"]\n[Scrobbles.Plugin.a.b]",
+		"[[Users]]\nName = \"joe\"\nID = \"1\"\n[[Users]]\nname = \"JOE\"\nID = \"1\"\nAdmin = 1\nNom = 2\n[[Users]]", "[Users]\nName = \"n\"", "Users = [{Name = \"n\"}, 1]",
+		"[[Users]]\n\"a\\nb\" = 1\n[Users.x]\n[[Users.y]]\n[[Users]]\n[NATS]\n[[Users]]", "[[\"\"]]\n[[\"\".a]]\n[[\"\"]]\na = [[{b = [{}]}]]",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -32,6 +32,15 @@ type allowedName struct {
 	shown string
 }
 
+// shownAs has names that are shown as they are.
+func shownAs(names []string) []allowedName {
+	allowed := make([]allowedName, len(names))
+	for i, name := range names {
+		allowed[i] = allowedName{name: name, shown: name}
+	}
+	return allowed
+}
+
 // unknownText says what would be right instead of a key or section that is not known where it stands.
 func unknownText(what, written string, allowed []allowedName) string {
 	names, all := make([]string, len(allowed)), make([]string, len(allowed))

@@ -10,10 +10,10 @@ import (
 	"github.com/pluginhost/pluginhost/sdk/excerpt"
 )
 
-// The two sections that have one section for each plugin.
+// The sections that have one section for each plugin.
 const (
-	pluginConfigSection  = "PluginConfig" // at the top
-	runtimePluginSection = "Plugin"       // in [Runtime]
+	pluginConfigSection = "PluginConfig" // at the top
+	pluginSection       = "Plugin"       // in [Runtime] and in [Scrobbles]
 )
 
 // pluginTable is what stands in the section of one plugin, sub-sections left out.
@@ -120,37 +120,48 @@ func entryText(value any) (string, bool) {
 
 // addOverrides checks [Runtime.Plugin].
 func (l *loader) addOverrides(layer map[string]any, table map[string]any) {
-	for _, plugin := range l.pluginTables([]string{"Runtime", runtimePluginSection}, table) {
-		known := overrideSettings(plugin.id, &RuntimeOverride{})
-		names, _ := namesIn(known, []string{"Runtime", runtimePluginSection, plugin.id})
+	known := func(id string) []setting { return overrideSettings(id, new(RuntimeOverride)) }
+	l.addPluginSettings(layer, []string{"Runtime", pluginSection}, table, known, func(written string, names []string) string {
+		all, _ := namesIn(l.settings, []string{"Runtime"})
+		if name, ok := sameName(all, written); ok {
+			return fmt.Sprintf("%s is for all plugins together; one plugin can have its own %s", name, strings.Join(names, ", "))
+		}
+		return unknownText("key", written, shownAs(names))
+	})
+}
+
+// addWords checks [Scrobbles.Plugin].
+func (l *loader) addWords(layer map[string]any, table map[string]any) {
+	known := func(id string) []setting { return wordSettings(id, new(ScrobbleWords)) }
+	l.addPluginSettings(layer, []string{"Scrobbles", pluginSection}, table, known, func(written string, names []string) string {
+		return unknownText("key", written, shownAs(names))
+	})
+}
+
+// addPluginSettings checks the sections at path, one for each plugin, whose keys are the known ones; unknown says what
+// would be right instead of another.
+func (l *loader) addPluginSettings(layer map[string]any, path []string, table map[string]any,
+	known func(id string) []setting, unknown func(written string, names []string) string) {
+	for _, plugin := range l.pluginTables(path, table) {
+		section := append(slices.Clone(path), plugin.id)
+		settings := known(plugin.id)
+		names, _ := namesIn(settings, section)
 		seen := map[string]string{}
 		for _, written := range slices.Sorted(maps.Keys(plugin.values)) {
-			place := l.inFile(Key("Runtime", runtimePluginSection, plugin.id, written))
+			place := l.inFile(Key(append(slices.Clone(section), written)...))
 			name, ok := sameName(names, written)
 			twin, twice := seen[name]
 			switch {
 			case !ok:
-				l.structural(place, "%s", l.unknownOverride(written, names))
+				l.structural(place, "%s", unknown(written, names))
 			case twice:
 				l.structural(place, "the same as %s, as case does not matter here; keep one of them", twin)
 			default:
 				seen[name] = written
-				l.addValue(layer, known[slices.Index(names, name)], plugin.values[written])
+				l.addValue(layer, settings[slices.Index(names, name)], plugin.values[written])
 			}
 		}
 	}
-}
-
-func (l *loader) unknownOverride(written string, names []string) string {
-	all, _ := namesIn(l.settings, []string{"Runtime"})
-	if name, ok := sameName(all, written); ok {
-		return fmt.Sprintf("%s is for all plugins together; one plugin can have its own %s", name, strings.Join(names, ", "))
-	}
-	allowed := make([]allowedName, len(names))
-	for i, name := range names {
-		allowed[i] = allowedName{name: name, shown: name}
-	}
-	return unknownText("key", written, allowed)
 }
 
 // fillPluginConfig copies the merged entries. A section without entries is no different from none.
@@ -170,18 +181,20 @@ func (l *loader) fillPluginConfig() {
 	}
 }
 
-func (l *loader) fillOverrides() {
-	parent := "Runtime" + pathDelimiter + runtimePluginSection
-	for _, id := range l.values.MapKeys(parent) {
-		var override RuntimeOverride
-		for _, s := range overrideSettings(id, &override) {
+// mergedSections returns the merged sections at path, one for each plugin, with the known settings; nil is none.
+func mergedSections[V any](l *loader, known func(id string, section *V) []setting, path ...string) map[string]V {
+	var sections map[string]V
+	for _, id := range l.values.MapKeys(strings.Join(path, pathDelimiter)) {
+		var section V
+		for _, s := range known(id, &section) {
 			if key := strings.Join(s.path, pathDelimiter); l.values.Exists(key) {
 				s.set(l.values.Get(key))
 			}
 		}
-		if l.config.Runtime.Plugin == nil {
-			l.config.Runtime.Plugin = map[string]RuntimeOverride{}
+		if sections == nil {
+			sections = map[string]V{}
 		}
-		l.config.Runtime.Plugin[id] = override
+		sections[id] = section
 	}
+	return sections
 }

@@ -31,10 +31,10 @@ empty = ""
 
 func TestPluginIdsMayHaveDots(t *testing.T) {
 	for name, file := range map[string]string{
-		"in quotes":        "[PluginConfig.\"my.plugin\"]\nk = 1\n[Runtime.Plugin.\"my.plugin\"]\nQueue = 1",
-		"as sections":      "[PluginConfig.my.plugin]\nk = 1\n[Runtime.Plugin.my.plugin]\nQueue = 1",
-		"as dotted keys":   "[PluginConfig]\nmy.plugin.k = 1\n[Runtime]\nPlugin.my.plugin.Queue = 1",
-		"as inline tables": "PluginConfig = {my = {plugin = {k = 1}}}\nRuntime = {Plugin = {\"my.plugin\" = {Queue = 1}}}",
+		"in quotes":        "[PluginConfig.\"my.plugin\"]\nk = 1\n[Runtime.Plugin.\"my.plugin\"]\nQueue = 1\n[Scrobbles.Plugin.\"my.plugin\"]\nRetry = [\"x\"]",
+		"as sections":      "[PluginConfig.my.plugin]\nk = 1\n[Runtime.Plugin.my.plugin]\nQueue = 1\n[Scrobbles.Plugin.my.plugin]\nRetry = [\"x\"]",
+		"as dotted keys":   "[PluginConfig]\nmy.plugin.k = 1\n[Runtime]\nPlugin.my.plugin.Queue = 1\n[Scrobbles]\nPlugin.my.plugin.Retry = [\"x\"]",
+		"as inline tables": "PluginConfig = {my = {plugin = {k = 1}}}\nRuntime = {Plugin = {\"my.plugin\" = {Queue = 1}}}\nScrobbles = {Plugin = {my = {\"plugin\" = {Retry = [\"x\"]}}}}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := parseFile([]byte(file))
@@ -43,6 +43,7 @@ func TestPluginIdsMayHaveDots(t *testing.T) {
 			}
 			equal(t, l.config.PluginConfig, map[string]map[string]string{"my.plugin": {"k": "1"}})
 			equal(t, l.config.Runtime.Plugin, map[string]RuntimeOverride{"my.plugin": {Queue: new(1)}})
+			equal(t, l.config.Scrobbles.Plugin, map[string]ScrobbleWords{"my.plugin": {Retry: []string{"x"}}})
 		})
 	}
 }
@@ -71,14 +72,14 @@ func TestAnEntryNamedLikeTheEndOfAnotherIdKeepsToItsPlugin(t *testing.T) {
 }
 
 func TestAnEmptySectionIsNone(t *testing.T) {
-	l := parseFile([]byte("[PluginConfig.p]\n[Runtime.Plugin.p]\n"))
-	if len(l.faults) > 0 || len(l.config.PluginConfig) > 0 || len(l.config.Runtime.Plugin) > 0 {
+	l := parseFile([]byte("[PluginConfig.p]\n[Runtime.Plugin.p]\n[Scrobbles.Plugin.p]\n"))
+	if len(l.faults) > 0 || len(l.config.PluginConfig) > 0 || len(l.config.Scrobbles.Plugin) > 0 || len(l.config.Runtime.Plugin) > 0 {
 		t.Errorf("faults %v, plugins %v and %v, want none", l.faults, l.config.PluginConfig, l.config.Runtime.Plugin)
 	}
 }
 
 func TestPluginSectionsAreFoundWhateverTheCaseOfTheId(t *testing.T) {
-	got, err := configCase{file: "[plugincoNFIG.MyPlugin]\nKey = \"v\"\n[runtime.PLUGIN.MyPlugin]\nqueue = 3"}.serve(t)
+	got, err := configCase{file: "[plugincoNFIG.MyPlugin]\nKey = \"v\"\n[runtime.PLUGIN.MyPlugin]\nqueue = 3\n[scrobbles.plugin.MyPlugin]\nFINAL = [\"gone\"]"}.serve(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +87,7 @@ func TestPluginSectionsAreFoundWhateverTheCaseOfTheId(t *testing.T) {
 	if queue := got.Runtime.For("MYPLUGIN").Queue; queue != 3 {
 		t.Errorf("the queue is %d, want 3", queue)
 	}
+	equal(t, got.Scrobbles.WordsFor("myPLUGIN"), ScrobbleWords{Final: []string{"gone"}})
 }
 
 func TestFaultsOfPluginSections(t *testing.T) {
@@ -95,6 +97,10 @@ func TestFaultsOfPluginSections(t *testing.T) {
 		"twins, one empty":        {"[PluginConfig.A]\n[PluginConfig.a]\nk = 1", `[PluginConfig.a]: the same plugin as "A"`},
 		"twin entries":            {"[PluginConfig.a]\nKey = 1\nkey = 2", `[PluginConfig.a] key: the same entry as "Key"`},
 		"a list":                  {"[PluginConfig.a]\nKey = [\"secret\"]", "[PluginConfig.a] Key: a list is not allowed"},
+		"twins with words":        {"[Scrobbles.Plugin.A]\nRetry = [\"x\"]\n[Scrobbles.Plugin.a]\nRetry = [\"x\"]", `[Scrobbles.Plugin.a]: the same plugin as "A"`},
+		"words without id":        {"[Scrobbles.Plugin]\nRetry = [\"x\"]", "[Scrobbles.Plugin] Retry: a list is not allowed; only sections with a plugin id"},
+		"words for an empty id":   {"[Scrobbles.Plugin.\"\"]\nRetry = []", `[Scrobbles.Plugin.""]: the plugin id is empty`},
+		"one word":                {"[Scrobbles.Plugin.a]\nRetry = \"x\"", "[Scrobbles.Plugin.a] Retry: a string is not allowed; it takes a list of strings"},
 		"a list of sections":      {"[[PluginConfig.a]]\nk = 1", "[PluginConfig] a: a list is not allowed; only sections with a plugin id stand here, such as [PluginConfig.my-plugin]"},
 		"a date":                  {"[PluginConfig.a]\nk = 2020-01-01", "[PluginConfig.a] k: a date or time is not allowed"},
 		"a value without id":      {"[PluginConfig]\nk = 1", "[PluginConfig] k: a whole number is not allowed; only sections with a plugin id"},

@@ -25,6 +25,9 @@ const (
 	maxURL      = 4096     // bytes
 	maxCopies   = 5        // JetStream's own limit
 	maxPayload  = 500_000  // bytes of a schedule's payload; encoded, it fits a message of 1 MB
+	maxProxies  = 1_000    // addresses and ranges
+	maxWords    = 100      // texts of a list
+	maxWord     = 512      // bytes
 )
 
 // orEmpty takes an empty text as well.
@@ -37,10 +40,21 @@ func orEmpty(check func(f *faults, key, text string)) func(*faults, string, stri
 }
 
 func (f *faults) name(key, name string) {
-	if name == "" || len(name) > maxName || strings.TrimSpace(name) != name || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !isPrintable(name) || strings.TrimSpace(name) != name {
 		f.add(key, "%s is not allowed; it takes 1 to %d bytes of printable text without spaces around it", quote(name), maxName)
 	}
+}
+
+func (f *faults) printable(key, text string) {
+	if !isPrintable(text) {
+		f.add(key, "%s is not allowed; it takes 1 to %d bytes of printable text", quote(text), maxName)
+	}
+}
+
+// isPrintable says whether a text has 1 to maxName bytes, all of it printable.
+func isPrintable(text string) bool {
+	return text != "" && len(text) <= maxName && utf8.ValidString(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func (f *faults) folder(key, path string) {
@@ -78,6 +92,41 @@ func (f *faults) choice(key, value string, allowed []string) {
 func (f *faults) count(key string, value, least, most int) {
 	if value < least || value > most {
 		f.add(key, "%d is not allowed; it takes %d to %d", value, least, most)
+	}
+}
+
+func (f *faults) list(key string, entries []string, most int, allowed func(f *faults, key, entry string)) {
+	if len(entries) > most {
+		f.add(key, "%d entries are too many; it takes up to %d", len(entries), most)
+		return
+	}
+	for _, entry := range entries {
+		allowed(f, key, entry)
+	}
+}
+
+// proxy takes no zone and no IPv4 address in the form of IPv6: none would ever match.
+func (f *faults) proxy(key, entry string) {
+	address, err := netip.ParseAddr(entry)
+	if err != nil {
+		var network netip.Prefix
+		network, err = netip.ParsePrefix(entry)
+		address = network.Addr()
+	}
+	switch {
+	case err != nil, address.Zone() != "":
+		f.add(key, "%s is no address; each entry is one such as \"127.0.0.1\", or a range such as \"10.0.0.0/8\"", quote(entry))
+	case address.Is4In6():
+		f.add(key, "%s is an IPv4 address in the form of IPv6, which is not allowed; write it as IPv4, such as \"10.0.0.0/8\"", quote(entry))
+	}
+}
+
+func (f *faults) word(key, entry string) {
+	switch {
+	case entry == "":
+		f.add(key, "\"\" is not allowed, as every error contains it; each entry is a text of 1 to %d bytes", maxWord)
+	case len(entry) > maxWord:
+		f.add(key, "%s has %d bytes; each entry is a text of 1 to %d", quote(entry), len(entry), maxWord)
 	}
 }
 

@@ -94,6 +94,7 @@ func settings(c *Config) []setting {
 
 		{path: http("Listen"), flag: "http", value: text(&c.HTTP.Listen, "127.0.0.1:8080", orEmpty((*faults).listen)), change: restart},
 		{path: http("Token"), value: text(&c.HTTP.Token, "", (*faults).token), change: restart},
+		{path: http("TrustedProxies"), value: list(&c.HTTP.TrustedProxies, maxProxies, "addresses or ranges", (*faults).proxy), change: restart},
 
 		{path: scrobbles("MaxAge"), value: duration(&c.Scrobbles.MaxAge, 14*24*time.Hour), change: atOnce},
 		{path: scrobbles("Unlinked"), value: duration(&c.Scrobbles.Unlinked, 24*time.Hour), change: atOnce},
@@ -101,9 +102,9 @@ func settings(c *Config) []setting {
 		{path: scrobbles("MaxQueue"), value: count(&c.Scrobbles.MaxQueue, 1_000_000, 1, 100_000_000), change: atOnce},
 		{path: scrobbles("MaxUser"), value: count(&c.Scrobbles.MaxUser, 100_000, 1, 100_000_000), change: atOnce},
 		{path: scrobbles("MaxUnlinked"), value: count(&c.Scrobbles.MaxUnlinked, 1_000, 1, 100_000_000), change: atOnce},
-		{path: scrobbles("MaxDead"), value: count(&c.Scrobbles.MaxDead, 100_000, 1, 10_000_000), change: restart},
+		{path: scrobbles("MaxDead"), value: count(&c.Scrobbles.MaxDead, 100_000, 1, 10_000_000), change: restart, then: c.checkWords},
 
-		{path: listen("Listen"), value: text(&c.ListenBrainz.Listen, "", orEmpty((*faults).listen)), change: restart},
+		{path: listen("Listen"), value: text(&c.ListenBrainz.Listen, "", orEmpty((*faults).listen)), change: restart, then: c.checkUsers},
 	})
 }
 
@@ -131,7 +132,29 @@ func at(section ...string) func(name string) []string {
 
 // overrideSettings are the keys of [Runtime.Plugin.<id>], bound to the fields of o.
 func overrideSettings(id string, o *RuntimeOverride) []setting {
-	return ofPlugin(callSettings(at("Runtime", runtimePluginSection, id), new(Runtime), o))
+	return ofPlugin(callSettings(at("Runtime", pluginSection, id), new(Runtime), o))
+}
+
+// wordSettings are the keys of [Scrobbles.Plugin.<id>], bound to the fields of w.
+func wordSettings(id string, w *ScrobbleWords) []setting {
+	section := at("Scrobbles", pluginSection, id)
+	const bounds = "texts of 1–512 bytes"
+	return []setting{
+		{path: section("Retry"), value: list(&w.Retry, maxWords, bounds, (*faults).word), change: atOnce},
+		{path: section("Final"), value: list(&w.Final, maxWords, bounds, (*faults).word), change: atOnce,
+			then: func(f *faults) { f.bothWords(section, w) }},
+	}
+}
+
+// userSettings are the keys of a section [[Users]], bound to the fields of u. Their path is below that section.
+func userSettings(u *User) []setting {
+	const bounds = "1–255 bytes, printable"
+	return []setting{
+		{path: []string{"Name"}, value: text(&u.Name, "", (*faults).name).bounded(bounds), change: atOnce},
+		{path: []string{"ID"}, value: text(&u.ID, "", (*faults).printable).bounded(bounds), change: atOnce},
+		{path: []string{"DisplayName"}, value: text(&u.DisplayName, "", orEmpty((*faults).printable)).bounded(bounds), change: atOnce},
+		{path: []string{"Admin"}, value: toggle(&u.Admin, false), change: atOnce},
+	}
 }
 
 // ofPlugin turns settings into those of one plugin.

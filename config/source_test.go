@@ -177,7 +177,7 @@ func TestAFileThatCannotBeReadIsAFault(t *testing.T) {
 			}
 		}, nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is not a regular file: it is a folder"},
 		"too large": {func(t *testing.T) { writeFile(t, DefaultFile, strings.Repeat("#", maxFile+1)) },
-			nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is larger than 262144 bytes"},
+			nil, nil, "pluginhost.toml: cannot read the configuration: pluginhost.toml is larger than 4194304 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := configCase{env: tc.env, args: tc.args}

@@ -35,7 +35,10 @@ func (c *Config) Unmatched(ids []string) (sections []Unmatched) {
 		add(id, pluginConfigSection)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Runtime.Plugin)) {
-		add(id, "Runtime", runtimePluginSection)
+		add(id, "Runtime", pluginSection)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Scrobbles.Plugin)) {
+		add(id, "Scrobbles", pluginSection)
 	}
 	return sections
 }

@@ -54,10 +54,27 @@ func (c *Config) checkPluginConfig(f *faults) {
 }
 
 func (c *Config) checkOverrides(f *faults) {
-	for _, id := range idsOf(f, c.Runtime.Plugin, "Runtime", runtimePluginSection) {
+	for _, id := range idsOf(f, c.Runtime.Plugin, "Runtime", pluginSection) {
 		own := c.Runtime.Plugin[id]
 		applies := c.Runtime.with(own)
-		f.check(ofPlugin(callSettings(at("Runtime", runtimePluginSection, id), &applies, &own)))
+		f.check(ofPlugin(callSettings(at("Runtime", pluginSection, id), &applies, &own)))
+	}
+}
+
+func (c *Config) checkWords(f *faults) {
+	for _, id := range idsOf(f, c.Scrobbles.Plugin, "Scrobbles", pluginSection) {
+		words := c.Scrobbles.Plugin[id]
+		f.check(wordSettings(id, &words))
+	}
+}
+
+// bothWords looks for texts that would mean both.
+func (f *faults) bothWords(at func(name string) []string, words *ScrobbleWords) {
+	retry, final := Key(at("Retry")...), Key(at("Final")...)
+	for _, word := range words.Final {
+		if slices.Contains(words.Retry, word) {
+			f.clash(final, retry, "%s is in %s as well; keep it in one of them", quote(word), retry)
+		}
 	}
 }
 

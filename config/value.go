@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ type value interface {
 }
 
 // field implements value.
-type field[T comparable] struct {
+type field[T any] struct {
 	at       *T
 	own      **T // where the value of one plugin is, nil for a setting of all plugins together
 	fallback T
@@ -47,10 +48,11 @@ type field[T comparable] struct {
 	bounds   string
 }
 
-// kind is how values of a type are written.
-type kind[T comparable] struct {
+// kind is how values of a type are written, and which are the same.
+type kind[T any] struct {
 	read  func(any) (T, string)
 	write func(T) string
+	equal func(a, b T) bool
 }
 
 func (f field[T]) convert(written any) (any, string) { return f.kind.read(written) }
@@ -67,7 +69,7 @@ func (f field[T]) check(found *faults, key string) { f.allowed(found, key, *f.at
 
 func (f field[T]) keep(other value) bool {
 	same, ok := other.(field[T])
-	if !ok || *f.at == *same.at {
+	if !ok || f.kind.equal(*f.at, *same.at) {
 		return false
 	}
 	*f.at = *same.at
@@ -107,7 +109,7 @@ func (f field[T]) bounded(bounds string) field[T] {
 }
 
 // ownField is a field for one plugin, which need not have a value.
-type ownField[T comparable] struct{ field[T] }
+type ownField[T any] struct{ field[T] }
 
 func (o ownField[T]) set(converted any) {
 	if typed, ok := converted.(T); ok {
@@ -122,7 +124,7 @@ func (o ownField[T]) check(found *faults, key string) {
 }
 
 func text(at *string, fallback string, allowed func(f *faults, key, v string)) field[string] {
-	return field[string]{at: at, fallback: fallback, allowed: allowed, kind: kind[string]{readText, writeText}}
+	return field[string]{at: at, fallback: fallback, allowed: allowed, kind: kind[string]{readText, writeText, isSame[string]}}
 }
 
 // choice takes one of a few texts; the first is the default.
@@ -136,12 +138,12 @@ func choice(at *string, choices ...string) field[string] {
 }
 
 func toggle(at *bool, fallback bool) field[bool] {
-	return field[bool]{at: at, fallback: fallback, allowed: func(*faults, string, bool) {}, kind: kind[bool]{readBool, strconv.FormatBool}}
+	return field[bool]{at: at, fallback: fallback, allowed: func(*faults, string, bool) {}, kind: kind[bool]{readBool, strconv.FormatBool, isSame[bool]}}
 }
 
 func count(at *int, fallback, least, most int) field[int] {
 	return field[int]{
-		at: at, fallback: fallback, kind: kind[int]{readCount, strconv.Itoa},
+		at: at, fallback: fallback, kind: kind[int]{readCount, strconv.Itoa, isSame[int]},
 		allowed: func(f *faults, key string, v int) { f.count(key, v, least, most) },
 		bounds:  humanize.Comma(int64(least)) + "–" + humanize.Comma(int64(most)),
 	}
@@ -150,15 +152,26 @@ func count(at *int, fallback, least, most int) field[int] {
 // size is a number of bytes above 0.
 func size(at *int64, fallback int64) field[int64] {
 	return field[int64]{
-		at: at, fallback: fallback, kind: kind[int64]{readSize, writeSize},
+		at: at, fallback: fallback, kind: kind[int64]{readSize, writeSize, isSame[int64]},
 		allowed: func(f *faults, key string, v int64) { f.size(key, v, fallback) },
 		bounds:  "above 0",
 	}
 }
 
 func duration(at *time.Duration, fallback time.Duration) field[time.Duration] {
-	return field[time.Duration]{at: at, fallback: fallback, kind: kind[time.Duration]{readDuration, writeDuration}, allowed: (*faults).duration, bounds: "above 0"}
+	return field[time.Duration]{at: at, fallback: fallback, kind: kind[time.Duration]{readDuration, writeDuration, isSame[time.Duration]}, allowed: (*faults).duration, bounds: "above 0"}
 }
+
+// list is up to most texts, none by default; each is checked by itself.
+func list(at *[]string, most int, bounds string, allowed func(f *faults, key, entry string)) field[[]string] {
+	return field[[]string]{
+		at: at, kind: kind[[]string]{readList, writeList, slices.Equal[[]string]},
+		allowed: func(f *faults, key string, v []string) { f.list(key, v, most, allowed) },
+		bounds:  "up to " + humanize.Comma(int64(most)) + " " + bounds,
+	}
+}
+
+func isSame[T comparable](a, b T) bool { return a == b }
 
 func readText(written any) (string, string) {
 	if text, ok := written.(string); ok {
@@ -212,6 +225,20 @@ func readDuration(written any) (time.Duration, string) {
 	return d, ""
 }
 
+func readList(written any) ([]string, string) {
+	entries, ok := written.([]any)
+	if !ok {
+		return nil, kindOf(written) + " is not allowed; it takes a list of strings, written as [\"one\", \"two\"]"
+	}
+	texts := make([]string, len(entries))
+	for i, entry := range entries {
+		if texts[i], ok = entry.(string); !ok {
+			return nil, fmt.Sprintf("entry %d is %s; it takes a list of strings, written as [\"one\", \"two\"]", i+1, kindOf(entry))
+		}
+	}
+	return texts, ""
+}
+
 // writeText leaves an empty text empty, which is none.
 func writeText(text string) string {
 	if text == "" {
@@ -232,11 +259,26 @@ func inUnits(bytes int64) string {
 	return strconv.FormatInt(bytes, 10) + units[unit]
 }
 
-// writeDuration writes whole minutes without seconds.
+// writeList leaves an empty list empty, which is none.
+func writeList(texts []string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = strconv.Quote(text)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// writeDuration writes whole minutes without seconds, and whole hours without minutes.
 func writeDuration(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
 	}
 	return strconv.Quote(text)
 }

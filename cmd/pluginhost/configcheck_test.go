@@ -26,6 +26,9 @@ func TestConfigCheckTellsAllFaultsAndWarnings(t *testing.T) {
 		"a mistyped plugin":              {content: "[PluginConfig.ecco]\nkey = 1\n", warnings: []string{`[PluginConfig.ecco]: there is no such plugin in ` + folder + `, unless it is installed for the cluster; did you mean "echo"?`}},
 		"a plugin that is nowhere":       {content: "[PluginConfig.wikipedia]\nkey = 1\n", warnings: []string{"[PluginConfig.wikipedia]: there is no such plugin"}},
 		"limits for a mistyped plugin":   {content: "[Runtime.Plugin.eco]\nPoolSize = 1\n", warnings: []string{`[Runtime.Plugin.eco]: there is no such plugin`}},
+		"words for a mistyped plugin":    {content: "[Scrobbles.Plugin.eco]\nRetry = [\"busy\"]\n", warnings: []string{`[Scrobbles.Plugin.eco]: there is no such plugin`}},
+		"users and proxies":              {content: "[HTTP]\nTrustedProxies = [\"::1\"]\n[[Users]]\nName = \"joe\"\nID = \"1\"\n"},
+		"faults of users and proxies":    {content: "[HTTP]\nTrustedProxies = [\"x\"]\n[[Users]]\nName = \"joe\"\nIDs = \"1\"\n", code: exitFailure, faults: []string{"[[Users]] 1: IDs: unknown key; did you mean ID?", `[HTTP] TrustedProxies: "x"`, "[[Users]] 1: ID: it is missing"}},
 		"a fault and a plugin not there": {content: "[Runtime]\nPoolSize = 0\n[PluginConfig.ecco]\nkey = 1\n", code: exitFailure, faults: []string{"[Runtime] PoolSize"}},
 	} {
 		t.Run(name, func(t *testing.T) {
