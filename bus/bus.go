@@ -226,6 +226,13 @@ func (b *Bus) SlowConsumers() uint64 { return b.slow.Load() }
 // Publish announces something to whoever listens.
 func (b *Bus) Publish(subject string, body []byte) error { return b.core.Publish(subject, body) }
 
+// JetStreamConn is the connection for what goes to JetStream, and CallsConn that over which plugins are called, also by
+// this replica. The Bus closes them.
+func (b *Bus) JetStreamConn() *nats.Conn { return b.core.Conn }
+
+// CallsConn is described with JetStreamConn.
+func (b *Bus) CallsConn() *nats.Conn { return b.calls.Conn }
+
 // Lost gets one error once the Bus is of no use any more: a connection is gone for good, by Close or
 // otherwise, or the embedded server hangs (ErrServerHangs). Only the first that receives from it gets it.
 func (b *Bus) Lost() <-chan error { return b.lost }

@@ -22,6 +22,7 @@ func (r *Replica) endpoints() []netguard.Endpoint {
 	}
 	add("the host's own HTTP listener", r.HTTPAddress())
 	add("the host's own artwork listener", r.ArtworkAddress())
+	add("the host's own ListenBrainz listener", r.ListenBrainzAddress())
 	for _, server := range r.bus.Servers() {
 		add("the host's own NATS servers", server)
 	}

@@ -106,8 +106,8 @@ func (r *Replica) parts() []part {
 			stop: func(context.Context) error { r.packages.stop(); return nil },
 		},
 		{
-			start: func(ctx context.Context, _ *config.Config) error { // operators may not make the bucket
-				_, err := tokenstore.Ensure(ctx, r.bus.Jet())
+			start: func(ctx context.Context, _ *config.Config) (err error) { // operators may not make the bucket
+				r.tokens, err = tokenstore.Ensure(ctx, r.bus.Jet())
 				return err
 			},
 		},
@@ -145,6 +145,13 @@ func (r *Replica) parts() []part {
 				return err
 			},
 			stop: func(context.Context) error { return r.control.Stop() },
+		},
+		{
+			start: func(_ context.Context, settings *config.Config) (err error) {
+				r.playDoor, err = r.openPlayDoor(settings)
+				return err
+			},
+			leave: func(ctx context.Context) { r.playDoor.stop(ctx) },
 		},
 	}
 }

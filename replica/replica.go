@@ -19,6 +19,7 @@ import (
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/sdk/call"
+	"github.com/pluginhost/pluginhost/sdk/tokenstore"
 	"github.com/pluginhost/pluginhost/wasmrt"
 )
 
@@ -56,6 +57,8 @@ type Replica struct {
 	cache       *kvcache.Cache
 	generations *cluster.Secret // the key by which they are told apart
 	artwork     *artworkProxy   // nil where Navidrome makes the addresses of images
+	tokens      *tokenstore.Store
+	playDoor    *playDoor // nil where it is off
 	control     *bus.Control
 	discovery   *bus.Discovery
 	health      *health
@@ -167,6 +170,9 @@ func (r *Replica) HTTPAddress() string { return r.health.address() }
 // ArtworkAddress is where artwork is served to the public: host:port, or empty
 // where that is off.
 func (r *Replica) ArtworkAddress() string { return r.artwork.address() }
+
+// ListenBrainzAddress is where plays are taken as ListenBrainz does: host:port, or empty where that is off.
+func (r *Replica) ListenBrainzAddress() string { return r.playDoor.address() }
 
 // Lost gets one error once the replica is of no use any more, as its NATS server is lost for good; its owner
 // then calls Drain.
