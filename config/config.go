@@ -57,8 +57,8 @@ type Config struct {
 	Scrobbles Scrobbles
 	// ListenBrainz is the listener that music servers scrobble to as if it were ListenBrainz.
 	ListenBrainz ListenBrainz
-	// Users are the users of the music server whose names and ids are known. Others are learned from requests that
-	// have both. Defaults to none.
+	// Users are the users of the music server whose names and ids are known, up to 10,000: no two of one name, whatever
+	// its case, or of one id. Others are learned from requests that have both. Defaults to none.
 	Users []User
 }
 
@@ -221,7 +221,7 @@ type HTTP struct {
 	// Token is for later, and has no effect yet: up to 256 letters, digits and -._~ . Defaults to none.
 	Token string
 	// TrustedProxies are the addresses, or ranges of them such as 10.0.0.0/8, of proxies whose X-Forwarded-For is
-	// believed. Defaults to none.
+	// believed: up to 1,000, without zones, and IPv4 as such. Defaults to none.
 	TrustedProxies []string
 }
 
@@ -245,7 +245,8 @@ type Scrobbles struct {
 	Plugin map[string]ScrobbleWords
 }
 
-// ScrobbleWords is a section [Scrobbles.Plugin.<id>]: texts that the errors of a plugin contain.
+// ScrobbleWords is a section [Scrobbles.Plugin.<id>]: texts that the errors of a plugin contain, up to 100 of 1 to 512
+// bytes in each list, and none in both.
 type ScrobbleWords struct {
 	// Retry are those of a play that is tried again, Final those of one that never is.
 	Retry, Final []string
@@ -265,11 +266,11 @@ type ListenBrainz struct {
 
 // User is a section [[Users]].
 type User struct {
-	// Name is what the user logs in with.
+	// Name is what the user logs in with: 1 to 255 bytes of printable text. Required.
 	Name string
-	// ID is the music server's id of the user.
+	// ID is the music server's id of the user: 1 to 255 bytes of printable text. Required.
 	ID string
-	// DisplayName is what the user is called. Defaults to none.
+	// DisplayName is what the user is called: up to 255 bytes of printable text. Defaults to none.
 	DisplayName string
 	// Admin says that the user administers the music server. Defaults to false.
 	Admin bool
