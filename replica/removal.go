@@ -174,7 +174,7 @@ func (s *removals) cleanUp(ctx context.Context, id string) error {
 // sorted.
 func (r *Replica) ownerless() []string {
 	var ids []string
-	for _, id := range append(r.schedules.Plugins(), r.removals.bus.Owners()...) {
+	for _, id := range slices.Concat(r.schedules.Plugins(), r.scrobbles.queues.Installed(), r.removals.bus.Owners()) {
 		if !slices.Contains(ids, id) && !r.anybodyHas(id) {
 			ids = append(ids, id)
 		}

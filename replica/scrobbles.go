@@ -27,6 +27,7 @@ type scrobbles struct {
 	election  *cluster.Election
 	heartbeat *cluster.Heartbeat
 	settings  *atomic.Pointer[config.Config]
+	directory atomic.Pointer[directory]
 	beat      func(context.Context)
 	running   context.Context // of the replica
 
@@ -70,12 +71,25 @@ func (s *scrobbles) limits() scrobble.Limits {
 	}
 }
 
-func (s *scrobbles) users() []scrobble.User {
+// directory are the users of a configuration.
+type directory struct {
+	of    *config.Config
+	users *scrobble.Directory
+}
+
+// users are those of the configuration that applies.
+func (s *scrobbles) users() *scrobble.Directory {
+	settings := s.settings.Load()
+	if known := s.directory.Load(); known != nil && known.of == settings {
+		return known.users
+	}
 	var users []scrobble.User
-	for _, user := range s.settings.Load().Users {
+	for _, user := range settings.Users {
 		users = append(users, scrobble.User{Name: user.Name, ID: user.ID})
 	}
-	return users
+	next := &directory{settings, scrobble.NewDirectory(users)}
+	s.directory.Store(next)
+	return next.users
 }
 
 // look notes whether a plugin that is there has Scrobbler: plays for all plugins are for it, whether it is served or not.

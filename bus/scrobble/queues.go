@@ -17,8 +17,8 @@ type Config struct {
 	Replica string
 	// Limits are those that apply now.
 	Limits func() Limits
-	// Users are the users of the configuration.
-	Users func() []User
+	// Users are those of the configuration.
+	Users func() *Directory
 	// Announce publishes an event; who it is of, when and from where is added.
 	Announce func(kind subjects.EventKind, event subjects.ScrobbleEvent)
 	// Times are for tests.

@@ -123,7 +123,7 @@ func (x *rig) join(id string) *member {
 	m.queues, err = scrobble.Open(x.t.Context(), m.bus.Jet(), scrobble.Config{
 		Replica: id, Times: x.times,
 		Limits: func() scrobble.Limits { x.mu.Lock(); defer x.mu.Unlock(); return x.limits },
-		Users:  func() []scrobble.User { x.mu.Lock(); defer x.mu.Unlock(); return slices.Clone(x.users) },
+		Users:  func() *scrobble.Directory { x.mu.Lock(); defer x.mu.Unlock(); return scrobble.NewDirectory(x.users) },
 		Announce: func(kind subjects.EventKind, event subjects.ScrobbleEvent) {
 			x.set(func() { x.events, x.kinds = append(x.events, event), append(x.kinds, kind) })
 		},

@@ -26,10 +26,27 @@ type User struct {
 	Name, ID string
 }
 
+// Directory has users whose names and ids are known beforehand. It is not changed.
+type Directory struct {
+	names map[string]User // by lower-case name
+	ids   map[string]User
+}
+
+// NewDirectory makes a directory. Users without a name or an id are left out.
+func NewDirectory(users []User) *Directory {
+	d := &Directory{names: make(map[string]User), ids: make(map[string]User)}
+	for _, user := range users {
+		if user.Name != "" && user.ID != "" {
+			d.names[strings.ToLower(user.Name)], d.ids[user.ID] = user, user
+		}
+	}
+	return d
+}
+
 // users are the pairs of names and ids that are known: those of the configuration, and those that requests
 // have named.
 type users struct {
-	configured func() []User
+	configured func() *Directory
 	learning   chan User
 
 	mu      sync.Mutex
@@ -38,7 +55,7 @@ type users struct {
 	changed chan struct{}     // closed when a user becomes known
 }
 
-func newUsers(configured func() []User) *users {
+func newUsers(configured func() *Directory) *users {
 	return &users{
 		configured: configured, learning: make(chan User, maxLearning),
 		names: make(map[string]string), ids: make(map[string]string), changed: make(chan struct{}),
@@ -47,14 +64,13 @@ func newUsers(configured func() []User) *users {
 
 // complete adds what is known of a user. A name that the request gave stays.
 func (u *users) complete(user User) User {
-	for _, known := range u.configured() {
-		switch {
-		case known.Name == "" || known.ID == "":
-		case user.Name != "" && strings.EqualFold(known.Name, user.Name):
-			return User{Name: user.Name, ID: known.ID}
-		case user.Name == "" && known.ID == user.ID:
+	configured := u.configured()
+	if user.Name == "" {
+		if known, is := configured.ids[user.ID]; is {
 			return known
 		}
+	} else if known, is := configured.names[strings.ToLower(user.Name)]; is {
+		return User{Name: user.Name, ID: known.ID}
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

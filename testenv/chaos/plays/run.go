@@ -14,6 +14,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/sdk/client"
+	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv/standalone"
 )
 
@@ -85,6 +86,13 @@ func run(ctx context.Context, o options, log io.Writer) (r report, err error) {
 func (l *load) link(ctx context.Context, m *machines) error {
 	for _, s := range m.seats {
 		l.listeners = append(l.listeners, s.listen)
+	}
+	for user := 1; user < len(l.tokens); user += 2 {
+		secret, _, err := l.client.CreateAccessToken(ctx, subjects.AccessTokenGrant{User: userName(user), Scopes: []subjects.AccessScope{subjects.ScopeScrobble}})
+		if err != nil {
+			return err
+		}
+		l.tokens[user] = secret
 	}
 	return nil
 }
