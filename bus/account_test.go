@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus"
 	"github.com/pluginhost/pluginhost/sdk/call"
+	"github.com/pluginhost/pluginhost/sdk/client"
 	"github.com/pluginhost/pluginhost/sdk/jet"
 	"github.com/pluginhost/pluginhost/subjects"
 	"github.com/pluginhost/pluginhost/testenv"
@@ -113,6 +115,56 @@ func crossAccounts(t *testing.T, copies int, first, second, third string) {
 	}
 	if err := conn.LastError(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who shares the account of a Navidrome can have what a plugin answers come to it, where a request
+// of a host does.
+func TestAnAnswerIsNoRequestToANavidrome(t *testing.T) {
+	as := testenv.DeployedNATS(t)
+	b := testenv.Bus(t, as("host"))
+	forged, err := json.Marshal(subjects.SubsonicRequest{V: subjects.Version, Plugin: "p", User: "admin", Endpoint: "ping", Query: "u=admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	method := echo()
+	method.ResponseToJSON = func([]byte) ([]byte, error) { return forged, nil }
+	serve(t, b, "p", method)
+	conn, err := nats.Connect(as("navidrome"), nats.CustomInboxPrefix(inboxes["navidrome"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	// What comes here is what the service is given.
+	heard, err := conn.QueueSubscribeSync(subjects.NavidromeArtwork, subjects.NavidromeGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan string, 10)
+	service, err := client.ServeNavidrome(conn, client.Navidrome{Subsonic: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- client.SubsonicUser(r.Context())
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := service.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, reply := range []string{subjects.NavidromeSubsonic, subjects.NavidromeArtwork} {
+		if err := conn.PublishRequest(subjects.Call("p", "get"), reply, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if msg, err := heard.NextMsg(wait); err != nil || !bytes.Equal(msg.Data, forged) || msg.Reply != "" {
+		t.Errorf("the answer comes as %+v, %v", msg, err)
+	}
+	if _, err := b.RequestSubsonic(t.Context(), subjects.SubsonicRequest{Plugin: "p", User: "joe", Endpoint: "ping", Query: "u=joe"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if user := <-asked; user != "joe" || len(asked) > 0 {
+		t.Errorf("it was asked for %s", user)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestNobodyWritesThroughAnAcknowledgement(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(handle.Close)
-	buckets := []jet.Bucket{jet.StateBucket, jet.CacheBucket, jet.ScheduleBucket}
+	buckets := []jet.Bucket{jet.StateBucket, jet.CacheBucket, jet.ScheduleBucket, jet.AccessTokenBucket}
 	const key, consumer = "leader", "c"
 	for _, bucket := range buckets {
 		kv, err := handle.EnsureBucket(t.Context(), bucket)

@@ -193,7 +193,7 @@ var _ call.Replier = (*navidromeExchange)(nil)
 // subscription's goroutine.
 func (s *NavidromeService) take(subject string, msg *nats.Msg) {
 	if msg.Reply == "" {
-		return // nobody would see the answer
+		return // it is no request but an answer, which somebody wanted to come here
 	}
 	x := &navidromeExchange{service: s, msg: msg}
 	request := call.Request{Method: subject, Body: msg.Data, Header: msg.Header}
