@@ -37,7 +37,7 @@ $(EXAMPLES:%=example-%): example-%: build
 
 SPACE = $(EMPTY) $(EMPTY)
 # They start processes and wait for them: what the race detector could see there is in the packages below.
-PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/modules internal/notices(/.*)? testenv/chaos testenv/wire
+PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/modules internal/notices(/.*)? testenv/chaos(/.*)? testenv/wire
 SHARING = $$($(GO) list ./... | grep -vE '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
 DRIVING = $$($(GO) list ./... | grep -E '^$(ROOT)/($(subst $(SPACE),|,$(PROCESSES)))$$')
 
@@ -92,10 +92,15 @@ profile:
 soak:
 	$(GO) run ./testenv/soak $(SOAK)
 
-# What survives kills and pauses, 500 times the leader's, in about an hour: make chaos CHAOS='-leaders 50 -seed 1'.
-# Ctrl-C ends it with a report.
-chaos:
+# What survives kills and pauses, 500 times the leader's, in about an hour: make chaos CHAOS='-leaders 50 -seed 1'; and
+# that no play which was accepted is lost, of 100,000 in a quarter of an hour: make chaos-plays PLAYS='-plays 10000'.
+# Ctrl-C ends them with a report.
+.PHONY: chaos-plays
+chaos: chaos-plays
 	$(GO) run ./testenv/chaos $(CHAOS)
+
+chaos-plays:
+	$(GO) run ./testenv/chaos/plays $(PLAYS)
 
 clean:
 	rm -rf bin dist

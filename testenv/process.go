@@ -38,6 +38,14 @@ func Chaos(t testing.TB, args ...string) (report string, err error) {
 	return string(out), err
 }
 
+// Plays runs the program of make chaos-plays with args, in a process without the race
+// detector, and returns its report. Its error says that the report is not good.
+func Plays(t testing.TB, args ...string) (report string, err error) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), build(t, "plays", "./testenv/chaos/plays"), args...).CombinedOutput()
+	return string(out), err
+}
+
 // Soak runs the program of make soak with args, in a process without the race
 // detector, and returns its report. Its error says that the report is not good.
 func Soak(t testing.TB, args ...string) (report string, err error) {
