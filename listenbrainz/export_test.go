@@ -1,8 +1,10 @@
 package listenbrainz
 
 import (
+	"io"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/pluginhost/pluginhost/sdk/api"
@@ -45,6 +47,21 @@ func (w WrongTokens) Allow(from netip.Addr, now time.Time) bool { return w.of.al
 
 // Addresses is of how many addresses something is known.
 func (w WrongTokens) Addresses() (listed, mapped int) { return w.of.recent.Len(), len(w.of.of) }
+
+// Bodies is bodies.
+type Bodies struct{ of *bodies }
+
+// NewBodies is newBodies.
+func NewBodies() Bodies { return Bodies{newBodies()} }
+
+// Read reads a body of an account.
+func (b Bodies) Read(content string, of Account) (release func(), err error) {
+	_, release, err = b.of.read(&http.Request{Body: io.NopCloser(strings.NewReader(content)), ContentLength: int64(len(content))}, of)
+	return release, err
+}
+
+// Accounts is of how many accounts something is known.
+func (b Bodies) Accounts() int { return len(b.of.of) }
 
 // Parse reads a submission and returns its kind, and its plays as those of an account.
 func Parse(body []byte, now time.Time, of Account) (kind string, plays []*api.ScrobblerScrobbleRequest, err error) {

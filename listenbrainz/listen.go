@@ -56,8 +56,7 @@ func (l *listen) check(kind string, now time.Time) error {
 	case l.track().SizeVT() > maxTrack:
 		return fmt.Errorf("track_metadata has more than %d bytes", maxTrack)
 	case kind == playingNow:
-		l.ListenedAt = nil // ListenBrainz wants none; a sender that has one means no harm
-		return nil
+		return nil // ListenBrainz wants no listened_at; a sender that has one means no harm
 	case l.ListenedAt == nil:
 		return errors.New("listened_at is missing: send when it was played, in seconds of Unix time")
 	case *l.ListenedAt < earliest:
@@ -94,7 +93,7 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// number is a positive number, which may be written as a text; 0 is that it is not known.
+// number is a number, which may be written as a text; 0 is that it is not known.
 type number float64
 
 // UnmarshalJSON takes anything.
@@ -103,16 +102,15 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &text) != nil {
 		text = string(data)
 	}
-	found, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if *n = number(found); err != nil || !(found > 0) {
-		*n = 0
+	if found, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil {
+		*n = number(found)
 	}
 	return nil
 }
 
-// whole is the number without its fraction, 0 if it is larger than most.
+// whole is the number without its fraction, 0 if it is negative or larger than most.
 func (n number) whole(most int64) int64 {
-	if floor := math.Floor(float64(n)); floor <= float64(most) {
+	if floor := math.Floor(float64(n)); floor > 0 && floor <= float64(most) {
 		return int64(floor)
 	}
 	return 0

@@ -120,7 +120,8 @@ type listener struct {
 
 // ServeHTTP answers a request.
 func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	method, respond := "", (func(*http.Request) answer)(nil)
+	var method string
+	var respond func(*http.Request) answer
 	switch r.URL.Path {
 	case "/1/validate-token":
 		method, respond = http.MethodGet, l.validate

@@ -150,31 +150,50 @@ func TestAPlayThatIsNotStoredInTimeHasToComeAgain(t *testing.T) {
 
 func TestAnImportComesInTheOrderOfTime(t *testing.T) {
 	d := open(t, nil)
-	body := imports(listen(past+2, `,"release_name":"a"`), listen(past, `,"release_name":"b"`), listen(past+2, `,"release_name":"c"`),
-		listen(past+1, `,"release_name":"d"`), listen(past, `,"release_name":"b"`))
-	if got := d.ask(t, submit(joes, body)); got.String() != ok {
+	const n = 50 // as many as a sort moves at its own pleasure
+	var listens []string
+	for i := range n {
+		listens = append(listens, listen(past+int64(i%2), fmt.Sprintf(`,"release_name":"%d"`, i)))
+	}
+	if got := d.ask(t, submit(joes, imports(listens...))); got.String() != ok {
 		t.Fatal(got)
 	}
-	var order string
-	for _, each := range d.plays {
-		order += each.Track.Album
+	for i, each := range d.plays {
+		if want := fmt.Sprint(2*i%n + 2*i/n); each.Track.Album != want {
+			t.Errorf("%d: got listen %s, want %s", i, each.Track.Album, want)
+		}
 	}
-	if order != "bbdac" {
-		t.Errorf("the order is %s", order)
+}
+
+func TestNavidromeHasItsAnswerBeforeItGivesUpAndAnImportHasLonger(t *testing.T) {
+	const navidrome = 10 * time.Second
+	waits := make(chan time.Duration, 1)
+	d := open(t, func(ctx context.Context) error {
+		until, _ := ctx.Deadline()
+		waits <- time.Until(until)
+		return nil
+	})
+	d.ask(t, submit(joes, play(past, "")))
+	if wait := <-waits; wait <= 0 || wait > navidrome-2*time.Second {
+		t.Errorf("a play waits for %s", wait)
+	}
+	d.ask(t, submit(joes, imports(listen(past, ""))))
+	if wait := <-waits; wait < navidrome || wait > time.Minute {
+		t.Errorf("an import waits for %s", wait)
 	}
 }
 
 func TestAnImportMayHaveAThousandListens(t *testing.T) {
 	d := open(t, nil)
-	many := make([]string, 1000)
-	for i := range many {
-		many[i] = listen(past+int64(i), "")
+	var many []string
+	for i := range 1001 {
+		many = append(many, listen(past+int64(i), ""))
 	}
-	if got := d.ask(t, submit(joes, imports(many...))); got.String() != ok || len(d.plays) != 1000 {
+	if got := d.ask(t, submit(joes, imports(many[:1000]...))); got.String() != ok || len(d.plays) != 1000 {
 		t.Errorf("%s, %d plays", got, len(d.plays))
 	}
 	const tooMany = `400 {"code":400,"error":"payload has more than 1000 listens: send them in several requests"}`
-	if got := d.ask(t, submit(joes, imports(append(many, many[0])...))); got.String() != tooMany {
+	if got := d.ask(t, submit(joes, imports(many...))); got.String() != tooMany {
 		t.Error(got)
 	}
 }
@@ -276,6 +295,22 @@ func TestLongBodiesKeepNoSinglePlayOut(t *testing.T) {
 	}
 	if got := d.ask(t, submit(joes, imports(listen(past, ""))+long)); got.String() != ok {
 		t.Errorf("what was taken is not given back: %s", got)
+	}
+}
+
+func TestNothingIsKnownOfAnAccountWithoutABody(t *testing.T) {
+	bodies := listenbrainz.NewBodies()
+	for _, account := range []listenbrainz.Account{joe, {ID: "u2"}} {
+		for _, content := range []string{"short", strings.Repeat("x", 1<<20)} {
+			release, err := bodies.Read(content, account)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+		}
+	}
+	if n := bodies.Accounts(); n != 0 {
+		t.Errorf("%d accounts", n)
 	}
 }
 

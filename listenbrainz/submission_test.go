@@ -87,23 +87,28 @@ func TestWhatIsTolerated(t *testing.T) {
 	for name, body := range map[string]string{
 		"unknown keys":                `{"x":{"y":[1,null,"\"]}"]},` + play(past, `,"z":[{}],"additional_info":{"a":[[1]]}`)[1:],
 		"the payload first":           `{"payload":[` + listen(past, "") + `],"listen_type":"single"}`,
-		"keys again":                  `{"listen_type":7,"payload":[],` + play(past, "")[1:],
+		"keys again":                  `{"listen_type":"import","payload":[{}],` + play(past, "")[1:],
 		"keys that are null":          play(past, `,"release_name":null,"additional_info":null`),
 		"metadata of any other type":  play(past, `,"additional_info":"none"`),
+		"brackets in a text":          `{"x":"\"` + strings.Repeat("[", 99) + `",` + play(past, "")[1:],
 		"white space":                 "\n " + play(past, "") + "\r\n\t ",
 		"the earliest time":           play(listenbrainz.Earliest, ""),
 		"a clock that is ahead":       play(now.Add(listenbrainz.Skew).Unix(), ""),
 		"depth, as much as there may": play(past, `,"additional_info":`+nested(27)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "keys again" {
-				body = strings.Replace(body, `"listen_type":7`, `"listen_type":"import"`, 1)
-			}
 			kind, plays, err := listenbrainz.Parse([]byte(body), now, joe)
 			if err != nil || kind != "single" || len(plays) != 1 || plays[0].Track.Name != "Sinnerman" {
 				t.Errorf("%s %v, %v", kind, plays, err)
 			}
 		})
+	}
+}
+
+func TestWhatPlaysNowMayHaveAnyTime(t *testing.T) {
+	kind, plays, err := listenbrainz.Parse([]byte(strings.Replace(play(1, ""), "single", "playing_now", 1)), now, joe)
+	if err != nil || kind != "playing_now" || len(plays) != 1 {
+		t.Errorf("%s %v, %v", kind, plays, err)
 	}
 }
 
@@ -134,7 +139,7 @@ func TestAListenBecomesATrack(t *testing.T) {
 		})},
 		{"a length in seconds", `,"additional_info":{"duration":622}`, with(func(track *api.TrackInfo) { track.Length = 622 })},
 		{"a length in both", `,"additional_info":{"duration":7,"duration_ms":5000}`, with(func(track *api.TrackInfo) { track.Length, track.DurationMs = 5, 5000 })},
-		{"numbers that are none", `,"additional_info":{"tracknumber":"3/12","discnumber":[1],"duration_ms":-5,"duration":"NaN"}`, plain},
+		{"numbers that are none", `,"additional_info":{"tracknumber":"3/12","discnumber":-1,"tracknumber":[1],"duration_ms":-5,"duration":"NaN"}`, plain},
 		{"numbers that are too large", `,"additional_info":{"tracknumber":2147483648,"discnumber":1e400,"duration_ms":1e300,"duration":"Inf"}`, plain},
 		{"ids that are none", `,"additional_info":{"recording_mbid":"x","release_mbid":7,"release_group_mbid":"0a7c0e6a+3a7d-4f0b-a1a0-6f1ad8c7a2c0","artist_mbids":["` + strings.Repeat("z", 36) + `"]}`, plain},
 		{"an id without names", `,"additional_info":{"artist_mbids":["` + id1 + `"]}`, with(func(track *api.TrackInfo) { track.Artists[0].Mbid = id1 })},

@@ -55,7 +55,7 @@ func TestSubmissionsAreWhatListenBrainzTakes(t *testing.T) {
 			`{"listen_type":"playing_now","payload":[{"track_metadata":{"artist_name":"Nina Simone","track_name":"Sinnerman",` +
 				`"additional_info":{"submission_client":"pluginhost","submission_client_version":"1.0.0","artist_names":["Nina Simone"],"duration":622}}}]}`},
 		{"ids that are none", single, &api.TrackInfo{
-			Name: "x", Mbid: "x", AlbumMbid: strings.Repeat("-", 36), ReleaseGroupMbid: "0a7c0e6a-3a7d-4f0b-a1a0-6f1ad8c7a2cz", TrackNumber: -1, DiscNumber: -1, Length: -1,
+			Name: "x", Mbid: "x", AlbumMbid: "0a7c0e6a-3a7d-4f0b-a1a0-6f1ad8c7-2c0", ReleaseGroupMbid: "0a7c0e6a-3a7d-4f0b-a1a0-6f1ad8c7a2cz", TrackNumber: -1, DiscNumber: -1, Length: -1,
 			Artists: []*api.Artist{{Name: "A", Mbid: id}, {Name: "B", Mbid: "b"}, {}},
 		}, 1, `{"listen_type":"single","payload":[{"listened_at":1,"track_metadata":{"artist_name":"A, B","track_name":"x",` +
 			`"additional_info":{"submission_client":"pluginhost","submission_client_version":"1.0.0","artist_names":["A","B"]}}}]}`},
