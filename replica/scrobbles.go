@@ -189,7 +189,7 @@ func (s scrobbler) Scrobble(ctx context.Context, user scrobble.User, request []b
 func (s scrobbler) call(ctx context.Context, of string, event schema.Event) (scrobble.Result, outcome) {
 	ctx, failing := withFailing(ctx)
 	answer, made := s.hosted.callBack(ctx, callback{event: event, origin: call.OfQueue, of: of, before: func() error { return nil }})
-	result := scrobble.Result{Err: made.Err, Upstream: failing.Load()}
+	result := scrobble.Result{Err: made.Err, Upstream: failing.upstream.Load(), Unanswered: failing.unanswered.Load()}
 	switch {
 	case errors.Is(made.Err, errNotCalled):
 		result.Err = subjects.Errorf(subjects.ErrUnavailable, "%w", made.Err)

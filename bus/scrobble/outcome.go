@@ -17,6 +17,8 @@ type Result struct {
 	Authorized bool
 	// Upstream says that a request which the plugin made meanwhile got no answer, or one that says to try again.
 	Upstream bool
+	// Unanswered says that such a request may have been carried out though no answer came.
+	Unanswered bool
 }
 
 // error is what went wrong, for people; empty is nothing.
@@ -101,5 +103,7 @@ func hasAny(text string, of []string) bool {
 	return false
 }
 
-// mayHaveRun says whether the plugin may have taken the play though the call failed.
-func (o outcome) mayHaveRun() bool { return o == crashed }
+// mayBeTaken says whether a play may have been taken though it is tried again.
+func (o outcome) mayBeTaken(r Result) bool {
+	return o == crashed || r.Unanswered && (o == retry || o == failedUnknown)
+}

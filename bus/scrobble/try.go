@@ -56,14 +56,15 @@ func (d *delivery) try(running, writing context.Context, p *waitingPlay) (goesOn
 	if p.tries.Since.IsZero() {
 		p.tries.Since = time.Now().UTC()
 	}
-	return d.conclude(writing, p, outcomeOf(result, d.worker.means()), before)
+	is := outcomeOf(result, d.worker.means())
+	if is.mayBeTaken(result) {
+		d.announce(subjects.EventScrobbleRerun, p, subjects.ScrobbleEvent{Error: p.tries.Error})
+	}
+	return d.conclude(writing, p, is, before)
 }
 
 // conclude does with a play what its outcome says.
 func (d *delivery) conclude(writing context.Context, p *waitingPlay, is outcome, before time.Time) (goesOn bool, err error) {
-	if is.mayHaveRun() {
-		d.announce(subjects.EventScrobbleRerun, p, subjects.ScrobbleEvent{Error: p.tries.Error})
-	}
 	switch is {
 	case done:
 		return true, d.finish(writing, p, subjects.PlayDelivered)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	nethttp "net/http"
 	"net/url"
 	"time"
@@ -57,7 +58,7 @@ func (s *Service) failed(ctx context.Context, method, rawURL string, err error) 
 	if s.running.Err() != nil {
 		return &api.HttpResponse{Error: "the HTTP service of the plugin is closed"}
 	}
-	s.config.Failing(ctx)
+	s.config.Failing(ctx, wasSent(err))
 	s.gate.Failed(ctx, "request of plugin failed", rawURL, err, slog.String("method", method))
 	return &api.HttpResponse{Error: err.Error()}
 }
@@ -99,7 +100,7 @@ func (s *Service) newRequest(ctx context.Context, method string, target *url.URL
 func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, rawURL string, fault error) *api.HttpResponse {
 	response := &api.HttpResponse{Status: int32(incoming.StatusCode)}
 	if isFailing(incoming.StatusCode) {
-		s.config.Failing(ctx)
+		s.config.Failing(ctx, false)
 	}
 	if incoming.StatusCode == nethttp.StatusSwitchingProtocols {
 		// Its body is the bare connection.
@@ -127,6 +128,12 @@ func (s *Service) receive(ctx context.Context, incoming *nethttp.Response, rawUR
 		response.Error = fault.Error()
 	}
 	return response
+}
+
+// wasSent says whether a request that failed may have reached its server.
+func wasSent(err error) bool {
+	var connecting *net.OpError
+	return !errors.As(err, &connecting) || connecting.Op != "dial"
 }
 
 // isFailing tells the status codes that say to try again.

@@ -47,9 +47,9 @@ type Config struct {
 	DefaultTimeout time.Duration
 	// MaxTimeout is the longest time a request may take. Defaults to 60 seconds.
 	MaxTimeout time.Duration
-	// Failing is told of a request that got no answer, or one that says to try again: 408, 425, 429 or 5xx. It must not
-	// block. Optional.
-	Failing func(ctx context.Context)
+	// Failing is told of a request that got no answer, or one that says to try again: 408, 425, 429 or 5xx. unanswered is that
+	// it may have been carried out, and its answer was lost. It must not block. Optional.
+	Failing func(ctx context.Context, unanswered bool)
 	// Logger gets a warning for each refused request. Defaults to slog.Default().
 	Logger *slog.Logger
 	// Resolver looks up host names. Defaults to net.DefaultResolver.
@@ -115,7 +115,7 @@ func withDefaults(config Config) (Config, error) {
 		return config, errors.New("limits must not be negative: leave them 0 for the defaults")
 	}
 	if config.Failing == nil {
-		config.Failing = func(context.Context) {}
+		config.Failing = func(context.Context, bool) {}
 	}
 	if config.MaxBody == 0 {
 		config.MaxBody = 10 << 20
