@@ -35,6 +35,7 @@ var volatile = []struct {
 	{"build", false, regexp.MustCompile(`"version":"(\(devel\)[^"]*|v\d[^"]*)"`)},
 	{"instance", true, regexp.MustCompile(`\b([0-9a-f]{22})\b`)},
 	{"generation", true, regexp.MustCompile(`\b([0-9a-f]{16})\b`)},
+	{"consumer", false, regexp.MustCompile(`\b([0-9A-Za-z]{22}_\d+)\b`)}, // which nats.go makes anew now and then
 	{"id", true, regexp.MustCompile(`\b([0-9A-Za-z]{22})\b`)},
 	{"consumer", false, regexp.MustCompile(`\$JS\.API\.CONSUMER\.[A-Z.]+\.KV_[a-z-]+\.([0-9A-Za-z]{8})\b`)},
 	{"consumer", false, regexp.MustCompile(`"name":"([0-9A-Za-z]{8})",\s*"deliver_policy"`)},
