@@ -57,6 +57,8 @@ type Config struct {
 	// MakeRoom is asked to free so many bytes on the disk of the embedded server, of what can
 	// be made again, as often as there is too little room. Optional.
 	MakeRoom func(bytes int64)
+	// Doors makes a connection over which this replica calls plugins as others do.
+	Doors bool
 	// Logger receives what happens to the connections. Defaults to
 	// slog.Default().
 	Logger *slog.Logger
@@ -147,6 +149,11 @@ func Open(ctx context.Context, config Config) (_ *Bus, err error) {
 	if b.calls, err = b.connect(ctx, url, forCalls, options); err != nil {
 		return nil, err
 	}
+	if config.Doors {
+		if b.doors, err = b.connect(ctx, url, forDoors, options); err != nil {
+			return nil, err
+		}
+	}
 	config.Logger.Info("connected to NATS", "url", b.URL(), "embedded", b.embedded != nil, "copies", b.jet.Copies(), "storage", b.jet.Storage().String())
 	b.watching.start(b)
 	return b, nil
@@ -226,19 +233,19 @@ func (b *Bus) SlowConsumers() uint64 { return b.slow.Load() }
 // Publish announces something to whoever listens.
 func (b *Bus) Publish(subject string, body []byte) error { return b.core.Publish(subject, body) }
 
-// JetStreamConn is the connection for what goes to JetStream, and CallsConn that over which plugins are called, also by
-// this replica. The Bus closes them.
+// JetStreamConn is the connection for what goes to JetStream. The Bus closes it.
 func (b *Bus) JetStreamConn() *nats.Conn { return b.core.Conn }
 
-// CallsConn is described with JetStreamConn.
-func (b *Bus) CallsConn() *nats.Conn { return b.calls.Conn }
+// DoorsConn is the connection over which this replica calls plugins as others do; it is there with Config.Doors. The Bus
+// closes it.
+func (b *Bus) DoorsConn() *nats.Conn { return b.doors.Conn }
 
 // Lost gets one error once the Bus is of no use any more: a connection is gone for good, by Close or
 // otherwise, or the embedded server hangs (ErrServerHangs). Only the first that receives from it gets it.
 func (b *Bus) Lost() <-chan error { return b.lost }
 
 // Close waits a little for calls that still run, sends what is still to be sent,
-// and closes the connections, that for calls first and that for JetStream last, and the
+// and closes the connections, those for doors and calls first and that for JetStream last, and the
 // embedded server. Further calls do nothing.
 func (b *Bus) Close() { b.closeOnce.Do(b.close) }
 

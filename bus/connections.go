@@ -17,7 +17,7 @@ import (
 // purpose is what a connection is for.
 type purpose string
 
-// A replica has a connection for each: what others send on one keeps nothing on another
+// A replica has a connection for each, that for doors if it has any: what others send on one keeps nothing on another
 // waiting.
 const (
 	// forCalls has the calls of plugins, and the requests that others than hosts answer.
@@ -28,6 +28,8 @@ const (
 	// forCore has JetStream and announcements. Nobody sends to it but the server: its
 	// inboxes are known to nobody.
 	forCore purpose = "core"
+	// forDoors has the calls that this replica makes as others do, for who comes to it by a door beside NATS.
+	forDoors purpose = "doors"
 )
 
 // connection is one of a replica's to the NATS server.
@@ -39,7 +41,7 @@ type connection struct {
 
 // connections are those of a replica; nil is one that is not made yet.
 type connections struct {
-	calls, control, core *connection
+	calls, control, core, doors *connection
 
 	lost chan error // what Lost returns
 }
@@ -60,7 +62,7 @@ func (c *connections) lose(err error) {
 // all are those that there are, in the order in which a replica gives them up.
 func (c *connections) all() []*connection {
 	var all []*connection
-	for _, one := range []*connection{c.calls, c.control, c.core} {
+	for _, one := range []*connection{c.doors, c.calls, c.control, c.core} {
 		if one != nil {
 			all = append(all, one)
 		}
@@ -72,8 +74,12 @@ func (c *connections) all() []*connection {
 func (b *Bus) connect(ctx context.Context, url string, of purpose, options []nats.Option) (*connection, error) {
 	c := &connection{purpose: of, closed: make(chan struct{})}
 	prefix := subjects.InboxPrefix
-	if of == forCore {
+	switch of {
+	case forCore:
 		prefix = subjects.CoreInboxPrefix + "." + rand.Text()
+	case forDoors:
+		prefix = subjects.DoorInboxPrefix
+	case forCalls, forControl:
 	}
 	options = append(append(options[:len(options):len(options)], b.reports(c)...),
 		nats.Name(fmt.Sprintf("pluginhost %s %s", b.config.Name, of)), nats.CustomInboxPrefix(prefix))

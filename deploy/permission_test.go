@@ -44,6 +44,9 @@ func TestPermissionToPublish(t *testing.T) {
 	const state, cache, schedules, queues, tokens = "KV_pluginhost-state", "KV_pluginhost-cache", "KV_pluginhost-schedules", "KV_pluginhost-queues", "KV_pluginhost-tokens"
 	for subject, who := range map[string]string{
 		"plugins.p.get":                                   "navidrome operator",
+		"plugins.p.is_authorized":                         "host navidrome operator",
+		"plugins.p.now_playing":                           "host navidrome operator",
+		"_INBOX_pluginhost_door.of.somebody":              "host",
 		"plugins.p.callback.on_close":                     "operator",
 		"plugins.p.a.b.c":                                 "",
 		"plugins":                                         "",
@@ -162,6 +165,7 @@ func TestPermissionToSubscribe(t *testing.T) {
 		{"pluginhost.ctl.info.*", "", "host"},
 		{"pluginhost.event.>", "", "operator"},
 		{"pluginhost.socket.p.c", "", "host"},
+		{subjects.DoorInboxPrefix + ".>", "", "host"},
 		{"$SRV.PING", "", "host"},
 		{"navidrome.subsonic", subjects.NavidromeGroup, "navidrome"},
 		{"navidrome.artwork", subjects.NavidromeGroup, "navidrome"},

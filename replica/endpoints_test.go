@@ -132,8 +132,9 @@ func TestNoPluginReachesWhatItsHostListensOn(t *testing.T) {
 			s, r := startUnbounded(t, "", func(c *setup) {
 				c.Navidrome.URL, c.Navidrome.User, c.Navidrome.ShareURL = fake.URL, "joe", "https://music.example.com"
 				c.HTTP.Listen, c.Navidrome.ArtworkListen, c.NATS.Listen = at, at, at
-				c.NATS.Token = "token"
+				c.NATS.Token, c.ListenBrainz.Listen = "token", at
 			})
+			s.refuses("the host's own ListenBrainz listener", portOf(t, r.ListenBrainzAddress()))
 			s.refuses("the host's own HTTP listener", portOf(t, r.HTTPAddress()))
 			s.refuses("the host's own artwork listener", portOf(t, r.ArtworkAddress()))
 			s.refuses("the host's own NATS servers", portOfURL(t, r.URL()))

@@ -31,7 +31,7 @@ type playDoor struct {
 	log    *slog.Logger
 	tokens *tokenstore.Store
 	queues *scrobble.Queues
-	// plays submits over the connection of JetStream, and plugins calls over that of calls.
+	// plays submits over the connection of JetStream, and plugins calls over that of doors.
 	plays, plugins *client.Client
 	server         *httpserver.Server
 
@@ -61,7 +61,7 @@ func (r *Replica) openPlayDoor(settings *config.Config) (*playDoor, error) {
 	}
 	d := &playDoor{
 		log: r.log, tokens: r.tokens, queues: r.scrobbles.queues,
-		plays: client.New(r.bus.JetStreamConn()), plugins: client.New(r.bus.CallsConn(), client.WithResends(0)),
+		plays: client.New(r.bus.JetStreamConn()), plugins: client.New(r.bus.DoorsConn(), client.WithResends(0)),
 		playing: make(chan struct{}, maxPlaying),
 	}
 	d.running, d.cutOff = context.WithCancel(context.Background())

@@ -61,6 +61,7 @@ func (r *Replica) busConfig(settings *config.Config) bus.Config {
 		Replicas: n.Replicas,
 		Memory:   n.Storage == config.StorageMemory,
 		MakeRoom: r.makeRoom,
+		Doors:    settings.ListenBrainz.Listen != "",
 		Name:     r.id,
 		Logger:   r.log,
 	}

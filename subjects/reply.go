@@ -10,6 +10,10 @@ const InboxPrefix = "_INBOX_pluginhost"
 // told to nobody else.
 const CoreInboxPrefix = InboxPrefix + ".core"
 
+// DoorInboxPrefix begins the subjects on which a host gets the answers of plugins that it calls as others do, for
+// who comes to it by a door beside NATS. Any host may answer there.
+const DoorInboxPrefix = InboxPrefix + "_door"
+
 // MayReply says whether a request may be answered on its reply subject. A server
 // does not check whether who sends a request may publish there, and hosts may
 // publish nearly everywhere: on subjects of JetStream, of hosts or of Navidrome
