@@ -20,8 +20,9 @@ run: examples
 	@echo "  bin/pluginhost call wikipedia get_artist_biography '{\"name\":\"Nina Simone\"}'   # asks Wikipedia"
 	@echo "  bin/pluginhost plugin list"
 	@echo "  bin/pluginhost status"
+	@echo "  bin/pluginhost token create --user joe --scope scrobble   # for a Navidrome that scrobbles to http://127.0.0.1:8060/1/"
 	@echo
-	bin/pluginhost serve --plugins dist/plugins --data dist/data
+	bin/pluginhost serve --plugins dist/plugins --data dist/data --listenbrainz 127.0.0.1:8060
 
 build:
 	$(GO) build -o bin/pluginhost ./cmd/pluginhost

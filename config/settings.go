@@ -104,7 +104,7 @@ func settings(c *Config) []setting {
 		{path: scrobbles("MaxUnlinked"), value: count(&c.Scrobbles.MaxUnlinked, 1_000, 1, 100_000_000), change: atOnce},
 		{path: scrobbles("MaxDead"), value: count(&c.Scrobbles.MaxDead, 100_000, 1, 10_000_000), change: restart, then: c.checkWords},
 
-		{path: listen("Listen"), value: text(&c.ListenBrainz.Listen, "", orEmpty((*faults).listen)), change: restart, then: c.checkUsers},
+		{path: listen("Listen"), flag: "listenbrainz", value: text(&c.ListenBrainz.Listen, "", orEmpty((*faults).listen)), change: restart, then: c.checkUsers},
 	})
 }
 

@@ -133,7 +133,7 @@ func TestFlagBeatsEnvironmentBeatsFile(t *testing.T) {
 func TestOnlyTheDocumentedVariablesAreRead(t *testing.T) {
 	allowed := []string{
 		"PLUGINHOST_CONFIG", "PLUGINHOST_NATS", "PLUGINHOST_CREDS", "PLUGINHOST_PLUGINS", "PLUGINHOST_DATA", "PLUGINHOST_LISTEN",
-		"PLUGINHOST_HTTP", "PLUGINHOST_NAME", "PLUGINHOST_TIMEOUT", "XDG_DATA_HOME", "HOME",
+		"PLUGINHOST_HTTP", "PLUGINHOST_LISTENBRAINZ", "PLUGINHOST_NAME", "PLUGINHOST_TIMEOUT", "XDG_DATA_HOME", "HOME",
 	}
 	var read []string
 	env := func(name string) (string, bool) {
@@ -156,7 +156,7 @@ func TestCommandsHaveTheDocumentedFlags(t *testing.T) {
 		add  []func(*pflag.FlagSet)
 		want []string
 	}{
-		"serve":   {[]func(*pflag.FlagSet){addServeFlags}, []string{"config", "creds", "data", "http", "listen", "name", "nats", "plugins"}},
+		"serve":   {[]func(*pflag.FlagSet){addServeFlags}, []string{"config", "creds", "data", "http", "listen", "listenbrainz", "name", "nats", "plugins"}},
 		"clients": {[]func(*pflag.FlagSet){addClientFlags}, []string{"config", "creds", "inbox-prefix", "json", "nats"}},
 		"call":    {[]func(*pflag.FlagSet){addClientFlags, addTimeoutFlag}, []string{"config", "creds", "inbox-prefix", "json", "nats", "timeout"}},
 	} {
