@@ -199,7 +199,7 @@ const (
 	DeadRefused    DeadReason = "refused"    // the plugin will never take it
 	DeadFailed     DeadReason = "failed"     // it has failed too often in a way that nobody knows
 	DeadTooOld     DeadReason = "too_old"    // it has waited longer than [Scrobbles] MaxAge
-	DeadTooMany    DeadReason = "too_many"   // as many of its user wait as may
+	DeadTooMany    DeadReason = "too_many"   // as many of its user wait as may, or there are as many users and plugins as may be
 )
 
 // QueueRecord is the queue of a user at a plugin, in QueueBucket.

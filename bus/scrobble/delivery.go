@@ -292,6 +292,7 @@ func (d *delivery) write(ctx context.Context, nonce string) error {
 			d.wrote(is, at, nonce)
 			return nil
 		case d.nonce == "" && errors.Is(err, jet.ErrMoved), d.nonce != "" && (is.Claim == nil || is.Claim.Nonce != d.nonce):
+			d.queues.index.wrote(d.lane.key, is, at) // the watch may not have come so far
 			return errLost
 		}
 		d.record, d.revision = is, at

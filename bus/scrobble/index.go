@@ -197,6 +197,13 @@ func (x *index) waiting(id string) uint64 {
 	return 0
 }
 
+// count is how many queues there are.
+func (x *index) count() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.queues)
+}
+
 // queuesOf are the queues of a plugin, by key.
 func (x *index) queuesOf(id string) map[string]subjects.QueueRecord {
 	x.mu.Lock()

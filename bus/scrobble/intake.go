@@ -13,9 +13,9 @@ import (
 
 const (
 	// maxBatch is how many plays of the intake are routed together.
-	maxBatch = 512
-	// readAhead is how many are read before that.
-	readAhead = 2 * maxBatch
+	maxBatch = 256
+	// readAhead is how many are read before that: of the longest plays these are 16 MB.
+	readAhead = maxBatch
 )
 
 // published is something in the intake.

@@ -9,6 +9,10 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
+// maxQueues is how many queues there may be, of all plugins and users together: every replica knows of each. Plays for
+// another one become dead letters.
+const maxQueues = 200_000
+
 // moved is what became of plays that were moved to one queue.
 type moved struct {
 	number      uint64    // of the newest play
@@ -38,6 +42,14 @@ func (q *Queues) move(ctx context.Context, m *move, full bool) (stays []*moving,
 	room := uint64(limits.MaxQueue) - min(q.index.waiting(m.id), uint64(limits.MaxQueue))
 	ofUser := uint64(limits.MaxUser) - min(record.Waiting(), uint64(limits.MaxUser))
 	to := moved{number: record.Routed}
+	if revision == 0 && q.index.count() >= maxQueues {
+		for _, p := range m.plays {
+			if err := q.tooMany(ctx, m, p); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
 	for i, p := range m.plays {
 		if to.number-record.Routed >= room {
 			stays = m.plays[i:]
@@ -148,7 +160,7 @@ func (to *moved) into(record *subjects.QueueRecord) bool {
 		record.Name != before.Name || record.UserID != before.UserID
 }
 
-// tooMany makes a dead letter of a play as many of its user wait as may.
+// tooMany makes a dead letter of a play as many of its user wait as may, or there are as many queues as may be.
 func (q *Queues) tooMany(ctx context.Context, m *move, p *moving) error {
 	return q.bury(ctx, p.id, subjects.DeadRecord{
 		PlayRecord: subjects.PlayRecord{Plugin: m.id, User: m.user, Accepted: p.accepted, Request: p.request},
