@@ -110,24 +110,28 @@ func (s *scrobbles) serve(h *hosted, next *generation) {
 		return
 	}
 	slots := next.limits.Callbacks()
-	given := s.settings.Load().Scrobbles.WordsFor(h.id)
-	words := scrobble.Words{Retry: given.Retry, Final: given.Final}
 	s.mu.Lock()
 	worker := s.workers[h.id]
 	s.mu.Unlock()
 	if worker != nil {
-		worker.Set(slots, words)
+		worker.Set(slots)
 		return
 	}
 	s.beat(s.running) // others must know that we have the plugin before we claim a play
 	worker = s.queues.StartWorker(scrobble.WorkerConfig{
-		ID: h.id, Slots: slots, Words: words, Plugin: scrobbler{h},
+		ID: h.id, Slots: slots, Plugin: scrobbler{h}, Words: func() scrobble.Words { return s.words(h.id) },
 		Runs:    func(replica string) bool { return s.heartbeat.Runs(replica, h.id) },
 		Serving: func() []string { return s.serving(h.id) },
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.workers[h.id] = worker
+}
+
+// words are what the operator says that errors of a plugin mean.
+func (s *scrobbles) words(id string) scrobble.Words {
+	given := s.settings.Load().Scrobbles.WordsFor(id)
+	return scrobble.Words{Retry: given.Retry, Final: given.Final}
 }
 
 // serving are the replicas that may be alive and serve a plugin, this one included.

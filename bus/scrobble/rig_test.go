@@ -35,6 +35,7 @@ type rig struct {
 	limits   scrobble.Limits
 	times    scrobble.Times
 	users    []scrobble.User
+	words    scrobble.Words
 	events   []subjects.ScrobbleEvent
 	kinds    []subjects.EventKind
 	gone     map[string]bool // replicas
@@ -161,6 +162,7 @@ func (m *member) work(id string) *scrobble.Worker {
 	m.set(func() { m.serving[m.id] = true })
 	w := m.queues.StartWorker(scrobble.WorkerConfig{
 		ID: id, Slots: 4, Plugin: guest{m, id},
+		Words: func() scrobble.Words { m.mu.Lock(); defer m.mu.Unlock(); return m.words },
 		Runs: func(replica string) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()

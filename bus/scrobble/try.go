@@ -56,7 +56,7 @@ func (d *delivery) try(running, writing context.Context, p *waitingPlay) (goesOn
 	if p.tries.Since.IsZero() {
 		p.tries.Since = time.Now().UTC()
 	}
-	is := outcomeOf(result, d.worker.means())
+	is := outcomeOf(result, d.worker.config.Words())
 	if is.mayBeTaken(result) {
 		d.announce(subjects.EventScrobbleRerun, p, subjects.ScrobbleEvent{Error: p.tries.Error})
 	}
@@ -177,7 +177,7 @@ func (d *delivery) ask(running, writing context.Context, p *waitingPlay, user Us
 	case asked.error() != "":
 		if running.Err() == nil {
 			p.tries.Error = excerpt.Cut("is_authorized: "+asked.error(), maxErrorText)
-			if is := outcomeOf(asked, d.worker.means()); is == unauthorized {
+			if is := outcomeOf(asked, d.worker.config.Words()); is == unauthorized {
 				goesOn, err = d.pause(writing, p)
 				return false, goesOn, err
 			}

@@ -12,14 +12,14 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// WorkerConfig says how one replica delivers the plays of one plugin. All fields but Words must be set.
+// WorkerConfig says how one replica delivers the plays of one plugin. All fields must be set. Functions must not block.
 type WorkerConfig struct {
 	// ID is the plugin.
 	ID string
 	// Slots is how many queues are worked on at once, until Set says otherwise.
 	Slots int
-	// Words are what the operator says that errors mean.
-	Words Words
+	// Words are what the operator says that errors mean, at this moment.
+	Words func() Words
 	// Plugin is called.
 	Plugin Plugin
 	// Runs says whether another replica may be alive and have the plugin.
@@ -50,7 +50,6 @@ type Worker struct {
 	wake    chan struct{} // has a token when something is due sooner
 
 	mu    sync.Mutex
-	words Words
 	slots int
 	busy  int
 	lanes map[string]*lane // by the keys of queues
@@ -71,7 +70,7 @@ type lane struct {
 
 // StartWorker begins to deliver. The caller stops the Worker.
 func (q *Queues) StartWorker(config WorkerConfig) *Worker {
-	w := &Worker{queues: q, config: config, words: config.Words, slots: config.Slots, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
+	w := &Worker{queues: q, config: config, slots: config.Slots, lanes: make(map[string]*lane), wake: make(chan struct{}, 1)}
 	w.wanted, w.stop = context.WithCancel(context.Background())
 	w.running, w.cutOff = context.WithCancel(context.Background())
 	q.index.attach(config.ID, w)
@@ -89,12 +88,12 @@ func (w *Worker) Stop(ctx context.Context) {
 	w.queues.index.attach(w.config.ID, nil)
 }
 
-// Set changes how many queues are worked on at once and what errors mean, for another version of the plugin or of its
-// settings, which is asked at once about users for whom the former was not authorised.
-func (w *Worker) Set(slots int, words Words) {
+// Set changes how many queues are worked on at once, for another version of the plugin or of its settings, which is asked at
+// once about users for whom the former was not authorised.
+func (w *Worker) Set(slots int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.slots, w.words = slots, words
+	w.slots = slots
 	for _, l := range w.lanes {
 		l.linked = time.Time{}
 		if !l.record.Paused.IsZero() {
@@ -316,12 +315,6 @@ func (w *Worker) setLinked(l *lane, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l.linked = until
-}
-
-func (w *Worker) means() Words {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.words
 }
 
 // laneQueue has the lane first that is due first.

@@ -61,8 +61,7 @@ func TestWhatFailsForNowIsTriedAgainInItsOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			x, _, w := working(t, answering(fails, fails))
-			w.Set(4, scrobble.Words{Retry: []string{"tomorrow"}})
+			x, _, _ := working(t, answering(fails, fails), func(x *rig) { x.words.Retry = []string{"tomorrow"} })
 			for i := 1; i <= 3; i++ {
 				x.submit(subjects.ScrobbleAll, aPlay("joe", i))
 			}
@@ -95,8 +94,7 @@ func TestWhatAPluginNeverTakesIsADeadLetterAndTheNextGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			x, m, w := working(t, answering(c.fails...))
-			w.Set(4, scrobble.Words{Final: []string{"never again"}})
+			x, m, _ := working(t, answering(c.fails...), func(x *rig) { x.words.Final = []string{"never again"} })
 			x.submit(subjects.ScrobbleAll, aPlay("joe", 1), aPlay("joe", 2))
 			x.await("the second was taken", func() bool {
 				tracks := x.tracks("p", "joe")
@@ -147,7 +145,7 @@ func TestAQueuePausesWhileThePluginIsNotAuthorized(t *testing.T) {
 				x.linked = func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} }
 				x.answers = func(taken) scrobble.Result { return scrobble.Result{} }
 			})
-			w.Set(4, scrobble.Words{}) // as after a reload
+			w.Set(4) // as after a reload
 			x.await("it goes on", func() bool { return len(x.taken) == 2 && x.has(subjects.EventScrobbleResumed) == 1 })
 			x.await("nothing pauses", func() bool { s := m.queues.Status("p"); return s.Paused == 0 && s.Delivered == 2 })
 		})

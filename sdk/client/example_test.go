@@ -55,6 +55,27 @@ func ExampleClient_Call_unavailable() {
 	// Output: true true
 }
 
+// What Submit has taken reaches each plugin with Scrobbler, whatever happens to it meanwhile. Submitting again what may have
+// been taken does no harm.
+func ExampleScrobbles() {
+	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+
+	queue := client.New(conn).Scrobbles()
+	track := &api.TrackInfo{Name: "Sinnerman", Album: "Pastel Blues", Artists: []*api.Artist{{Name: "Nina Simone"}}}
+	for {
+		err := queue.Submit(context.Background(), client.User{Name: "joe"}, track, time.Unix(1795977473, 0))
+		if err == nil || errors.Is(err, subjects.ErrBadRequest) || errors.Is(err, subjects.ErrTooLarge) {
+			return
+		}
+		fmt.Println("not yet:", err) // keep the play, and submit it again
+	}
+}
+
 // A scrobble carries the user's id and name; its errors say whether sending it
 // again is safe.
 func ExampleScrobbler() {
