@@ -2,6 +2,7 @@ package scrobble
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 const (
 	// deadAge is how long dead letters are kept.
 	deadAge = 90 * 24 * time.Hour
-	// minIntake is the least that the intake is made with on a server that has little room, in bytes.
-	minIntake = 1 << 20
+	// minIntake is the least that the intake is made with, in bytes: servers that have little room do not give more.
+	minIntake = 256 << 10
 	// duplicateWindow is how long the server remembers message ids that publishers give: a double is told by what is
 	// played, for much longer.
 	duplicateWindow = 100 * time.Millisecond
@@ -55,24 +56,46 @@ func openStreams(ctx context.Context, handle *jet.Handle, limits Limits) (*strea
 	return s, nil
 }
 
-// openIntake makes the stream of what is published, with room for so many bytes or, on a server that has too little for
-// that, fewer. What publishers may ask the server by headers, it does not allow.
+// openIntake makes the stream of what is published, and gives it room for so many bytes or, on servers that have too little
+// for that, fewer: they reserve what a stream may have. What publishers may ask the server by headers, it does not allow.
 func (s *streams) openIntake(ctx context.Context, most int64) (jetstream.Stream, error) {
-	config := jetstream.StreamConfig{
+	stream, err := s.open(ctx, jetstream.StreamConfig{
 		Name: subjects.IntakeStream, Subjects: []string{subjects.ScrobbleAll, subjects.ScrobbleSubjects},
-		Discard: jetstream.DiscardNew, MaxMsgSize: subjects.MaxPlay, MaxBytes: most, Duplicates: duplicateWindow,
-	}
-	is := func(c jetstream.StreamConfig) bool {
+		Discard: jetstream.DiscardNew, MaxMsgSize: subjects.MaxPlay, MaxBytes: minIntake, Duplicates: duplicateWindow,
+	}, func(c jetstream.StreamConfig) bool {
 		return c.Discard == jetstream.DiscardNew && c.MaxBytes > 0 && c.MaxAge == 0 && !c.AllowRollup && !c.AllowMsgTTL
+	})
+	if err != nil {
+		return nil, err
 	}
-	for {
-		stream, err := s.open(ctx, config, is)
-		if !jet.IsFullStore(err) || config.MaxBytes/2 < minIntake {
-			return stream, err
+	info := stream.CachedInfo()
+	config := info.Config
+	for want := max(most, int64(info.State.Bytes), minIntake); want != config.MaxBytes; want = max(want/2, minIntake) {
+		config.MaxBytes = want
+		resized, err := s.resize(ctx, config)
+		if err == nil {
+			stream = resized
+			break
 		}
-		config.MaxBytes /= 2
-		s.handle.Logger().Warn("JetStream has no room for as many plays as [Scrobbles] MaxIntake allows", "stream", subjects.IntakeStream, "bytes", config.MaxBytes)
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) {
+			return nil, fmt.Errorf("stream %s: %w", config.Name, err)
+		}
+		if want <= info.Config.MaxBytes { // it has as much already
+			break
+		}
 	}
+	if has := stream.CachedInfo().Config.MaxBytes; has < most {
+		s.handle.Logger().Warn("JetStream has no room for as many plays as [Scrobbles] MaxIntake allows", "stream", subjects.IntakeStream, "bytes", has, "want", most)
+	}
+	return stream, nil
+}
+
+// resize changes how much a stream may have.
+func (s *streams) resize(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
+	return jet.Prepare(ctx, s.handle, func(ctx context.Context) (jetstream.Stream, error) {
+		return s.handle.JetStream().UpdateStream(ctx, config)
+	})
 }
 
 func (s *streams) open(ctx context.Context, config jetstream.StreamConfig, is func(jetstream.StreamConfig) bool) (jetstream.Stream, error) {
