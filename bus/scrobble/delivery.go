@@ -291,7 +291,7 @@ func (d *delivery) write(ctx context.Context, nonce string) error {
 		case is.Claim != nil && nonce != "" && is.Claim.Nonce == nonce: // an attempt without an answer was carried out
 			d.wrote(is, at, nonce)
 			return nil
-		case d.nonce == "" && errors.Is(err, jet.ErrMoved), d.nonce != "" && (is.Claim == nil || is.Claim.Nonce != d.nonce):
+		case d.nonce == "" && (errors.Is(err, jet.ErrMoved) || at != d.revision), d.nonce != "" && (is.Claim == nil || is.Claim.Nonce != d.nonce):
 			return errLost
 		}
 		d.record, d.revision = is, at

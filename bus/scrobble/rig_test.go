@@ -43,6 +43,7 @@ type rig struct {
 	answers  func(taken) scrobble.Result
 	linked   func(scrobble.User) scrobble.Result
 	asked    int
+	looked   map[string]bool // "r1 r2": r1 has looked whether r2 works on something
 	happened chan struct{} // closed when something has
 }
 
@@ -64,7 +65,7 @@ func newRig(t *testing.T, url string) *rig {
 			MaxAge: time.Hour, Unlinked: time.Hour, MaxIntake: 64 << 20, MaxQueue: 1_000_000, MaxUser: 100_000, MaxUnlinked: 1000, MaxDead: 1000,
 		},
 		times: scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond, Unknown: 10 * time.Millisecond},
-		gone:  map[string]bool{}, serving: map[string]bool{}, happened: make(chan struct{}),
+		gone:  map[string]bool{}, serving: map[string]bool{}, looked: map[string]bool{}, happened: make(chan struct{}),
 		answers: func(taken) scrobble.Result { return scrobble.Result{} },
 		linked:  func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} },
 	}
@@ -164,6 +165,7 @@ func (m *member) work(id string) *scrobble.Worker {
 		Runs: func(replica string) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()
+			m.looked[m.id+" "+replica] = true
 			return m.serving[replica] && !m.gone[replica]
 		},
 		Serving: func() []string {
