@@ -43,8 +43,9 @@ type rig struct {
 	answers  func(taken) scrobble.Result
 	linked   func(scrobble.User) scrobble.Result
 	asked    int
+	named    int             // how often somebody has asked for the users of the configuration
 	looked   map[string]bool // "r1 r2": r1 has looked whether r2 works on something
-	happened chan struct{} // closed when something has
+	happened chan struct{}   // closed when something has
 }
 
 // taken is a play that a plugin was called with.
@@ -124,7 +125,12 @@ func (x *rig) join(id string) *member {
 	m.queues, err = scrobble.Open(x.t.Context(), m.bus.Jet(), scrobble.Config{
 		Replica: id, Times: x.times,
 		Limits: func() scrobble.Limits { x.mu.Lock(); defer x.mu.Unlock(); return x.limits },
-		Users:  func() *scrobble.Directory { x.mu.Lock(); defer x.mu.Unlock(); return scrobble.NewDirectory(x.users) },
+		Users: func() *scrobble.Directory {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.named++
+			return scrobble.NewDirectory(x.users)
+		},
 		Announce: func(kind subjects.EventKind, event subjects.ScrobbleEvent) {
 			x.set(func() { x.events, x.kinds = append(x.events, event), append(x.kinds, kind) })
 		},
