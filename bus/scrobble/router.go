@@ -136,6 +136,8 @@ func (r *Router) route(ctx context.Context) error {
 			if err := reader.check(ctx, r.waits()); err != nil {
 				return err
 			}
+		case <-reader.broken:
+			return errAgain
 		case msg := <-reader.messages:
 			batch := reader.batch(msg)
 			if err := r.routeBatch(ctx, batch); err != nil {
