@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pluginhost/pluginhost/bus/scrobble"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -40,4 +41,30 @@ func TestAnIntakeThatIsMadeAnewIsReadFromItsBeginning(t *testing.T) {
 	if got := x.tracks("p", "joe"); !slices.Equal(got, names(1, 120)) {
 		t.Errorf("the plugin took %q", got)
 	}
+}
+
+// The sequences of the new stream begin anew, while a play of the former one is with the plugin.
+func TestPlaysOfAStreamThatIsMadeAnewAreNotPassedOver(t *testing.T) {
+	t.Parallel()
+	stuck, called := make(chan struct{}), make(chan struct{})
+	x, m, _ := working(t, func(x *rig) {
+		x.answers = func(call taken) scrobble.Result {
+			if call.track == "track 11" {
+				close(called)
+				<-stuck
+			}
+			return scrobble.Result{}
+		}
+	})
+	for i := 1; i <= 11; i++ {
+		x.submit(subjects.ScrobbleAll, aPlay("joe", i))
+	}
+	<-called
+	x.remove(subjects.PlayStream)
+	x.join("r2")
+	x.submit(subjects.ScrobbleAll, aPlay("joe", 12), aPlay("joe", 13))
+	x.await("they are in the queue", func() bool { return m.queues.Status("p").Waiting >= 3 })
+	close(stuck)
+	x.await("all were taken", func() bool { return slices.Equal(x.tracks("p", "joe"), names(1, 13)) })
+	x.await("nothing waits", func() bool { return m.queues.Status("p").Waiting == 0 })
 }
