@@ -46,6 +46,7 @@ type waitingPlay struct {
 	sequence uint64
 	tries    subjects.PlayTries // what it has come to
 	aside    bool
+	from     uint64 // where it was looked for
 }
 
 // run delivers plays until the turn is over, nothing is to be done, or something fails. wanted ends when nothing more is to
@@ -124,23 +125,33 @@ func (d *delivery) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fate := subjects.PlayDelivered // and its mark has gone with its time
+	fate, from := subjects.PlayDelivered, uint64(0) // and its mark has gone with its time
 	if is != nil {
 		p, err := is.read()
 		if err != nil || p.isWaiting() && is.sequence == claim.Play {
 			return nil //nolint:nilerr // it is tried again; what cannot be read is skipped then
 		}
-		fate = p.Became
+		if fate = p.Became; is.sequence > claim.Play { // it took the place of that play, and of none of a former stream
+			from = d.record.From
+		}
 	}
 	d.will(func(r *subjects.QueueRecord) {
 		r.Claim = nil
-		finish(r, claim.Play, fate)
+		finish(r, from, claim.Play, fate)
 	})
 	return nil
 }
 
+// pass has a queue go on behind a play that was looked for from a sequence on. Where plays have come before that since, as in
+// a stream that was made anew, it stays there. From 0 on nothing was looked for.
+func pass(r *subjects.QueueRecord, from, sequence uint64) {
+	if r.Head = nil; from > 0 && r.From >= from {
+		r.From = max(r.From, sequence+1)
+	}
+}
+
 // finish takes a play out of a queue that is done.
-func finish(r *subjects.QueueRecord, sequence uint64, fate subjects.PlayFate) {
+func finish(r *subjects.QueueRecord, from, sequence uint64, fate subjects.PlayFate) {
 	r.Done++
 	switch fate {
 	case subjects.PlayDelivered:
@@ -154,7 +165,7 @@ func finish(r *subjects.QueueRecord, sequence uint64, fate subjects.PlayFate) {
 	before := len(r.Aside)
 	r.Aside = slices.DeleteFunc(r.Aside, func(t subjects.PlayTries) bool { return t.Play == sequence })
 	if len(r.Aside) == before {
-		r.From, r.Head = max(r.From, sequence+1), nil
+		pass(r, from, sequence)
 	}
 }
 
@@ -173,7 +184,7 @@ func (d *delivery) find(ctx context.Context) (*waitingPlay, error) {
 		case err != nil:
 			return nil, err
 		case p == nil || p.sequence != tries.Play: // it was purged
-			d.will(func(r *subjects.QueueRecord) { finish(r, tries.Play, subjects.PlayRouted) })
+			d.will(func(r *subjects.QueueRecord) { finish(r, 0, tries.Play, subjects.PlayRouted) })
 		default:
 			p.tries, p.aside = tries, true
 			return p, nil
@@ -197,17 +208,16 @@ func (d *delivery) findNext(ctx context.Context, view subjects.QueueRecord) (*wa
 			from = p.sequence + 1
 			continue
 		}
-		p.tries = subjects.PlayTries{Play: p.sequence}
+		p.tries, p.from = subjects.PlayTries{Play: p.sequence}, view.From
 		if view.Head != nil && view.Head.Play == p.sequence {
 			p.tries = *view.Head
 		}
 		return p, nil
 	}
 	if hasNext(&view) {
-		last := view.Last
 		d.will(func(r *subjects.QueueRecord) {
-			if r.Last == last { // no other has come
-				r.From, r.Head = last+1, nil
+			if r.Last == view.Last && r.Routed == view.Routed { // no other has come
+				pass(r, view.From, view.Last)
 			}
 		})
 	}
@@ -291,7 +301,7 @@ func (d *delivery) write(ctx context.Context, nonce string) error {
 		case is.Claim != nil && nonce != "" && is.Claim.Nonce == nonce: // an attempt without an answer was carried out
 			d.wrote(is, at, nonce)
 			return nil
-		case d.nonce == "" && errors.Is(err, jet.ErrMoved), d.nonce != "" && (is.Claim == nil || is.Claim.Nonce != d.nonce):
+		case d.nonce == "" && (errors.Is(err, jet.ErrMoved) || at != d.revision), d.nonce != "" && (is.Claim == nil || is.Claim.Nonce != d.nonce):
 			d.queues.index.wrote(d.lane.key, is, at) // the watch may not have come so far
 			return errLost
 		}

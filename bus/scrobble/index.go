@@ -244,17 +244,23 @@ func (x *index) deliveredToOthers(id, key string, since time.Time) bool {
 	return false
 }
 
-// attach has a worker told of the queues of a plugin from now on; nil ends that.
+// attach has a worker told of the queues of a plugin from now on, in the place of any other.
 func (x *index) attach(id string, w *Worker) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p := x.of(id)
 	p.worker = w
-	if w == nil {
-		return
-	}
 	for key := range p.keys {
 		record := x.queues[key].record
 		w.note(key, &record)
+	}
+}
+
+// detach ends that, unless another worker has taken its place.
+func (x *index) detach(id string, w *Worker) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if p := x.of(id); p.worker == w {
+		p.worker = nil
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,9 +35,16 @@ type published struct {
 type intakeReader struct {
 	streams  *streams
 	messages chan published
-	consume  jetstream.ConsumeContext
-	last     uint64 // the newest that was routed
-	idle     bool   // nothing was routed since the check before
+	// broken is closed when nats.go reads on with another consumer, from the sequence after the last: an intake that was made
+	// anew or came back older has begun before that.
+	broken  chan struct{}
+	consume jetstream.ConsumeContext
+	last    uint64 // the newest that was routed
+	idle    bool   // nothing was routed since the check before
+
+	mu       sync.Mutex
+	consumer string // the first
+	isBroken bool
 }
 
 // read begins to read the intake. The caller stops the reader.
@@ -51,12 +59,13 @@ func (s *streams) read(ctx context.Context) (*intakeReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", subjects.IntakeStream, err)
 	}
-	r := &intakeReader{streams: s, messages: make(chan published, readAhead)}
+	r := &intakeReader{streams: s, messages: make(chan published, readAhead), broken: make(chan struct{})}
 	r.consume, err = consumer.Consume(func(msg jetstream.Msg) {
-		p, ok := readPublished(msg)
-		if !ok {
+		meta, err := msg.Metadata()
+		if err != nil || !r.goesOn(meta.Consumer) {
 			return
 		}
+		p := readPublished(msg, meta)
 		select {
 		case r.messages <- p:
 		case <-ctx.Done():
@@ -68,11 +77,21 @@ func (s *streams) read(ctx context.Context) (*intakeReader, error) {
 	return r, nil
 }
 
-func readPublished(msg jetstream.Msg) (published, bool) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return published{}, false
+// goesOn says whether a message comes from the consumer that all before came from.
+func (r *intakeReader) goesOn(consumer string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.consumer == "" {
+		r.consumer = consumer
 	}
+	if r.consumer != consumer && !r.isBroken {
+		r.isBroken = true
+		close(r.broken)
+	}
+	return !r.isBroken
+}
+
+func readPublished(msg jetstream.Msg, meta *jetstream.MsgMetadata) published {
 	p := published{sequence: meta.Sequence.Stream, accepted: meta.Timestamp.UTC(), body: msg.Data()}
 	if p.to, p.err = subjects.ScrobbledTo(msg.Subject()); p.err == nil && len(p.to) > subjects.MaxID {
 		p.to, p.err = "", fmt.Errorf("%w: the plugin's id has more than %d bytes", errNoPlay, subjects.MaxID)
@@ -81,7 +100,7 @@ func readPublished(msg jetstream.Msg) (published, bool) {
 	if p.err == nil {
 		p.play, p.err = readPlay(msg.Headers(), msg.Data())
 	}
-	return p, true
+	return p
 }
 
 // stop ends the reading, and waits for what reads.

@@ -32,7 +32,7 @@ func (s *streams) put(ctx context.Context, stream, subject string, record any, a
 	}
 	msg := nats.NewMsg(subject)
 	msg.Data = body
-	if after != 0 {
+	if after != 0 && stream == subjects.PlayStream { // dead letters are removed by who has them tried again
 		jet.RollUp(msg)
 	}
 	if ttl > 0 {
@@ -114,10 +114,14 @@ func (m *stored) read() (*inQueue, error) {
 func (q *Queues) bury(ctx context.Context, play string, dead subjects.DeadRecord) error {
 	dead.V, dead.Died = subjects.Version, time.Now().UTC()
 	subject := subjects.DeadPlay(dead.Plugin, dead.User, play)
+	after := uint64(0)
 	for {
-		_, err := q.streams.put(ctx, subjects.DeadStream, subject, dead, 0, 0)
+		_, err := q.streams.put(ctx, subjects.DeadStream, subject, dead, after, 0)
 		if errors.Is(err, jet.ErrMoved) {
-			err = nil // it lies there since an attempt before
+			var lies bool
+			if lies, after, err = q.lies(ctx, subject, &dead); err == nil && !lies {
+				continue
+			}
 		}
 		if err == nil {
 			q.announce(subjects.EventScrobbleDead, subjects.ScrobbleEvent{ID: dead.Plugin, User: dead.User, Play: play, Reason: dead.Reason, Error: dead.Error})
@@ -127,6 +131,20 @@ func (q *Queues) bury(ctx context.Context, play string, dead subjects.DeadRecord
 			return errors.Join(err, failed)
 		}
 	}
+}
+
+// lies says whether a dead letter is there, since an attempt before, or one of a former life of the play, after which it
+// goes: who has that one tried again is about to remove it.
+func (q *Queues) lies(ctx context.Context, subject string, dead *subjects.DeadRecord) (lies bool, last uint64, err error) {
+	there, err := q.streams.newest(ctx, q.streams.dead, subject)
+	if err != nil || there == nil {
+		return false, 0, err
+	}
+	var is subjects.DeadRecord
+	if err := json.Unmarshal(there.data, &is); err != nil {
+		return false, there.sequence, nil //nolint:nilerr // nobody can read it
+	}
+	return is.Accepted.Equal(dead.Accepted) && is.Number == dead.Number, there.sequence, nil
 }
 
 // makeRoom drops the oldest dead letter if a write was refused because there are as many as may be.

@@ -44,7 +44,9 @@ type rig struct {
 	answers  func(taken) scrobble.Result
 	linked   func(scrobble.User) scrobble.Result
 	asked    int
-	happened chan struct{} // closed when something has
+	named    int             // how often somebody has asked for the users of the configuration
+	looked   map[string]bool // "r1 r2": r1 has looked whether r2 works on something
+	happened chan struct{}   // closed when something has
 }
 
 // taken is a play that a plugin was called with.
@@ -65,7 +67,7 @@ func newRig(t *testing.T, url string) *rig {
 			MaxAge: time.Hour, Unlinked: time.Hour, MaxIntake: 64 << 20, MaxQueue: 1_000_000, MaxUser: 100_000, MaxUnlinked: 1000, MaxDead: 1000,
 		},
 		times: scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond, Unknown: 10 * time.Millisecond},
-		gone:  map[string]bool{}, serving: map[string]bool{}, happened: make(chan struct{}),
+		gone:  map[string]bool{}, serving: map[string]bool{}, looked: map[string]bool{}, happened: make(chan struct{}),
 		answers: func(taken) scrobble.Result { return scrobble.Result{} },
 		linked:  func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} },
 	}
@@ -124,7 +126,12 @@ func (x *rig) join(id string) *member {
 	m.queues, err = scrobble.Open(x.t.Context(), m.bus.Jet(), scrobble.Config{
 		Replica: id, Times: x.times,
 		Limits: func() scrobble.Limits { x.mu.Lock(); defer x.mu.Unlock(); return x.limits },
-		Users:  func() *scrobble.Directory { x.mu.Lock(); defer x.mu.Unlock(); return scrobble.NewDirectory(x.users) },
+		Users: func() *scrobble.Directory {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.named++
+			return scrobble.NewDirectory(x.users)
+		},
 		Announce: func(kind subjects.EventKind, event subjects.ScrobbleEvent) {
 			x.set(func() { x.events, x.kinds = append(x.events, event), append(x.kinds, kind) })
 		},
@@ -166,6 +173,7 @@ func (m *member) work(id string) *scrobble.Worker {
 		Runs: func(replica string) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()
+			m.looked[m.id+" "+replica] = true
 			return m.serving[replica] && !m.gone[replica]
 		},
 		Serving: func() []string {

@@ -136,6 +136,8 @@ func (r *Router) route(ctx context.Context) error {
 			if err := reader.check(ctx, r.waits()); err != nil {
 				return err
 			}
+		case <-reader.broken:
+			return errAgain
 		case msg := <-reader.messages:
 			batch := reader.batch(msg)
 			if err := r.routeBatch(ctx, batch); err != nil {
@@ -179,8 +181,10 @@ func (r *Router) held() uint64 {
 
 // routeBatch moves plays to their queues, each queue's in their order, and removes from the intake what is where it belongs.
 func (r *Router) routeBatch(ctx context.Context, batch []published) error {
-	moves := r.plan(batch)
-	if err := r.moveAll(ctx, moves); err != nil {
+	if err := r.complete(ctx, batch); err != nil {
+		return err
+	}
+	if err := r.moveAll(ctx, r.plan(batch)); err != nil {
 		return err
 	}
 	for i := range batch {
@@ -191,6 +195,27 @@ func (r *Router) routeBatch(ctx context.Context, batch []published) error {
 		}
 	}
 	return r.clear(ctx, batch)
+}
+
+// complete adds what is known of the users. Plays of a user that waited for the name go before those that follow.
+func (r *Router) complete(ctx context.Context, batch []published) error {
+	for i := range batch {
+		p := batch[i].play
+		if batch[i].err != nil {
+			continue
+		}
+		p.user = r.queues.Complete(p.user)
+		if p.user.Name == "" || p.user.ID == "" {
+			continue
+		}
+		key := subjects.QueueKey("", subjects.UserKey("", p.user.ID))
+		if record, _ := r.queues.index.queue(key); hasNext(&record) {
+			if err := r.routeQueue(ctx, key, p.user); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // move is what goes to one queue.
@@ -221,15 +246,19 @@ func (r *Router) plan(batch []published) []*move {
 		if p.err != nil {
 			continue
 		}
-		user, targets := r.queues.Complete(p.play.user), []string{p.to}
+		user, targets := p.play.user, []string{p.to}
 		switch {
 		case user.Name == "":
 			targets = []string{""}
 		case p.to == "":
-			targets = installed
-			if len(installed) == 0 {
+			if targets = installed; r.homeless != 0 {
+				targets = nil // those before it go first
+			}
+			if len(targets) == 0 {
 				p.stays = true
-				r.homeless = firstOf(r.homeless, p.sequence)
+				if p.sequence != 0 { // it comes from the intake
+					r.homeless = firstOf(r.homeless, p.sequence)
+				}
 			}
 		}
 		key := subjects.UserKey(user.Name, user.ID)
@@ -328,7 +357,7 @@ func (r *Router) unreadable(ctx context.Context, p *published) error {
 func (r *Router) routeKnown(ctx context.Context) error {
 	for key, record := range r.queues.index.queuesOf("") {
 		user := r.queues.Complete(User{ID: record.UserID})
-		if record.Last < record.From || user.Name == "" {
+		if !hasNext(&record) || user.Name == "" {
 			continue
 		}
 		if err := r.routeQueue(ctx, key, user); err != nil {

@@ -101,7 +101,7 @@ func (d *delivery) finish(ctx context.Context, p *waitingPlay, fate subjects.Pla
 	}
 	wasPaused := !d.view().Paused.IsZero()
 	d.will(func(r *subjects.QueueRecord) {
-		finish(r, p.sequence, fate)
+		finish(r, p.from, p.sequence, fate)
 		r.Failures, r.Wait = 0, time.Time{}
 		if fate == subjects.PlayDelivered {
 			r.Linked, r.Paused = true, time.Time{}
@@ -160,7 +160,7 @@ func (d *delivery) setAside(ctx context.Context, p *waitingPlay) error {
 	tries.Wait = time.Now().UTC().Add(jitter(d.queues.times.Longest))
 	d.will(func(r *subjects.QueueRecord) {
 		r.Aside = append(r.Aside, tries)
-		r.From, r.Head = max(r.From, p.sequence+1), nil
+		pass(r, p.from, p.sequence)
 		r.Failures, r.Wait = 0, time.Time{}
 	})
 	d.announce(subjects.EventScrobbleAside, p, subjects.ScrobbleEvent{Error: tries.Error})
@@ -237,7 +237,7 @@ func (d *delivery) skip(ctx context.Context) error {
 		if _, err := d.queues.mark(ctx, p.subject, p.sequence, subjects.PlaySkipped, &p.PlayRecord); err != nil && !errors.Is(err, jet.ErrMoved) {
 			return err
 		}
-		d.will(func(r *subjects.QueueRecord) { finish(r, p.sequence, subjects.PlaySkipped) })
+		d.will(func(r *subjects.QueueRecord) { finish(r, p.from, p.sequence, subjects.PlaySkipped) })
 	}
 	return nil
 }

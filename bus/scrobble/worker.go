@@ -85,7 +85,7 @@ func (w *Worker) Stop(ctx context.Context) {
 	defer context.AfterFunc(ctx, w.cutOff)()
 	w.works.Wait()
 	w.cutOff()
-	w.queues.index.attach(w.config.ID, nil)
+	w.queues.index.detach(w.config.ID, w)
 }
 
 // Set changes how many queues are worked on at once, for another version of the plugin or of its settings, which is asked at

@@ -386,3 +386,31 @@ func TestAUserWithManyPlaysThatFailDoesNotHoldUpOthers(t *testing.T) {
 		t.Errorf("%d consumers have to do with what waits", n)
 	}
 }
+
+// A plugin that was removed is installed again while a call of it has not ended.
+func TestAWorkerThatEndsDoesNotTakeItsSuccessorTheNews(t *testing.T) {
+	t.Parallel()
+	stuck, called := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int64
+	x, m, w := working(t, func(x *rig) {
+		x.answers = func(call taken) scrobble.Result {
+			if call.user == "joe" && calls.Add(1) == 1 {
+				close(called)
+				<-stuck
+			}
+			return scrobble.Result{}
+		}
+	})
+	x.submit(subjects.ScrobbleAll, aPlay("joe", 1))
+	<-called
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		w.Stop(context.Background())
+	}()
+	m.work("p")
+	close(stuck)
+	<-stopped
+	x.submit(subjects.ScrobbleAll, aPlay("ann", 1))
+	x.await("it was taken", func() bool { return len(x.tracks("p", "ann")) == 1 })
+}

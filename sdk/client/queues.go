@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +18,12 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-// ErrInstalled says that a plugin has Scrobbler and is installed, so that its queues are in use.
-var ErrInstalled = errors.New("the plugin is installed")
+var (
+	// ErrInstalled says that a plugin has Scrobbler and is installed, so that its queues are in use.
+	ErrInstalled = errors.New("the plugin is installed")
+	// ErrSamePlugin says that plays were to be moved to where they are.
+	ErrSamePlugin = errors.New("plays are moved to another plugin only")
+)
 
 // maxUpdates is how often a record is written anew that others change at the same time.
 const maxUpdates = 20
@@ -75,7 +80,7 @@ func (c *Client) eachDead(ctx context.Context, id, user string, do func(jetstrea
 	if id != "" {
 		filter = subjects.DeadPlays(id, "")
 	}
-	return c.each(ctx, subjects.DeadStream, filter, func(stream jetstream.Stream, msg *jetstream.RawStreamMsg) (bool, error) {
+	return c.each(ctx, subjects.DeadStream, filter, 1, func(stream jetstream.Stream, msg *jetstream.RawStreamMsg) (bool, error) {
 		var dead subjects.DeadRecord
 		if err := json.Unmarshal(msg.Data, &dead); err != nil {
 			return false, fmt.Errorf("dead letter %d: %w", msg.Sequence, err)
@@ -87,8 +92,9 @@ func (c *Client) eachDead(ctx context.Context, id, user string, do func(jetstrea
 	})
 }
 
-// each does something with each message of a stream that matches a subject, until do returns false. No stream has none.
-func (c *Client) each(ctx context.Context, name, filter string, do func(jetstream.Stream, *jetstream.RawStreamMsg) (bool, error)) error {
+// each does something with each message of a stream, from a sequence on, that matches a subject, until do returns false. No
+// stream has none.
+func (c *Client) each(ctx context.Context, name, filter string, from uint64, do func(jetstream.Stream, *jetstream.RawStreamMsg) (bool, error)) error {
 	step := func(operation func(context.Context) error) error {
 		ctx, cancel := bounded(ctx, DefaultTimeout)
 		defer cancel()
@@ -106,7 +112,7 @@ func (c *Client) each(ctx context.Context, name, filter string, do func(jetstrea
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", name, err)
 	}
-	for from := uint64(1); ; {
+	for {
 		var msg *jetstream.RawStreamMsg
 		err := step(func(ctx context.Context) (err error) {
 			msg, err = stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(filter))
@@ -171,7 +177,7 @@ func (c *Client) PurgePlays(ctx context.Context, id, user string) (purged uint64
 		if queue.Plugin != id {
 			continue
 		}
-		waiting, err := c.purgeQueue(ctx, queue.Plugin, queue.User)
+		waiting, _, err := c.purgeQueue(ctx, queue.Plugin, queue.User, math.MaxUint64)
 		if err != nil {
 			return purged, err
 		}
@@ -193,37 +199,41 @@ func (c *Client) PurgeDead(ctx context.Context, id, user string) (purged int, er
 	return purged, err
 }
 
-// purgeQueue empties one queue: first the record, so that nobody looks for what is gone.
-func (c *Client) purgeQueue(ctx context.Context, id, user string) (waiting uint64, err error) {
+// purgeQueue empties one queue, unless its newest play has a sequence after last: first the record, so that nobody looks for
+// what is gone.
+func (c *Client) purgeQueue(ctx context.Context, id, user string, last uint64) (waiting uint64, emptied bool, err error) {
 	ctx, cancel := bounded(ctx, DefaultTimeout)
 	defer cancel()
 	js, err := c.jetStream()
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	kv, err := c.queueBucket(ctx)
 	if err != nil || kv == nil {
-		return 0, err
+		return 0, false, err
 	}
 	key := subjects.QueueKey(id, user)
 	for range maxUpdates {
 		entry, err := kv.Get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			return 0, nil
+			return 0, true, nil
 		}
 		var record subjects.QueueRecord
 		if err == nil {
 			err = json.Unmarshal(entry.Value(), &record)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("queue %s: %w", key, err)
+			return 0, false, fmt.Errorf("queue %s: %w", key, err)
+		}
+		if record.Last > last {
+			return 0, false, nil
 		}
 		waiting = record.Waiting()
 		record.From, record.Done = record.Last+1, record.Routed
 		record.Head, record.Aside, record.Wait, record.Oldest, record.Failures = nil, nil, time.Time{}, time.Time{}, 0
 		body, err := json.Marshal(record)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		msg := jet.Bucket(subjects.QueueBucket).Message(key, body)
 		_, err = js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(entry.Revision()))
@@ -231,45 +241,72 @@ func (c *Client) purgeQueue(ctx context.Context, id, user string) (waiting uint6
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("queue %s: %w", key, err)
+			return 0, false, fmt.Errorf("queue %s: %w", key, err)
 		}
 		stream, err := js.Stream(ctx, subjects.PlayStream)
 		if err == nil {
 			err = stream.Purge(ctx, jetstream.WithPurgeSubject(subjects.Plays(id, user)), jetstream.WithPurgeSequence(record.Last+1))
 		}
 		if err != nil {
-			return 0, fmt.Errorf("stream %s: %w", subjects.PlayStream, err)
+			return 0, false, fmt.Errorf("stream %s: %w", subjects.PlayStream, err)
 		}
-		return waiting, nil
+		return waiting, true, nil
 	}
-	return 0, fmt.Errorf("queue %s: %w", key, jet.ErrMoved)
+	return 0, false, fmt.Errorf("queue %s: %w", key, jet.ErrMoved)
 }
 
 // MovePlays moves the plays that wait for a plugin which is not installed any more to another one, in the order of
-// each user, and says how many there were. ErrInstalled is that it is. The NATS user needs the rights of an operator.
+// each user, and says how many there were. ErrInstalled is that it is, and ErrSamePlugin that both are the same. The NATS user
+// needs the rights of an operator.
 func (c *Client) MovePlays(ctx context.Context, from, to string) (moved int, err error) {
+	if from == to {
+		return 0, ErrSamePlugin
+	}
 	if err := c.notInstalled(ctx, from); err != nil {
 		return 0, err
 	}
-	err = c.each(ctx, subjects.PlayStream, subjects.PlaysOf(from), func(_ jetstream.Stream, msg *jetstream.RawStreamMsg) (bool, error) {
-		var play struct {
-			subjects.PlayRecord
-			Became subjects.PlayFate `json:"became"`
+	for last := uint64(0); ; {
+		before := last
+		err = c.each(ctx, subjects.PlayStream, subjects.PlaysOf(from), before+1, func(_ jetstream.Stream, msg *jetstream.RawStreamMsg) (bool, error) {
+			last = msg.Sequence
+			var play struct {
+				subjects.PlayRecord
+				Became subjects.PlayFate `json:"became"`
+			}
+			if err := json.Unmarshal(msg.Data, &play); err != nil {
+				return false, fmt.Errorf("play %s: %w", msg.Subject, err)
+			}
+			if play.Became != "" {
+				return true, nil
+			}
+			moved++
+			return true, c.Scrobbles().To(to).publish(ctx, nats.Header{}, play.Request)
+		})
+		if err != nil {
+			return moved, err
 		}
-		if err := json.Unmarshal(msg.Data, &play); err != nil {
-			return false, fmt.Errorf("play %s: %w", msg.Subject, err)
+		// Plays may come as long as somebody submits them for the former plugin: only what was moved goes.
+		if left, err := c.purgeMoved(ctx, from, last); err != nil || !left || last == before {
+			return moved, err
 		}
-		if play.Became != "" {
-			return true, nil
-		}
-		moved++
-		return true, c.Scrobbles().To(to).publish(ctx, nats.Header{}, play.Request)
-	})
-	if err != nil {
-		return moved, err
 	}
-	_, err = c.PurgePlays(ctx, from, "")
-	return moved, err
+}
+
+// purgeMoved empties the queues of a plugin whose plays were moved up to a sequence, and says whether some have newer ones, which
+// stay as they are.
+func (c *Client) purgeMoved(ctx context.Context, id string, last uint64) (left bool, err error) {
+	queues, unreadable := c.Queues(ctx, id, "")
+	if queues == nil && unreadable != nil {
+		return false, unreadable
+	}
+	for _, queue := range queues {
+		_, emptied, err := c.purgeQueue(ctx, id, queue.User, last)
+		if err != nil {
+			return left, err
+		}
+		left = left || !emptied
+	}
+	return left, unreadable
 }
 
 // notInstalled is ErrInstalled if a plugin is installed.
