@@ -29,7 +29,7 @@ const (
 // playDoor is the listener that takes plays as ListenBrainz does: a client of the bus, like any other.
 type playDoor struct {
 	log    *slog.Logger
-	tokens *tokenstore.Store
+	tokens *tokenstore.Followed
 	queues *scrobble.Queues
 	// plays submits over the connection of JetStream, and plugins calls over that of doors.
 	plays, plugins *client.Client

@@ -107,9 +107,10 @@ func (r *Replica) parts() []part {
 		},
 		{
 			start: func(ctx context.Context, _ *config.Config) (err error) { // operators may not make the bucket
-				r.tokens, err = tokenstore.Ensure(ctx, r.bus.Jet())
+				r.tokens, err = tokenstore.Follow(ctx, r.bus.Jet())
 				return err
 			},
+			stop: func(context.Context) error { r.tokens.Stop(); return nil },
 		},
 		{
 			start: func(ctx context.Context, settings *config.Config) (err error) {

@@ -57,7 +57,7 @@ type Replica struct {
 	cache       *kvcache.Cache
 	generations *cluster.Secret // the key by which they are told apart
 	artwork     *artworkProxy   // nil where Navidrome makes the addresses of images
-	tokens      *tokenstore.Store
+	tokens      *tokenstore.Followed
 	playDoor    *playDoor // nil where it is off
 	control     *bus.Control
 	discovery   *bus.Discovery
