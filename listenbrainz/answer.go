@@ -3,6 +3,7 @@ package listenbrainz
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 )
@@ -42,6 +43,15 @@ func accept(body any) answer { return answer{code: http.StatusOK, body: body} }
 // refuse is the answer that nothing was taken.
 func refuse(code int, format string, args ...any) answer {
 	return answer{code: code, body: failure{Code: code, Error: fmt.Sprintf(format, args...)}}
+}
+
+// stray is the answer to a request that should have gone elsewhere. It is no JSON: Navidrome discards a play for any JSON with
+// another code than 500 and 503, and keeps it where there is none, until its address is put right.
+func stray(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text)
 }
 
 // write sends the answer. A client that does not take it is no fault of ours.

@@ -128,12 +128,12 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/1/submit-listens":
 		method, respond = http.MethodPost, l.submit
 	default:
-		refuse(http.StatusNotFound, "nothing is here: /1/validate-token and /1/submit-listens are served").write(w)
+		stray(w, http.StatusNotFound, "nothing is here: /1/validate-token and /1/submit-listens are served")
 		return
 	}
 	if r.Method != method {
 		w.Header().Set("Allow", method)
-		refuse(http.StatusMethodNotAllowed, "%s takes %s only", r.URL.Path, method).write(w)
+		stray(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+method+" only")
 		return
 	}
 	respond(r).write(w)
