@@ -39,6 +39,10 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "bench takes no arguments, got %q: see -help\n", flag.Args())
 		return exitUsage
 	}
+	if p.plays < 1 {
+		fmt.Fprintf(os.Stderr, "bench: -plays is %d: it takes 1 or more\n", p.plays)
+		return exitUsage
+	}
 	chosen, err := selected(*only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -114,7 +114,7 @@ func (s *scrobbles) publish(user string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.streams[0].PublishAsync(subjects.ScrobbleAll, body); err != nil {
+	if _, err := s.streams[0].PublishAsync(subjects.ScrobbleAll, body, jetstream.WithStallWait(replyTimeout)); err != nil {
 		return fmt.Errorf("publish a play: %w", err)
 	}
 	return nil
@@ -123,7 +123,7 @@ func (s *scrobbles) publish(user string) error {
 // deliverBare is what a delivery needs of JetStream, with nothing of ours around it: a play is published, read, and replaced by
 // its mark.
 func (s *scrobbles) deliverBare(stream jetstream.Stream, users int) call {
-	return func(ctx context.Context, n int) error {
+	return func(ctx context.Context, _ int) error {
 		play := s.played.Add(1)
 		subject := "bareplays." + userName(int(play)%users) + "." + strconv.FormatInt(play, 10)
 		record, err := playMessage(subject, userName(int(play)%users), play)

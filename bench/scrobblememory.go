@@ -232,7 +232,7 @@ func (h *holding) queue(ctx context.Context, plays, users int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := h.js.PublishAsync(subjects.Scrobble(pluginTaker), body); err != nil {
+		if _, err := h.js.PublishAsync(subjects.Scrobble(pluginTaker), body, jetstream.WithStallWait(replyTimeout)); err != nil {
 			return fmt.Errorf("publish a play: %w", err)
 		}
 		if published := n + 1; published%portion != 0 && published < plays {
@@ -264,7 +264,7 @@ func (h *holding) mark(ctx context.Context, first, plays, users int) error {
 		if err != nil {
 			return err
 		}
-		ack, err := h.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequencePerSubject(0))
+		ack, err := h.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithStallWait(replyTimeout))
 		if err != nil {
 			return fmt.Errorf("write a play: %w", err)
 		}
@@ -280,7 +280,7 @@ func (h *holding) mark(ctx context.Context, first, plays, users int) error {
 		if err != nil {
 			return err
 		}
-		mark, err := h.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequencePerSubject(sequence))
+		mark, err := h.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequencePerSubject(sequence), jetstream.WithStallWait(replyTimeout))
 		if err != nil {
 			return fmt.Errorf("write a mark: %w", err)
 		}
