@@ -25,8 +25,8 @@ const (
 	heldUsers = 1000
 	portion   = 10_000
 	// rest is how long nothing is written before memory is looked at: the server has given up by then what it keeps of files
-	// that were written or read lately.
-	rest = 2 * time.Minute
+	// that were written or read lately, the last of it after somewhat more than two minutes.
+	rest = 3 * time.Minute
 )
 
 // held is how much something has before and after so many plays.
