@@ -56,15 +56,15 @@ func (b *bench) acceptedBy(ctx context.Context, name, to string) (_ []*row, err 
 	}
 	handler := httptest.NewServer(s.bareHandler(subjects.AccessTokenKey(tokens[0])))
 	defer handler.Close()
-	beside := ""
+	during := ""
 	if to != "" {
-		beside = ", while they are put into queues"
+		during = ", while they are put into queues"
 	}
 	var rows []*row
 	for _, callers := range []int{1, manyCallers} {
-		against := &row{name: "bare JetStream publish" + beside, callers: callers, take: s.settled(to, bare, calls(callers, s.publishBare("bare")))}
-		submitted := &row{name: "client.Submit" + beside, callers: callers, against: against, take: s.settled(to, bare, calls(callers, s.submit(to)))}
-		posted := &row{name: "POST /1/submit-listens" + beside, callers: callers, against: against, take: s.settled(to, bare, calls(callers, s.post(door, tokens)))}
+		against := &row{name: "bare JetStream publish" + during, callers: callers, take: s.settled(to, bare, calls(callers, s.publishBare("bare")))}
+		submitted := &row{name: "client.Submit" + during, callers: callers, against: against, take: s.settled(to, bare, calls(callers, s.submit(to)))}
+		posted := &row{name: "POST /1/submit-listens" + during, callers: callers, against: against, take: s.settled(to, bare, calls(callers, s.post(door, tokens)))}
 		if to == "" {
 			posted.aims = []aim{{of: p50Ratio, bound: 3}}
 			if callers == 1 {
