@@ -25,7 +25,7 @@ func TestQuickRunMeasuresEverySection(t *testing.T) {
 		t.Skip("compiles several guests")
 	}
 	measured := 0
-	err := benchmark(t.Context(), sections(), plan{quick: true}, func(o outcome) error {
+	err := benchmark(t.Context(), sections(), plan{quick: true, plays: 2000}, func(o outcome) error {
 		measured++
 		for _, r := range o.Rows {
 			if len(r.Figures) == 0 {
@@ -49,7 +49,7 @@ func TestQuickRunMeasuresEverySection(t *testing.T) {
 
 func TestSectionsAreChosenByAPartOfTheirNameOrTitle(t *testing.T) {
 	for part, want := range map[string]string{
-		"":            "bus neighbour wasm instance work stop cache schedule socket extism load develop",
+		"":            "bus neighbour wasm instance work stop cache schedule socket scrobble scrobble-delivery scrobble-memory extism load develop",
 		"LOAD":        "load",
 		"over nats":   "bus",
 		"no-op":       "bus extism",

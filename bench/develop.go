@@ -82,16 +82,13 @@ func (b *bench) openAuthor(ctx context.Context) (_ *author, err error) {
 	if err != nil {
 		return nil, err
 	}
-	binary := filepath.Join(dir, "pluginhost")
-	commands := [][]string{{"go", "build", "-o", binary, "./cmd/pluginhost"}}
-	for _, plugin := range []string{a.watched, a.alone} {
-		commands = append(commands, []string{binary, "plugin", "new", plugin, "--sdk", root})
+	binary, err := b.program(ctx, "./cmd/pluginhost")
+	if err != nil {
+		return nil, err
 	}
-	for _, args := range commands {
-		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=") // the root needs its workspace, which this program is not in
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+	for _, plugin := range []string{a.watched, a.alone} {
+		if out, err := exec.CommandContext(ctx, binary, "plugin", "new", plugin, "--sdk", root).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("begin a plugin: %w\n%s", err, out)
 		}
 	}
 	a.watch = exec.Command(binary, "plugin", "dev", "--watch", a.watched, "--plugins", host.Plugins.Folder, "--nats", host.NATS.URL)

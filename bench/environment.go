@@ -122,7 +122,7 @@ func (e *environment) startReplica(ctx context.Context, dir string, plugins map[
 	reuse, fresh := config.IsolationReuse, config.IsolationFresh
 	host.Runtime.Plugin = map[string]config.RuntimeOverride{pluginReuse: {Isolation: &reuse}, pluginFresh: {Isolation: &fresh}}
 	for id, wasm := range plugins {
-		if err := addPlugin(host.Plugins.Folder, id, wasm); err != nil {
+		if err := addPlugin(host.Plugins.Folder, id, capability, wasm); err != nil {
 			return err
 		}
 	}
@@ -151,8 +151,8 @@ func (e *environment) close(ctx context.Context) error {
 	return err
 }
 
-// addPlugin writes a plugin into a plugins folder.
-func addPlugin(folder, id string, wasm []byte) error {
+// addPlugin writes a plugin with one capability into a plugins folder.
+func addPlugin(folder, id, capability string, wasm []byte) error {
 	manifest, err := json.Marshal(map[string]any{
 		"name": id, "author": "pluginhost", "version": "1.0.0", "description": "Does nothing.",
 		"website": "https://example.com", "capabilities": []string{capability}, "permissions": map[string]any{},

@@ -30,12 +30,17 @@ func run() int {
 	var p plan
 	flag.BoolVar(&p.quick, "quick", false, "a short run, to see that everything works")
 	flag.StringVar(&p.profiles, "profiles", "", "also write a CPU profile of each call over NATS, and of compiling, into this folder")
+	flag.IntVar(&p.plays, "plays", 200_000, "how many plays wait where memory is measured, if the run is not to be quick")
 	asJSON := flag.Bool("json", false, "print JSON at the end instead of tables")
 	only := flag.String("only", "", "measure only the sections whose name or title contains this")
 	guided := flag.String("pgo", "", "measure nothing; write a profile of compiling and of calls into this file, for go build -pgo")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "bench takes no arguments, got %q: see -help\n", flag.Args())
+		return exitUsage
+	}
+	if p.plays < 1 {
+		fmt.Fprintf(os.Stderr, "bench: -plays is %d: it takes 1 or more\n", p.plays)
 		return exitUsage
 	}
 	chosen, err := selected(*only)

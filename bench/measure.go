@@ -18,6 +18,7 @@ type sample struct {
 	p50, p99, max time.Duration
 	elapsed       time.Duration
 	cpu           time.Duration // of the whole process
+	held          held
 }
 
 // source measures one round, which takes about as long as length.

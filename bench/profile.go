@@ -29,7 +29,7 @@ func profileRows(ctx context.Context, rows []*row, p plan) error {
 }
 
 func (r *row) profile(ctx context.Context, folder string) (err error) {
-	name := strings.NewReplacer(",", "", " ", "-").Replace(strings.ToLower(r.name))
+	name := strings.NewReplacer(",", "", " ", "-", "/", "-").Replace(strings.ToLower(r.name))
 	file, err := os.Create(filepath.Join(folder, fmt.Sprintf("%s-%d.pprof", name, r.callers)))
 	if err != nil {
 		return fmt.Errorf("profile: %w", err)

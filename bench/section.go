@@ -24,7 +24,7 @@ type section struct {
 
 // sections are all there are, in the order in which they run.
 func sections() []section {
-	return []section{busSection(), neighbourSection(), wasmSection(), instanceSection(), workSection(), stopSection(), cacheSection(), scheduleSection(), socketSection(), extismSection(), loadSection(), developSection()}
+	return []section{busSection(), neighbourSection(), wasmSection(), instanceSection(), workSection(), stopSection(), cacheSection(), scheduleSection(), socketSection(), scrobbleSection(), deliverySection(), memorySection(), extismSection(), loadSection(), developSection()}
 }
 
 // selected are the sections whose name or title contains part, whatever its case.
@@ -45,6 +45,8 @@ func selected(part string) ([]section, error) {
 type plan struct {
 	// quick is to see that everything works.
 	quick bool
+	// plays is how many wait where memory is measured.
+	plays int
 	// profiles is the folder for profiles; empty is none.
 	profiles string
 }
