@@ -128,7 +128,10 @@ func (q *Queues) arrived(ctx context.Context, key string, m *move, record subjec
 func (to *moved) into(record *subjects.QueueRecord) bool {
 	before := clone(*record)
 	if to.first != 0 {
-		if record.Last < record.From || record.Last == 0 { // it was empty
+		switch {
+		case record.Last == 0: // there was no record, or it was lost with what is known of plays before
+			record.From = 1
+		case record.Last < record.From: // it was empty
 			record.From = to.first
 		}
 		record.From = min(record.From, to.first)
