@@ -137,6 +137,9 @@ func (r *Router) route(ctx context.Context) error {
 			if err := r.routeKnown(ctx); err != nil { // those whom the configuration names
 				return err
 			}
+			if r.mayGoOn() { // as the limits are others by now, or queues were lost
+				return errAgain
+			}
 			if err := reader.check(ctx, r.waits()); err != nil {
 				return err
 			}
