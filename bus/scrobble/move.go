@@ -44,11 +44,16 @@ func (q *Queues) move(ctx context.Context, m *move, full bool) (stays []*moving,
 			break
 		}
 		if to.number-record.Routed >= ofUser {
-			if err := q.tooMany(ctx, m, p); err != nil {
+			there, err := q.streams.newest(ctx, q.streams.plays, subjects.Play(m.id, m.user, p.id))
+			if err == nil && (there == nil || p.again) {
+				if err = q.tooMany(ctx, m, p); err == nil {
+					continue
+				}
+			}
+			if err != nil {
 				return nil, err
 			}
-			continue
-		}
+		} // a double needs no room
 		if err := q.moveOne(ctx, m, p, &to); err != nil {
 			return nil, err
 		}
@@ -153,10 +158,14 @@ func (to *moved) into(record *subjects.QueueRecord) bool {
 
 // tooMany makes a dead letter of a play as many of its user wait as may.
 func (q *Queues) tooMany(ctx context.Context, m *move, p *moving) error {
-	return q.bury(ctx, p.id, subjects.DeadRecord{
+	dead := subjects.DeadRecord{
 		PlayRecord: subjects.PlayRecord{Plugin: m.id, User: m.user, Accepted: p.accepted, Request: p.request},
 		Reason:     subjects.DeadTooMany,
-	})
+	}
+	if m.id == "" {
+		dead.To = p.to
+	}
+	return q.bury(ctx, p.id, dead)
 }
 
 // mark puts a mark in the place of a play that waits no more. jet.ErrMoved is that somebody else has.
