@@ -6,6 +6,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/bus/scrobble"
 	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
 )
 
 // remove removes a stream or the bucket of queues as an operator may.
@@ -67,4 +68,28 @@ func TestPlaysOfAStreamThatIsMadeAnewAreNotPassedOver(t *testing.T) {
 	close(stuck)
 	x.await("all were taken", func() bool { return slices.Equal(x.tracks("p", "joe"), names(1, 13)) })
 	x.await("nothing waits", func() bool { return m.queues.Status("p").Waiting == 0 })
+}
+
+// The bucket of queues is lost, and the plays are not.
+func TestPlaysWhoseQueuesAreLostAreDelivered(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, testenv.NATS(t))
+	m := x.join("r1")
+	m.install("p")
+	m.route()
+	for i := 1; i <= 3; i++ {
+		x.submit(subjects.ScrobbleAll, aPlay("joe", i), aPlay("ann", i))
+	}
+	x.await("they wait", func() bool { return m.queues.Status("p").Waiting == 6 })
+	x.remove("KV_" + subjects.QueueBucket)
+	x.await("there is another one", func() bool {
+		_, err := x.js.KeyValue(t.Context(), subjects.QueueBucket)
+		return err == nil
+	})
+	x.submit(subjects.ScrobbleAll, aPlay("joe", 4))
+	m.work("p")
+	x.await("all were taken", func() bool {
+		return slices.Equal(x.tracks("p", "joe"), names(1, 4)) && slices.Equal(x.tracks("p", "ann"), names(1, 3))
+	})
+	x.await("nothing waits", func() bool { s := m.queues.Status("p"); return s.Waiting == 0 && s.Delivered == 7 })
 }

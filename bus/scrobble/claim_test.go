@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pluginhost/pluginhost/bus/scrobble"
 	"github.com/pluginhost/pluginhost/subjects"
@@ -51,5 +52,48 @@ func TestALostClaimIsNotWrittenOverThatOfAnotherReplica(t *testing.T) {
 	defer x.mu.Unlock()
 	if got := x.tracks("p", "joe"); !slices.Equal(got, names(1, 1)) || x.taken[0].replica != "r2" {
 		t.Errorf("the plugin was called with %+v", x.taken)
+	}
+}
+
+// A replica died with a play that is not the one which another replica tries next.
+func TestAClaimThatIsNotKeptIsAnnounced(t *testing.T) {
+	t.Parallel()
+	second := scrobble.PlayID(aPlay("joe", 2))
+	for name, c := range map[string]struct {
+		change func(*subjects.QueueRecord)
+		taken  []string
+	}{
+		"as one that was set aside is due": {func(r *subjects.QueueRecord) {
+			r.Aside, r.From = []subjects.PlayTries{{Play: r.From}}, r.Last
+			r.Claim = &subjects.PlayClaim{Replica: "r0", Nonce: "n", Play: r.Last, ID: second, Attempt: 1}
+		}, names(1, 2)},
+		"as nothing is due": {func(r *subjects.QueueRecord) {
+			r.Claim = &subjects.PlayClaim{Replica: "r0", Nonce: "n", Play: r.Last, ID: second, Attempt: 1}
+			r.Wait = time.Now().Add(time.Hour)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newRig(t, testenv.NATS(t))
+			m := x.join("r1")
+			m.install("p")
+			m.route()
+			x.submit(subjects.ScrobbleAll, aPlay("joe", 1), aPlay("joe", 2))
+			x.await("both wait", func() bool { return m.queues.Status("p").Waiting == 2 })
+			x.change("p", "joe", c.change)
+			m.work("p")
+			x.await("it is announced", func() bool { return x.has(subjects.EventScrobbleRerun) == 1 })
+			x.await("the plugin took what is due", func() bool { return slices.Equal(x.tracks("p", "joe"), c.taken) })
+			var kept bool
+			x.await("nobody claims anything", func() bool {
+				x.change("p", "joe", func(r *subjects.QueueRecord) { kept = r.Claim != nil })
+				return !kept
+			})
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			if event := x.events[0]; event.Play != second || event.Lost != "r0" || event.Attempt != 2 {
+				t.Errorf("the event is %+v", event)
+			}
+		})
 	}
 }

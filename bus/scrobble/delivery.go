@@ -32,6 +32,8 @@ type delivery struct {
 	record   subjects.QueueRecord
 	revision uint64
 	nonce    string // of the claim that we have; empty is none
+	// former is the claim of a replica that is gone, whose play still waits and may have been taken; nil is none.
+	former *subjects.PlayClaim
 	// pending is what has happened and is not in the record yet.
 	pending []change
 }
@@ -129,6 +131,7 @@ func (d *delivery) adopt(ctx context.Context) error {
 	if is != nil {
 		p, err := is.read()
 		if err != nil || p.isWaiting() && is.sequence == claim.Play {
+			d.former = claim
 			return nil //nolint:nilerr // it is tried again; what cannot be read is skipped then
 		}
 		if fate = p.Became; is.sequence > claim.Play { // it took the place of that play, and of none of a former stream
@@ -239,14 +242,12 @@ func (d *delivery) read(ctx context.Context, view subjects.QueueRecord, from uin
 
 // claim writes that this replica works on a play, with what has happened before. Nobody else does while it lives.
 func (d *delivery) claim(wanted, writing context.Context, p *waitingPlay) error {
-	view := d.view()
 	next := &subjects.PlayClaim{
 		Replica: d.queues.config.Replica, Nonce: jet.NewNonce(),
 		Play: p.sequence, ID: subjects.PlayOf(p.subject), Attempt: 1,
 	}
-	lost := ""
-	if former := view.Claim; former != nil && former.Nonce != d.nonce && former.Play == p.sequence {
-		next.Attempt, lost = former.Attempt+1, former.Replica
+	if d.former != nil && d.former.Play == p.sequence {
+		next.Attempt = d.former.Attempt + 1
 	}
 	ctx := wanted
 	if len(d.pending) > 0 { // what has happened is to be written even if nothing more is wanted
@@ -261,17 +262,27 @@ func (d *delivery) claim(wanted, writing context.Context, p *waitingPlay) error 
 	if err := d.write(ctx, next.Nonce); err != nil {
 		return err
 	}
-	if lost != "" {
-		d.announce(subjects.EventScrobbleRerun, p, subjects.ScrobbleEvent{Attempt: next.Attempt, Lost: lost})
-	}
+	d.rerun()
 	return nil
+}
+
+// rerun says, once, that the play of a claim which is not kept may come twice: now, or when it is its turn.
+func (d *delivery) rerun() {
+	if d.former == nil {
+		return
+	}
+	d.queues.announce(subjects.EventScrobbleRerun, subjects.ScrobbleEvent{
+		ID: d.record.Plugin, User: d.record.User, Play: d.former.ID, Attempt: d.former.Attempt + 1, Lost: d.former.Replica,
+	})
+	d.former = nil
 }
 
 // release writes what has happened, and that nobody works on the queue.
 func (d *delivery) release(ctx context.Context) error {
-	if d.nonce == "" && len(d.pending) == 0 {
+	if d.nonce == "" && len(d.pending) == 0 && d.former == nil {
 		return nil
 	}
+	d.rerun()
 	d.will(func(r *subjects.QueueRecord) {
 		r.Claim = nil
 		if !hasNext(r) && len(r.Aside) == 0 {

@@ -18,6 +18,7 @@ type index struct {
 	plugins    map[string]*pluginQueues // by id
 	scrobblers map[string]string        // ids, by key
 	changed    chan struct{}            // closed when a plugin appears, or has room again
+	renewed    chan struct{}            // closed when the bucket is another one, or came back older
 }
 
 // known is the record of a queue at a revision.
@@ -44,7 +45,7 @@ type delivered struct {
 func newIndex() *index {
 	return &index{
 		queues: make(map[string]known), plugins: make(map[string]*pluginQueues),
-		scrobblers: make(map[string]string), changed: make(chan struct{}),
+		scrobblers: make(map[string]string), changed: make(chan struct{}), renewed: make(chan struct{}),
 	}
 }
 
@@ -69,6 +70,15 @@ func (x *index) renew() {
 		k.revision = 0
 		x.queues[key] = k
 	}
+	close(x.renewed)
+	x.renewed = make(chan struct{})
+}
+
+// renewals returns a channel that is closed when the bucket is another one, or came back older.
+func (x *index) renewals() <-chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.renewed
 }
 
 func (x *index) noteScrobbler(c jet.Change) error {

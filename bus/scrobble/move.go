@@ -56,11 +56,16 @@ func (q *Queues) move(ctx context.Context, m *move, full bool) (stays []*moving,
 			break
 		}
 		if to.number-record.Routed >= ofUser {
-			if err := q.tooMany(ctx, m, p); err != nil {
+			there, err := q.streams.newest(ctx, q.streams.plays, subjects.Play(m.id, m.user, p.id))
+			if err == nil && (there == nil || p.again) {
+				if err = q.tooMany(ctx, m, p); err == nil {
+					continue
+				}
+			}
+			if err != nil {
 				return nil, err
 			}
-			continue
-		}
+		} // a double needs no room
 		if err := q.moveOne(ctx, m, p, &to); err != nil {
 			return nil, err
 		}
@@ -140,7 +145,10 @@ func (q *Queues) arrived(ctx context.Context, key string, m *move, record subjec
 func (to *moved) into(record *subjects.QueueRecord) bool {
 	before := clone(*record)
 	if to.first != 0 {
-		if record.Last < record.From || record.Last == 0 { // it was empty
+		switch {
+		case record.Last == 0: // there was no record, or it was lost with what is known of plays before
+			record.From = 1
+		case record.Last < record.From: // it was empty
 			record.From = to.first
 		}
 		record.From = min(record.From, to.first)
@@ -162,10 +170,14 @@ func (to *moved) into(record *subjects.QueueRecord) bool {
 
 // tooMany makes a dead letter of a play as many of its user wait as may, or there are as many queues as may be.
 func (q *Queues) tooMany(ctx context.Context, m *move, p *moving) error {
-	return q.bury(ctx, p.id, subjects.DeadRecord{
+	dead := subjects.DeadRecord{
 		PlayRecord: subjects.PlayRecord{Plugin: m.id, User: m.user, Accepted: p.accepted, Request: p.request},
 		Reason:     subjects.DeadTooMany,
-	})
+	}
+	if m.id == "" {
+		dead.To = p.to
+	}
+	return q.bury(ctx, p.id, dead)
 }
 
 // mark puts a mark in the place of a play that waits no more. jet.ErrMoved is that somebody else has.

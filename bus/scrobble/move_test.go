@@ -34,7 +34,7 @@ func TestAPlayThatComesWhileOthersAreMovedIsMovedToo(t *testing.T) {
 					t.Error(err)
 				}
 				for m.queues.Status("old").Waiting < 3 && t.Context().Err() == nil {
-					time.Sleep(time.Millisecond) // for what nobody tells
+					<-time.After(time.Millisecond) // for what nobody tells
 				}
 			})
 		}

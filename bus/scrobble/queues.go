@@ -3,6 +3,8 @@ package scrobble
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +38,9 @@ type Queues struct {
 	index    *index
 	users    *users
 
+	mu     sync.Mutex
+	wanted map[string]bool // plugins with Scrobbler that this replica has noted
+
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
@@ -43,7 +48,7 @@ type Queues struct {
 // Open makes the streams and the bucket if they are missing, and returns once all queues are known. The caller stops the
 // Queues.
 func Open(ctx context.Context, handle *jet.Handle, config Config) (*Queues, error) {
-	q := &Queues{handle: handle, config: config, times: config.Times.withDefaults(), index: newIndex(), users: newUsers(config.Users)}
+	q := &Queues{handle: handle, config: config, times: config.Times.withDefaults(), index: newIndex(), users: newUsers(config.Users), wanted: make(map[string]bool)}
 	var err error
 	if q.streams, err = openStreams(ctx, handle, config.Limits()); err != nil {
 		return nil, err
@@ -57,7 +62,9 @@ func Open(ctx context.Context, handle *jet.Handle, config Config) (*Queues, erro
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	q.cancel = cancel
+	renewed := q.index.renewals()
 	q.done.Go(func() { q.users.run(running, handle, q.records) })
+	q.done.Go(func() { q.noteAgain(running, renewed) })
 	return q, nil
 }
 
@@ -86,6 +93,7 @@ func (q *Queues) Complete(user User) User { return q.users.complete(user) }
 
 // SetInstalled notes that a plugin has Scrobbler, or no more: plays for all plugins are for it, from then on.
 func (q *Queues) SetInstalled(ctx context.Context, id string, installed bool) error {
+	q.want(id, installed)
 	if q.index.isInstalled(id) == installed {
 		return nil
 	}
@@ -102,6 +110,36 @@ func (q *Queues) SetInstalled(ctx context.Context, id string, installed bool) er
 		return err
 	}
 	return jet.IgnoreMoved(q.records.Remove(ctx, key, revision))
+}
+
+// want notes what this replica knows of a plugin.
+func (q *Queues) want(id string, installed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if delete(q.wanted, id); installed {
+		q.wanted[id] = true
+	}
+}
+
+// noteAgain notes plugins again that have Scrobbler whenever the bucket is another one or came back older: plays for all
+// plugins would not be for them.
+func (q *Queues) noteAgain(ctx context.Context, renewed <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-renewed:
+			renewed = q.index.renewals()
+		}
+		q.mu.Lock()
+		ids := slices.Sorted(maps.Keys(q.wanted))
+		q.mu.Unlock()
+		for _, id := range ids {
+			if err := q.records.Put(ctx, subjects.ScrobblerKey(id), subjects.ScrobblerRecord{V: subjects.Version, Plugin: id}); err != nil && ctx.Err() == nil {
+				q.handle.Logger().Warn("plays are not for a plugin until it is loaded again: that it has Scrobbler could not be noted", "plugin", id, "error", err)
+			}
+		}
+	}
 }
 
 // Installed are the ids of the plugins that have Scrobbler, in their order.

@@ -284,6 +284,20 @@ func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 // plugin took it.
 func (x *rig) claimAs(replica, plugin, user, play string, marked bool) {
 	x.t.Helper()
+	x.change(plugin, user, func(record *subjects.QueueRecord) {
+		record.Claim = &subjects.PlayClaim{Replica: replica, Nonce: "n", Play: record.From, ID: play, Attempt: 1}
+	})
+	if marked {
+		msg := nats.NewMsg(subjects.Play(plugin, user, play))
+		jet.RollUp(msg)
+		msg.Data = []byte(`{"v":1,"became":"delivered","number":1}`)
+		x.publishMsg(msg)
+	}
+}
+
+// change changes the record of a queue.
+func (x *rig) change(plugin, user string, change func(*subjects.QueueRecord)) {
+	x.t.Helper()
 	kv, err := x.js.KeyValue(x.t.Context(), subjects.QueueBucket)
 	if err != nil {
 		x.t.Fatal(err)
@@ -296,18 +310,12 @@ func (x *rig) claimAs(replica, plugin, user, play string, marked bool) {
 	if err := json.Unmarshal(entry.Value(), &record); err != nil {
 		x.t.Fatal(err)
 	}
-	record.Claim = &subjects.PlayClaim{Replica: replica, Nonce: "n", Play: record.From, ID: play, Attempt: 1}
+	change(&record)
 	body, err := json.Marshal(record)
 	if err != nil {
 		x.t.Fatal(err)
 	}
 	x.publishMsg(jet.Bucket(subjects.QueueBucket).Message(subjects.QueueKey(plugin, user), body))
-	if marked {
-		msg := nats.NewMsg(subjects.Play(plugin, user, play))
-		jet.RollUp(msg)
-		msg.Data = []byte(`{"v":1,"became":"delivered","number":1}`)
-		x.publishMsg(msg)
-	}
 }
 
 func (x *rig) publishMsg(msg *nats.Msg) {

@@ -39,6 +39,9 @@ type Router struct {
 	full map[string]uint64
 	// homeless is the first play in the intake for which no plugin is installed; 0 is none.
 	homeless uint64
+	// regained is closed when the bucket has become another one since plays were looked for that no record has; nil is that they
+	// were not yet. Of the goroutine that does.
+	regained <-chan struct{}
 }
 
 // StartRouter begins to route whenever the replica leads. The caller stops it.
@@ -115,6 +118,7 @@ func (r *Router) route(ctx context.Context) error {
 	look := time.NewTicker(routerPause)
 	defer look.Stop()
 	users, plugins := r.queues.users.changes(), r.queues.index.changes()
+	defer r.regain(ctx)()
 	for {
 		select {
 		case <-ctx.Done():
@@ -133,6 +137,9 @@ func (r *Router) route(ctx context.Context) error {
 			if err := r.routeKnown(ctx); err != nil { // those whom the configuration names
 				return err
 			}
+			if r.mayGoOn() { // as the limits are others by now, or queues were lost
+				return errAgain
+			}
 			if err := reader.check(ctx, r.waits()); err != nil {
 				return err
 			}
@@ -146,6 +153,34 @@ func (r *Router) route(ctx context.Context) error {
 			reader.routed(batch)
 		}
 	}
+}
+
+// regain has plays looked for that no record of a queue has: once, and again when the bucket is another one. The
+// function that it returns ends that, and waits.
+func (r *Router) regain(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		failing := r.queues.handle.NewTransient()
+		for ctx.Err() == nil {
+			if r.regained == nil {
+				renewed := r.queues.index.renewals()
+				if err := r.queues.regain(ctx); err != nil {
+					failing.Failed(ctx, r.queues.handle.Logger(), time.Now(), "plays that no queue has are not looked for yet", "error", err)
+					_ = jet.Pause(ctx, routerPause)
+					continue
+				}
+				failing.Works()
+				r.regained = renewed
+			}
+			select {
+			case <-r.regained:
+				r.regained = nil
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() { cancel(); looking.Wait() }
 }
 
 // errAgain has the intake read from its beginning.

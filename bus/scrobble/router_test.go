@@ -366,3 +366,19 @@ func TestAPublisherCannotHaveTheServerDropPlays(t *testing.T) {
 		t.Errorf("the intake has %d messages, want the one that was accepted", n)
 	}
 }
+
+func TestPlaysThatFoundAQueueFullGoOnOnceItMayBeLonger(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, testenv.NATS(t))
+	x.limits.MaxQueue = 3
+	m := x.join("r1")
+	m.install("p")
+	m.route()
+	for i := 1; i <= 5; i++ {
+		x.submit(subjects.ScrobbleAll, aPlay("joe", i))
+	}
+	x.await("the queue is full", func() bool { return m.queues.Status("p").Waiting == 3 })
+	x.awaitIntake(2)
+	x.set(func() { x.limits.MaxQueue = 100 })
+	x.awaitIntake(0)
+}

@@ -111,6 +111,9 @@ func (u *users) note(c jet.Change) {
 	if len(u.names) >= maxUsers && u.names[record.ID] == "" {
 		return
 	}
+	if former := strings.ToLower(u.names[record.ID]); u.ids[former] == record.ID {
+		delete(u.ids, former) // or one id with ever other names would fill the memory
+	}
 	u.names[record.ID], u.ids[strings.ToLower(record.Name)] = record.Name, record.ID
 	close(u.changed)
 	u.changed = make(chan struct{})

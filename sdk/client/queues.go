@@ -140,7 +140,7 @@ func (c *Client) RetryDead(ctx context.Context, id, user string) (retried, left 
 			return true, nil
 		}
 		header := nats.Header{subjects.HeaderRetryDead: {"1"}}
-		if err := c.Scrobbles().To(dead.Plugin).publish(ctx, header, dead.Request); err != nil {
+		if err := c.Scrobbles().To(cmp.Or(dead.Plugin, dead.To)).publish(ctx, header, dead.Request); err != nil {
 			return false, err
 		}
 		retried++
