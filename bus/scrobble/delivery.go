@@ -55,8 +55,8 @@ type waitingPlay struct {
 // be begun, and running when what runs is cut off.
 func (d *delivery) run(wanted, running context.Context) error {
 	d.record, d.revision = d.queues.index.queue(d.lane.key)
-	if d.revision == 0 {
-		return nil
+	if d.revision == 0 { // the bucket is told anew
+		return jet.Pause(wanted, jet.RetryPause)
 	}
 	writing, end := d.lingering(wanted)
 	defer end()
@@ -174,12 +174,12 @@ func finish(r *subjects.QueueRecord, from, sequence uint64, fate subjects.PlayFa
 
 // find is the play that is to be tried now; nil is none.
 func (d *delivery) find(ctx context.Context) (*waitingPlay, error) {
-	view, now := d.view(), time.Now()
-	if view.Wait.After(now) && !d.worker.asks(d.lane) {
+	view, now, longest := d.view(), time.Now(), d.queues.times.Longest
+	if honest(view.Wait, longest, now).After(now) && !d.worker.asks(d.lane) {
 		return nil, nil
 	}
 	for _, tries := range view.Aside {
-		if tries.Wait.After(now) {
+		if honest(tries.Wait, longest, now).After(now) {
 			continue
 		}
 		p, err := d.read(ctx, view, tries.Play)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pluginhost/pluginhost/bus/scrobble"
 	"github.com/pluginhost/pluginhost/sdk/api"
@@ -55,13 +56,14 @@ func TestPlaysDoNotOvertakeThoseThatWaitedForAPlugin(t *testing.T) {
 		plugin, user := fmt.Sprintf("p%d", trial), fmt.Sprintf("user%d", trial)
 		x.submit(subjects.ScrobbleAll, aPlay(user, 1))
 		x.awaitIntake(1)
+		x.awaitRead()
 		x.mu.Lock() // the router waits for it, with the next play in its hands
 		x.submit(subjects.Scrobble("q"), aPlay(user, 7))
 		x.submit(subjects.ScrobbleAll, aPlay(user, 2))
 		x.awaitRead()
 		m.install(plugin)
-		for len(m.queues.Installed()) == 0 {
-			continue
+		for len(m.queues.Installed()) == 0 && t.Context().Err() == nil {
+			<-time.After(time.Millisecond)
 		}
 		x.mu.Unlock()
 		x.awaitIntake(0)
@@ -87,11 +89,17 @@ func (x *rig) awaitRead() {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	for x.t.Context().Err() == nil {
+	deadline := time.After(x.patience)
+	for {
 		for info := range stream.ListConsumers(x.t.Context()).Info() {
 			if info.NumPending == 0 && info.Delivered.Stream == stream.CachedInfo().State.LastSeq {
 				return
 			}
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline:
+			x.t.Fatal("nobody reads the intake")
 		}
 	}
 }

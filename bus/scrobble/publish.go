@@ -47,8 +47,10 @@ func (s *streams) put(ctx context.Context, stream, subject string, record any, a
 	return sequence, err
 }
 
-// insist carries out an operation, again while nobody answers.
+// insist carries out an operation, again while nobody answers, for a while: a stream may be gone, and the router makes it anew.
 func (s *streams) insist(ctx context.Context, operation func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, jet.RecordTimeout)
+	defer cancel()
 	return s.handle.Insist(ctx, func() {}, func() error {
 		ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 		defer cancel()

@@ -3,6 +3,7 @@ package scrobble_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -295,8 +296,8 @@ func (x *rig) claimAs(replica, plugin, user, play string, marked bool) {
 	}
 }
 
-// change changes the record of a queue.
-func (x *rig) change(plugin, user string, change func(*subjects.QueueRecord)) {
+// record is the record of a queue, and its revision.
+func (x *rig) record(plugin, user string) (record subjects.QueueRecord, revision uint64) {
 	x.t.Helper()
 	kv, err := x.js.KeyValue(x.t.Context(), subjects.QueueBucket)
 	if err != nil {
@@ -306,16 +307,32 @@ func (x *rig) change(plugin, user string, change func(*subjects.QueueRecord)) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	var record subjects.QueueRecord
 	if err := json.Unmarshal(entry.Value(), &record); err != nil {
 		x.t.Fatal(err)
 	}
-	change(&record)
-	body, err := json.Marshal(record)
-	if err != nil {
-		x.t.Fatal(err)
+	return record, entry.Revision()
+}
+
+// change changes the record of a queue.
+func (x *rig) change(plugin, user string, change func(*subjects.QueueRecord)) {
+	x.t.Helper()
+	for {
+		record, revision := x.record(plugin, user)
+		change(&record)
+		body, err := json.Marshal(record)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		msg := jet.Bucket(subjects.QueueBucket).Message(subjects.QueueKey(plugin, user), body)
+		_, err = x.js.PublishMsg(x.t.Context(), msg, jetstream.WithExpectLastSequencePerSubject(revision))
+		if errors.Is(jet.MovedOr(err), jet.ErrMoved) {
+			continue // somebody works on the queue
+		}
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		return
 	}
-	x.publishMsg(jet.Bucket(subjects.QueueBucket).Message(subjects.QueueKey(plugin, user), body))
 }
 
 func (x *rig) publishMsg(msg *nats.Msg) {

@@ -107,6 +107,9 @@ func (r *Router) lead(ctx context.Context, changed <-chan struct{}) error {
 
 // route routes what is in the intake and what comes, until something fails or is to be looked at again.
 func (r *Router) route(ctx context.Context) error {
+	if _, err := openStreams(ctx, r.queues.handle, r.queues.config.Limits()); err != nil { // one may have been removed
+		return err
+	}
 	if err := r.routeKnown(ctx); err != nil {
 		return err
 	}
@@ -386,73 +389,6 @@ func (r *Router) unreadable(ctx context.Context, p *published) error {
 		Reason:     subjects.DeadUnreadable,
 		Error:      p.err.Error(),
 	})
-}
-
-// routeKnown moves the plays of users who were unknown, and are known by now.
-func (r *Router) routeKnown(ctx context.Context) error {
-	for key, record := range r.queues.index.queuesOf("") {
-		user := r.queues.Complete(User{ID: record.UserID})
-		if !hasNext(&record) || user.Name == "" {
-			continue
-		}
-		if err := r.routeQueue(ctx, key, user); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// routeQueue moves the plays of a user who was unknown, as long as their plugins have room.
-func (r *Router) routeQueue(ctx context.Context, key string, user User) error {
-	record, revision := r.queues.index.queue(key)
-	from := record.From
-	for from <= record.Last {
-		msg, err := r.queues.streams.first(ctx, r.queues.streams.plays, subjects.Plays("", record.User), from)
-		if err != nil {
-			return err
-		}
-		if msg == nil {
-			break
-		}
-		waiting, err := msg.read()
-		if err == nil && waiting.isWaiting() {
-			done, failed := r.routeOne(ctx, msg, waiting, user)
-			if failed != nil || !done {
-				return failed
-			}
-			record.Done++
-		} else if err != nil {
-			r.queues.handle.Logger().Warn("a play cannot be read", "error", err)
-		}
-		from = msg.sequence + 1
-	}
-	record.From, record.Oldest, record.Done = record.Last+1, time.Time{}, record.Routed
-	written, err := r.queues.records.Update(ctx, key, record, revision)
-	if err == nil {
-		r.queues.index.wrote(key, record, written)
-	}
-	return jet.IgnoreMoved(err)
-}
-
-// routeOne moves one play of a user who was unknown; false is that it cannot go anywhere yet.
-func (r *Router) routeOne(ctx context.Context, msg *stored, waiting *inQueue, user User) (bool, error) {
-	p, err := readPlay(nil, waiting.Request)
-	if err != nil {
-		return true, nil //nolint:nilerr // it was a play when it came; nobody can do anything with it
-	}
-	p.user = user
-	moves := r.plan([]published{{play: p, accepted: waiting.Accepted, to: waiting.To}})
-	if len(moves) == 0 {
-		return false, nil
-	}
-	for _, m := range moves {
-		m.plays[0].of = nil
-		if stays, err := r.queues.move(ctx, m, r.isFull(m.id)); err != nil || len(stays) > 0 {
-			return false, err
-		}
-	}
-	_, err = r.queues.mark(ctx, msg.subject, msg.sequence, subjects.PlayRouted, &waiting.PlayRecord)
-	return true, jet.IgnoreMoved(err)
 }
 
 // token stands for what is no play in the subject of its dead letter.

@@ -277,6 +277,27 @@ func TestAUserWhoIsUnknownWaitsUntilTheNameIsKnown(t *testing.T) {
 	}
 }
 
+func TestAPlayWhoseUserStaysUnknownBecomesTooOld(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, testenv.NATS(t))
+	m := x.join("r1")
+	m.install("p")
+	m.route()
+	for i := 1; i <= 2; i++ {
+		play := aPlay("", i)
+		play.UserId = "42"
+		x.submit(subjects.ScrobbleAll, play)
+	}
+	x.awaitIntake(0)
+	x.set(func() { x.limits.MaxAge = time.Nanosecond })
+	x.await("both are dead letters", func() bool { return x.has(subjects.EventScrobbleDead) == 2 && m.queues.Status("").Waiting == 0 })
+	for _, d := range x.dead() {
+		if d.Reason != subjects.DeadTooOld {
+			t.Errorf("dead letter %+v", d)
+		}
+	}
+}
+
 func TestWhatIsNoPlayIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, testenv.NATS(t))

@@ -26,7 +26,7 @@ const (
 
 // try tries a play that is claimed. goesOn is that the next one can follow.
 func (d *delivery) try(running, writing context.Context, p *waitingPlay) (goesOn bool, err error) {
-	if age := d.queues.config.Limits().MaxAge; time.Since(p.Accepted) > age {
+	if d.queues.isTooOld(p.Accepted) {
 		return true, d.bury(writing, p, subjects.DeadTooOld)
 	}
 	user, request, err := d.request(p)

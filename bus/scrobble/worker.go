@@ -158,7 +158,7 @@ func (w *Worker) unschedule(l *lane) {
 
 // next is when there is something to do in a lane; zero is never, as it is. mu is held.
 func (w *Worker) next(l *lane, now time.Time) time.Time {
-	at, any := dueAt(&l.record)
+	at, any := dueAt(&l.record, w.queues.times.Longest, now)
 	switch claim := l.record.Claim; {
 	case claim != nil && w.isOthers(claim):
 		return now.Add(w.queues.times.HandOver) // its replica may be gone by then
@@ -167,7 +167,10 @@ func (w *Worker) next(l *lane, now time.Time) time.Time {
 	case !any:
 		return time.Time{}
 	case l.asks:
-		return now.Add(w.turn(l.key))
+		asked := l.record
+		asked.Wait = time.Time{}
+		at, _ = dueAt(&asked, w.queues.times.Longest, now)
+		return later(at, now).Add(w.turn(l.key))
 	default:
 		return later(at, now).Add(w.turn(l.key))
 	}
@@ -181,17 +184,27 @@ func (w *Worker) isOthers(claim *subjects.PlayClaim) bool {
 // hasNext says whether a queue has plays besides those set aside.
 func hasNext(record *subjects.QueueRecord) bool { return record.Last > 0 && record.Last >= record.From }
 
-// dueAt is when a play of a queue is to be tried; any is false if none waits.
-func dueAt(record *subjects.QueueRecord) (at time.Time, any bool) {
+// dueAt is when a play of a queue is to be tried; any is false if none waits. longest is the longest that anything waits.
+func dueAt(record *subjects.QueueRecord, longest time.Duration, now time.Time) (at time.Time, any bool) {
+	wait := honest(record.Wait, longest, now)
 	if hasNext(record) {
-		at, any = record.Wait, true
+		at, any = wait, true
 	}
 	for i := range record.Aside {
-		if aside := later(record.Aside[i].Wait, record.Wait); !any || aside.Before(at) {
+		if aside := later(honest(record.Aside[i].Wait, longest, now), wait); !any || aside.Before(at) {
 			at, any = aside, true
 		}
 	}
 	return at, any
+}
+
+// honest is until when something waits: what is further away than that can be is of a replica whose clock was wrong, and
+// does not count.
+func honest(until time.Time, longest time.Duration, now time.Time) time.Time {
+	if until.After(now.Add(2 * longest)) {
+		return time.Time{}
+	}
+	return until
 }
 
 func later(a, b time.Time) time.Time {

@@ -132,7 +132,7 @@ func (c *Client) each(ctx context.Context, name, filter string, from uint64, do 
 }
 
 // RetryDead has the dead letters of a plugin tried again, the oldest first, behind what waits; a user may be given as well. It
-// says how many there were, and how many stay as they are no plays. The NATS user needs the rights of an operator.
+// says how many there were, and how many stay as they are no plays, or too long. The NATS user needs the rights of an operator.
 func (c *Client) RetryDead(ctx context.Context, id, user string) (retried, left int, err error) {
 	err = c.eachDead(ctx, id, user, func(stream jetstream.Stream, sequence uint64, dead subjects.DeadRecord) (bool, error) {
 		if dead.Reason == subjects.DeadUnreadable {
@@ -140,7 +140,12 @@ func (c *Client) RetryDead(ctx context.Context, id, user string) (retried, left 
 			return true, nil
 		}
 		header := nats.Header{subjects.HeaderRetryDead: {"1"}}
-		if err := c.Scrobbles().To(cmp.Or(dead.Plugin, dead.To)).publish(ctx, header, dead.Request); err != nil {
+		err := c.Scrobbles().To(cmp.Or(dead.Plugin, dead.To)).publish(ctx, header, dead.Request)
+		if errors.Is(err, subjects.ErrTooLarge) { // it was just not, without the header and all of the user
+			left++
+			return true, nil
+		}
+		if err != nil {
 			return false, err
 		}
 		retried++
