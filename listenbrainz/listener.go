@@ -133,7 +133,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != method {
 		w.Header().Set("Allow", method)
-		stray(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+method+" only")
+		stray(w, http.StatusMethodNotAllowed, "it takes "+method+" only")
 		return
 	}
 	respond(r).write(w)

@@ -43,33 +43,22 @@ func (q *Queues) move(ctx context.Context, m *move, full bool) (stays []*moving,
 	ofUser := uint64(limits.MaxUser) - min(record.Waiting(), uint64(limits.MaxUser))
 	to := moved{number: record.Routed}
 	if revision == 0 && q.index.count() >= maxQueues {
-		for _, p := range m.plays {
-			if err := q.tooMany(ctx, m, p); err != nil {
-				return nil, err
-			}
-		}
-		return nil, nil
+		ofUser = 0
 	}
 	for i, p := range m.plays {
-		if to.number-record.Routed >= room {
+		came := to.number - record.Routed
+		if came >= room {
 			stays = m.plays[i:]
 			break
 		}
-		if to.number-record.Routed >= ofUser {
-			there, err := q.streams.newest(ctx, q.streams.plays, subjects.Play(m.id, m.user, p.id))
-			if err == nil && (there == nil || p.again) {
-				if err = q.tooMany(ctx, m, p); err == nil {
-					continue
-				}
-			}
-			if err != nil {
-				return nil, err
-			}
-		} // a double needs no room
-		if err := q.moveOne(ctx, m, p, &to); err != nil {
+		if came >= ofUser {
+			err = q.moveOver(ctx, m, p, &to)
+		} else {
+			err = q.moveOne(ctx, m, p, &to)
+		}
+		if err != nil {
 			return nil, err
 		}
-		to.name, to.id = p.user.Name, p.user.ID
 	}
 	if to.last == 0 && to.number == record.Routed {
 		return stays, nil
@@ -77,8 +66,22 @@ func (q *Queues) move(ctx context.Context, m *move, full bool) (stays []*moving,
 	return stays, q.arrived(ctx, key, m, record, revision, to)
 }
 
+// moveOver makes a dead letter of a play for which its user has no room. A double needs none.
+func (q *Queues) moveOver(ctx context.Context, m *move, p *moving, to *moved) error {
+	there, err := q.streams.newest(ctx, q.streams.plays, subjects.Play(m.id, m.user, p.id))
+	switch {
+	case err != nil:
+		return err
+	case there == nil || p.again:
+		return q.tooMany(ctx, m, p)
+	default:
+		return q.moveOne(ctx, m, p, to)
+	}
+}
+
 // moveOne puts one play into a queue.
 func (q *Queues) moveOne(ctx context.Context, m *move, p *moving, to *moved) error {
+	to.name, to.id = p.user.Name, p.user.ID
 	subject := subjects.Play(m.id, m.user, p.id)
 	record := subjects.PlayRecord{
 		V: subjects.Version, Plugin: m.id, User: m.user, Accepted: p.accepted, Number: to.number + 1, Request: p.request,
