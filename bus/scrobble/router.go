@@ -39,6 +39,8 @@ type Router struct {
 	full map[string]uint64
 	// homeless is the first play in the intake for which no plugin is installed; 0 is none.
 	homeless uint64
+	// hasStreams says that nothing has failed since it was looked whether the streams are there. Of the goroutine that runs.
+	hasStreams bool
 	// regained is closed when the bucket has become another one since plays were looked for that no record has; nil is that they
 	// were not yet. Of the goroutine that does.
 	regained <-chan struct{}
@@ -77,6 +79,7 @@ func (r *Router) run(ctx context.Context) {
 			failing.Works()
 			continue
 		}
+		r.hasStreams = false
 		failing.Failed(ctx, r.queues.handle.Logger(), time.Now(), "plays cannot be moved to their queues yet", "error", err)
 		_ = jet.Pause(ctx, routerPause)
 	}
@@ -107,8 +110,11 @@ func (r *Router) lead(ctx context.Context, changed <-chan struct{}) error {
 
 // route routes what is in the intake and what comes, until something fails or is to be looked at again.
 func (r *Router) route(ctx context.Context) error {
-	if _, err := openStreams(ctx, r.queues.handle, r.queues.config.Limits()); err != nil { // one may have been removed
-		return err
+	if !r.hasStreams { // one may have been removed
+		if _, err := openStreams(ctx, r.queues.handle, r.queues.config.Limits()); err != nil {
+			return err
+		}
+		r.hasStreams = true
 	}
 	if err := r.routeKnown(ctx); err != nil {
 		return err

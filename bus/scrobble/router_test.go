@@ -403,3 +403,28 @@ func TestPlaysThatFoundAQueueFullGoOnOnceItMayBeLonger(t *testing.T) {
 	x.set(func() { x.limits.MaxQueue = 100 })
 	x.awaitIntake(0)
 }
+
+// An operator has removed it while replicas run.
+func TestAStreamThatWasRemovedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{subjects.PlayStream, subjects.DeadStream} {
+		t.Run(stream, func(t *testing.T) {
+			t.Parallel()
+			x := newRig(t, testenv.NATS(t))
+			x.patience = 2 * time.Minute // a write is tried for a while
+			m := x.join("r1")
+			m.install("p")
+			m.work("p")
+			m.route()
+			x.submit(subjects.ScrobbleAll, aPlay("joe", 1))
+			x.await("a play was taken", func() bool { return len(x.taken) == 1 })
+			if err := x.js.DeleteStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			x.publish(subjects.ScrobbleAll, []byte("no play"))
+			x.submit(subjects.ScrobbleAll, aPlay("joe", 2))
+			x.await("the next was taken", func() bool { return len(x.taken) == 2 })
+			x.await("what is no play is a dead letter", func() bool { return x.has(subjects.EventScrobbleDead) == 1 })
+		})
+	}
+}
