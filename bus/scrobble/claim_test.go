@@ -45,7 +45,10 @@ func TestALostClaimIsNotWrittenOverThatOfAnotherReplica(t *testing.T) {
 	a.work("p")
 	<-claiming
 	b.work("p")
-	x.await("the first replica has seen whose claim it is, or called the plugin", func() bool { return x.looked["r1 r2"] || len(x.taken) > 0 })
+	x.await("the first replica has seen whose claim it is, or called the plugin", func() bool {
+		_, looked := x.looked.Load("r1 r2")
+		return looked || len(x.taken) > 0
+	})
 	close(stuck)
 	x.await("nothing waits", func() bool { s := b.queues.Status("p"); return s.Waiting == 0 && s.Delivered == 1 })
 	x.mu.Lock()

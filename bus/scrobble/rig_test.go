@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +27,10 @@ type rig struct {
 	t   *testing.T
 	url string
 	js  jetstream.JetStream
+	// serving are the replicas that are alive and have the plugins. It has a lock of its own: workers ask while they hold theirs.
+	serving sync.Map
+	// looked has "r1 r2" once r1 has looked whether r2 works on something. It has a lock of its own as well.
+	looked sync.Map
 	// patience is how long something is waited for.
 	patience time.Duration
 
@@ -39,15 +41,12 @@ type rig struct {
 	words    scrobble.Words
 	events   []subjects.ScrobbleEvent
 	kinds    []subjects.EventKind
-	gone     map[string]bool // replicas
-	serving  map[string]bool
 	taken    []taken
 	answers  func(taken) scrobble.Result
 	linked   func(scrobble.User) scrobble.Result
 	asked    int
-	named    int             // how often somebody has asked for the users of the configuration
-	looked   map[string]bool // "r1 r2": r1 has looked whether r2 works on something
-	happened chan struct{}   // closed when something has
+	named    int           // how often somebody has asked for the users of the configuration
+	happened chan struct{} // closed when something has
 }
 
 // taken is a play that a plugin was called with.
@@ -67,10 +66,10 @@ func newRig(t *testing.T, url string) *rig {
 		limits: scrobble.Limits{
 			MaxAge: time.Hour, Unlinked: time.Hour, MaxIntake: 64 << 20, MaxQueue: 1_000_000, MaxUser: 100_000, MaxUnlinked: 1000, MaxDead: 1000,
 		},
-		times: scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond, Unknown: 10 * time.Millisecond},
-		gone:  map[string]bool{}, serving: map[string]bool{}, looked: map[string]bool{}, happened: make(chan struct{}),
-		answers: func(taken) scrobble.Result { return scrobble.Result{} },
-		linked:  func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} },
+		times:    scrobble.Times{First: 20 * time.Millisecond, Longest: 100 * time.Millisecond, HandOver: 50 * time.Millisecond, Unknown: 10 * time.Millisecond},
+		happened: make(chan struct{}),
+		answers:  func(taken) scrobble.Result { return scrobble.Result{} },
+		linked:   func(scrobble.User) scrobble.Result { return scrobble.Result{Authorized: true} },
 	}
 }
 
@@ -167,20 +166,18 @@ func (m *member) install(ids ...string) {
 // work has the replica deliver the plays of a plugin.
 func (m *member) work(id string) *scrobble.Worker {
 	m.t.Helper()
-	m.set(func() { m.serving[m.id] = true })
+	m.serving.Store(m.id, true)
 	w := m.queues.StartWorker(scrobble.WorkerConfig{
 		ID: id, Slots: 4, Plugin: guest{m, id},
 		Words: func() scrobble.Words { m.mu.Lock(); defer m.mu.Unlock(); return m.words },
 		Runs: func(replica string) bool {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.looked[m.id+" "+replica] = true
-			return m.serving[replica] && !m.gone[replica]
+			m.looked.Store(m.id+" "+replica, true)
+			_, is := m.serving.Load(replica)
+			return is
 		},
-		Serving: func() []string {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			return slices.Collect(maps.Keys(m.serving))
+		Serving: func() (replicas []string) {
+			m.serving.Range(func(replica, _ any) bool { replicas = append(replicas, replica.(string)); return true })
+			return replicas
 		},
 	})
 	m.t.Cleanup(func() {

@@ -273,7 +273,7 @@ func TestAnotherReplicaGoesOnWhereOneDied(t *testing.T) {
 	}
 	<-called
 	b.work("p")
-	x.set(func() { x.gone["r1"] = true })
+	x.serving.Delete("r1")
 	x.await("the other one took the rest", func() bool { return slices.Equal(x.tracks("p", "joe"), names(1, 4)) })
 	x.await("it says that one may come twice", func() bool { return x.has(subjects.EventScrobbleRerun) == 1 })
 	x.await("nothing waits", func() bool { s := b.queues.Status("p"); return s.Waiting == 0 && s.Delivered == 4 })
@@ -345,7 +345,7 @@ func TestAWorkerThatStopsLeavesTheRestToOthersAtOnce(t *testing.T) {
 		defer close(stopped)
 		w.Stop(context.Background())
 	}()
-	x.set(func() { x.serving["r1"] = false })
+	x.serving.Delete("r1")
 	close(stuck)
 	<-stopped
 	b.work("p")
