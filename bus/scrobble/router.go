@@ -110,11 +110,8 @@ func (r *Router) lead(ctx context.Context, changed <-chan struct{}) error {
 
 // route routes what is in the intake and what comes, until something fails or is to be looked at again.
 func (r *Router) route(ctx context.Context) error {
-	if !r.hasStreams { // one may have been removed
-		if _, err := openStreams(ctx, r.queues.handle, r.queues.config.Limits()); err != nil {
-			return err
-		}
-		r.hasStreams = true
+	if err := r.haveStreams(ctx); err != nil {
+		return err
 	}
 	if err := r.routeKnown(ctx); err != nil {
 		return err
@@ -162,6 +159,15 @@ func (r *Router) route(ctx context.Context) error {
 			reader.routed(batch)
 		}
 	}
+}
+
+// haveStreams makes the streams if one is missing: somebody may have removed it.
+func (r *Router) haveStreams(ctx context.Context) (err error) {
+	if !r.hasStreams {
+		_, err = openStreams(ctx, r.queues.handle, r.queues.config.Limits())
+		r.hasStreams = err == nil
+	}
+	return err
 }
 
 // regain has plays looked for that no record of a queue has: once, and again when the bucket is another one. The
