@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"sync"
 
 	"github.com/pluginhost/pluginhost/bus/cluster"
 	"github.com/pluginhost/pluginhost/bus/schedule"
@@ -18,9 +17,7 @@ type fires struct {
 	heartbeat *cluster.Heartbeat
 	beat      func(context.Context)
 	running   context.Context // of the replica
-
-	mu      sync.Mutex
-	runners map[string]*schedule.Runner // by the ids of plugins
+	runners   perPlugin[*schedule.Runner]
 }
 
 var _ pluginPart = (*fires)(nil)
@@ -28,7 +25,6 @@ var _ pluginPart = (*fires)(nil)
 func (r *Replica) newFires() *fires {
 	return &fires{
 		replica: r.id, schedules: r.schedules, election: r.leadership.election, heartbeat: r.heartbeat, beat: r.beat, running: r.running,
-		runners: make(map[string]*schedule.Runner),
 	}
 }
 
@@ -39,15 +35,12 @@ func (f *fires) serve(h *hosted, next *generation) {
 		return
 	}
 	slots := next.limits.Callbacks()
-	f.mu.Lock()
-	runner := f.runners[h.id]
-	f.mu.Unlock()
-	if runner != nil {
+	if runner, is := f.runners.of(h.id); is {
 		runner.SetSlots(slots)
 		return
 	}
 	f.beat(f.running) // others must know that we have the plugin before we claim a fire
-	runner = f.schedules.StartRunner(schedule.RunnerConfig{
+	f.runners.add(h.id, f.schedules.StartRunner(schedule.RunnerConfig{
 		ID:      h.id,
 		Replica: f.replica,
 		Slots:   slots,
@@ -55,22 +48,11 @@ func (f *fires) serve(h *hosted, next *generation) {
 		Runs:    func(replica string) bool { return f.heartbeat.Runs(replica, h.id) },
 		Run:     h.runFire,
 		Rerun:   h.announceRerun,
-	})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.runners[h.id] = runner
+	}))
 }
 
 // leave runs no more fires of a plugin, and waits for those that run until ctx is over.
-func (f *fires) leave(ctx context.Context, h *hosted) {
-	f.mu.Lock()
-	runner := f.runners[h.id]
-	delete(f.runners, h.id)
-	f.mu.Unlock()
-	if runner != nil {
-		runner.Stop(ctx)
-	}
-}
+func (f *fires) leave(ctx context.Context, h *hosted) { f.runners.stop(ctx, h.id) }
 
 // forget removes the schedules of a plugin, with their fires.
 func (f *fires) forget(ctx context.Context, id string) error { return f.schedules.Drop(ctx, id) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -33,8 +32,7 @@ type scrobbles struct {
 
 	router *scrobble.Router // nil until it routes
 
-	mu      sync.Mutex
-	workers map[string]*scrobble.Worker // by the ids of plugins
+	workers perPlugin[*scrobble.Worker]
 }
 
 var _ pluginPart = (*scrobbles)(nil)
@@ -43,7 +41,6 @@ var _ pluginPart = (*scrobbles)(nil)
 func (r *Replica) openScrobbles(ctx context.Context) (*scrobbles, error) {
 	s := &scrobbles{
 		replica: r.id, log: r.log, election: r.leadership.election, heartbeat: r.heartbeat, settings: &r.config, beat: r.beat, running: r.running,
-		workers: make(map[string]*scrobble.Worker),
 	}
 	var err error
 	s.queues, err = scrobble.Open(ctx, r.bus.Jet(), scrobble.Config{
@@ -110,22 +107,16 @@ func (s *scrobbles) serve(h *hosted, next *generation) {
 		return
 	}
 	slots := next.limits.Callbacks()
-	s.mu.Lock()
-	worker := s.workers[h.id]
-	s.mu.Unlock()
-	if worker != nil {
+	if worker, is := s.workers.of(h.id); is {
 		worker.Set(slots)
 		return
 	}
 	s.beat(s.running) // others must know that we have the plugin before we claim a play
-	worker = s.queues.StartWorker(scrobble.WorkerConfig{
+	s.workers.add(h.id, s.queues.StartWorker(scrobble.WorkerConfig{
 		ID: h.id, Slots: slots, Plugin: scrobbler{h}, Words: func() scrobble.Words { return s.words(h.id) },
 		Runs:    func(replica string) bool { return s.heartbeat.Runs(replica, h.id) },
 		Serving: func() []string { return s.serving(h.id) },
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.workers[h.id] = worker
+	}))
 }
 
 // words are what the operator says that errors of a plugin mean.
@@ -147,15 +138,7 @@ func (s *scrobbles) serving(id string) []string {
 }
 
 // leave delivers no more plays of a plugin, and waits for those that run until ctx is over.
-func (s *scrobbles) leave(ctx context.Context, h *hosted) {
-	s.mu.Lock()
-	worker := s.workers[h.id]
-	delete(s.workers, h.id)
-	s.mu.Unlock()
-	if worker != nil {
-		worker.Stop(ctx)
-	}
-}
+func (s *scrobbles) leave(ctx context.Context, h *hosted) { s.workers.stop(ctx, h.id) }
 
 // forget has no more plays be for a plugin that was removed. Those that wait for it stay: whoever installs it again, or
 // moves them to another plugin, finds them.
