@@ -255,13 +255,21 @@ func scrobblesRetry(cmd *cobra.Command, args []string) error {
 	done := scrobblesRetryDocument{V: subjects.Version}
 	done.Retried, done.Left, err = caller.RetryDead(cmd.Context(), strings.Join(args, ""), user)
 	if err != nil {
-		return fmt.Errorf("%d are tried again; then: %w", done.Retried, orRefusal(cmd.Context(), err))
+		return after(uint64(max(done.Retried, 0)), "are tried again", orRefusal(cmd.Context(), err))
 	}
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), done)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d are tried again%s\n", done.Retried, leftBehind(done.Left))
 	return err
+}
+
+// after says what was done before something failed.
+func after(n uint64, done string, err error) error {
+	if n == 0 {
+		return err
+	}
+	return fmt.Errorf("%d %s; then: %w", n, done, err)
 }
 
 func leftBehind(left int) string {
@@ -318,7 +326,7 @@ func scrobblesPurge(cmd *cobra.Command, args []string) error {
 	}
 	done := scrobblesPurgeDocument{V: subjects.Version, Plugin: args[0]}
 	if done.Purged, err = purge(cmd.Context(), caller, args[0], user, dead); err != nil {
-		return fmt.Errorf("%d were dropped; then: %w", done.Purged, orRefusal(cmd.Context(), err))
+		return after(done.Purged, "were dropped", orRefusal(cmd.Context(), err))
 	}
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), done)
@@ -365,7 +373,7 @@ func scrobblesMove(cmd *cobra.Command, args []string) error {
 	defer conn.Close()
 	done := scrobblesMoveDocument{V: subjects.Version, From: args[0], To: args[1]}
 	if done.Moved, err = caller.MovePlays(cmd.Context(), done.From, done.To); err != nil {
-		return fmt.Errorf("%d were moved; then: %w; it can be done again: what was moved is not moved twice", done.Moved, orRefusal(cmd.Context(), err))
+		return after(uint64(max(done.Moved, 0)), "were moved, and are not moved twice if it is done again", orRefusal(cmd.Context(), err))
 	}
 	if config.JSON {
 		return printJSON(cmd.OutOrStdout(), done)
