@@ -21,7 +21,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.LatePublisher()) }
 
 const wait = 20 * time.Second
 

@@ -16,7 +16,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/soak/abuse"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.LatePublisher()) }
 
 // patience bounds what a test waits for; nothing is said about how long it
 // should take.

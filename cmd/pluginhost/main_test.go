@@ -12,7 +12,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.LatePublisher()) }
 
 // result is what a command line printed and returned.
 type result struct {

@@ -20,7 +20,7 @@ import (
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.LatePublisher()) }
 
 // host runs a replica with the probe guest, an echo and a broken plugin.
 func host(t *testing.T) *nats.Conn {
