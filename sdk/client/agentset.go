@@ -76,7 +76,7 @@ func (s *AgentSet) Ask(ctx context.Context, method string, request []byte) (Agen
 	if err := s.client.connected(); err != nil {
 		return AgentAnswer{}, err
 	}
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := s.client.bounded(ctx)
 	defer cancel()
 	asked := &asking{set: s, method: method, request: request, acceptable: acceptable}
 	asked.turns(s.agents())
