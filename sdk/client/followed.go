@@ -160,9 +160,10 @@ func (f *FollowedPlugins) first(ctx context.Context) error {
 		return fmt.Errorf("follow plugins: %w", ctx.Err())
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return fmt.Errorf("follow plugins: %w", err)
-	default:
-		return nil
+	case err != nil:
+		f.miss(err)
 	}
+	return nil
 }
 
 // follow asks whenever there is reason to, until ctx is over or the connection is closed.
