@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/pluginhost/pluginhost/internal/door"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
 	"github.com/pluginhost/pluginhost/sdk/api"
 )
@@ -88,7 +89,7 @@ func Listen(config Config) (*httpserver.Server, error) {
 	if config.times == (times{}) {
 		config.times = standardTimes
 	}
-	l := &listener{Config: config, wrong: newWrongTokens(), bodies: newBodies()}
+	l := &listener{Config: config, bodies: newBodies()}
 	for _, each := range []*rate.Sometimes{&l.lookups, &l.failures, &l.refusals, &l.strangers} {
 		each.Interval = warningInterval
 	}
@@ -112,8 +113,8 @@ func Listen(config Config) (*httpserver.Server, error) {
 // listener answers the requests.
 type listener struct {
 	Config
-	wrong  *wrongTokens
-	bodies *bodies
+	wrong  door.Strangers
+	bodies *door.Bodies
 	// Each bounds what the log says of one thing.
 	lookups, failures, refusals, strangers rate.Sometimes
 }
@@ -158,7 +159,7 @@ func (l *listener) submit(r *http.Request) answer {
 	if refused != nil {
 		return *refused
 	}
-	body, release, err := l.bodies.read(r, account)
+	body, release, err := readBody(l.bodies, r, account)
 	defer release()
 	if err != nil {
 		refused := l.unread(account, err)
@@ -193,8 +194,8 @@ func (l *listener) unread(account Account, err error) answer {
 	var malformed *malformedError
 	if !errors.As(err, &malformed) {
 		text := "the body did not arrive"
-		if errors.Is(err, errNoRoom) {
-			text = errNoRoom.Error()
+		if errors.Is(err, door.ErrNoRoom) {
+			text = door.ErrNoRoom.Error()
 		}
 		l.failures.Do(func() {
 			l.Logger.Warn("a submission did not arrive: its sender has to send it again", "user", account.Name, "error", err)
@@ -225,9 +226,9 @@ func (l *listener) account(r *http.Request) (Account, *answer) {
 		refused := refuse(http.StatusServiceUnavailable, "the token cannot be looked up now: try again later")
 		return Account{}, &refused
 	}
-	from := client(r, l.TrustedProxies)
+	from := door.Client(r, l.TrustedProxies)
 	l.strangers.Do(func() { l.Logger.Warn("a token is not known", "address", from) })
-	if !l.wrong.allow(from, time.Now()) {
+	if !l.wrong.Allow(from, time.Now()) {
 		refused := refuse(http.StatusServiceUnavailable, "too many tokens that are not known came from this address: try again later")
 		return Account{}, &refused
 	}

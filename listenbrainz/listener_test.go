@@ -299,22 +299,6 @@ func TestLongBodiesKeepNoSinglePlayOut(t *testing.T) {
 	}
 }
 
-func TestNothingIsKnownOfAnAccountWithoutABody(t *testing.T) {
-	bodies := listenbrainz.NewBodies()
-	for _, account := range []listenbrainz.Account{joe, {ID: "u2"}} {
-		for _, content := range []string{"short", strings.Repeat("x", 1<<20)} {
-			release, err := bodies.Read(content, account)
-			if err != nil {
-				t.Fatal(err)
-			}
-			release()
-		}
-	}
-	if n := bodies.Accounts(); n != 0 {
-		t.Errorf("%d accounts", n)
-	}
-}
-
 func TestStopWaitsForTheRequestsThatRun(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	d := open(t, func(context.Context) error {

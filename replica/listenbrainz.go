@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/scrobble"
 	"github.com/pluginhost/pluginhost/config"
+	"github.com/pluginhost/pluginhost/internal/door"
 	"github.com/pluginhost/pluginhost/internal/httpserver"
 	"github.com/pluginhost/pluginhost/listenbrainz"
 	"github.com/pluginhost/pluginhost/sdk/api"
@@ -51,13 +51,9 @@ func (r *Replica) openPlayDoor(settings *config.Config) (*playDoor, error) {
 	if settings.ListenBrainz.Listen == "" {
 		return nil, nil
 	}
-	var proxies []netip.Prefix
-	for _, text := range settings.HTTP.TrustedProxies {
-		proxy, err := parseProxy(text)
-		if err != nil {
-			return nil, fmt.Errorf("[HTTP] TrustedProxies: %w", err)
-		}
-		proxies = append(proxies, proxy)
+	proxies, err := door.ParseProxies(settings.HTTP.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("[HTTP] TrustedProxies: %w", err)
 	}
 	d := &playDoor{
 		log: r.log, tokens: r.tokens, queues: r.scrobbles.queues,
@@ -65,7 +61,6 @@ func (r *Replica) openPlayDoor(settings *config.Config) (*playDoor, error) {
 		playing: make(chan struct{}, maxPlaying),
 	}
 	d.running, d.cutOff = context.WithCancel(context.Background())
-	var err error
 	d.server, err = listenbrainz.Listen(listenbrainz.Config{
 		Address: settings.ListenBrainz.Listen, TrustedProxies: proxies, Tokens: d, Plays: d, Logger: r.log,
 	})
@@ -74,18 +69,6 @@ func (r *Replica) openPlayDoor(settings *config.Config) (*playDoor, error) {
 	}
 	r.log.Info("plays are taken as ListenBrainz does", "address", d.server.Address())
 	return d, nil
-}
-
-// parseProxy reads an address, or a range of them.
-func parseProxy(text string) (netip.Prefix, error) {
-	if prefix, err := netip.ParsePrefix(text); err == nil {
-		return prefix, nil
-	}
-	address, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return address.Prefix(address.BitLen())
 }
 
 // address is where it listens: host:port, or empty where it is off.

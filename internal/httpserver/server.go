@@ -41,6 +41,9 @@ type Config struct {
 	// IdleTimeout is how long a connection is kept for the next request. Defaults to 30
 	// seconds.
 	IdleTimeout time.Duration
+	// HTTP2 has clients that begin with it speak HTTP/2 without TLS, too, with at most MaxStreams requests at once on a
+	// connection.
+	HTTP2 bool
 	// Logger gets what fails after the start. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -63,6 +66,16 @@ func setDefault[T ~int | ~int64](value *T, standard T) {
 		*value = standard
 	}
 }
+
+// MaxStreams is how many requests there may be at once on a connection of HTTP/2.
+const MaxStreams = 100
+
+// What a connection, and a request, of HTTP/2 may have sent that was not read yet, in bytes: the least that HTTP/2 allows, so that
+// connections of strangers are cheap.
+const (
+	connectionBuffer = 64 << 10
+	streamBuffer     = 64<<10 - 1
+)
 
 // Server is an HTTP server that listens.
 type Server struct {
@@ -94,6 +107,16 @@ func Start(config Config) (*Server, error) {
 		MaxHeaderBytes:    config.MaxHeaderBytes,
 		ConnState:         s.note,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if config.HTTP2 {
+		s.server.Protocols = new(http.Protocols)
+		s.server.Protocols.SetHTTP1(true)
+		s.server.Protocols.SetUnencryptedHTTP2(true)
+		s.server.HTTP2 = &http.HTTP2Config{
+			MaxConcurrentStreams:          MaxStreams,
+			MaxReceiveBufferPerConnection: connectionBuffer,
+			MaxReceiveBufferPerStream:     streamBuffer,
+		}
 	}
 	s.serving.Go(func() {
 		err := s.server.Serve(s.connections)

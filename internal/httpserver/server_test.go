@@ -291,3 +291,46 @@ func TestAnAddressThatCannotBeListenedOn(t *testing.T) {
 		}
 	}
 }
+
+func TestHTTP2IsSpokenWithClientsThatBeginWithIt(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	server := start(t, httpserver.Config{HTTP2: true}, func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			entered <- struct{}{}
+			<-release
+		}
+		_, _ = fmt.Fprintf(w, "%d", r.ProtoMajor)
+	})
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	answers := make(chan string)
+	for range 2 { // at once, on one connection
+		go func() {
+			response, err := (&http.Client{Transport: transport}).Get("http://" + server.Address())
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			body, _ := io.ReadAll(response.Body)
+			answers <- string(body)
+		}()
+	}
+	<-entered
+	<-entered
+	if got := dial(t, server.Address(), request).answer(); got != "1" {
+		t.Errorf("HTTP/1.1 beside it: %q", got)
+	}
+	stopped := make(chan error)
+	go func() { stopped <- server.Stop(t.Context()) }()
+	close(release)
+	for range 2 {
+		if got := <-answers; got != "2" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}

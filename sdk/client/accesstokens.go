@@ -13,7 +13,7 @@ import (
 // [tokenstore.ErrNoStore] if no replica has ever run. The user needs the rights of an operator, for the other
 // methods for tokens, too.
 func (c *Client) CreateAccessToken(ctx context.Context, grant subjects.AccessTokenGrant) (secret string, record subjects.AccessTokenRecord, err error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	store, err := c.tokens(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func (c *Client) CreateAccessToken(ctx context.Context, grant subjects.AccessTok
 // AccessTokens returns all tokens in the order in which they were made, and those that have expired for another month.
 // Records that cannot be read are left out, and are the error.
 func (c *Client) AccessTokens(ctx context.Context) ([]subjects.AccessTokenRecord, error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	store, err := c.tokens(ctx)
 	if errors.Is(err, tokenstore.ErrNoStore) {
@@ -39,7 +39,7 @@ func (c *Client) AccessTokens(ctx context.Context) ([]subjects.AccessTokenRecord
 
 // RevokeAccessToken ends the token with a public id, on every replica at once, and says whether there was one.
 func (c *Client) RevokeAccessToken(ctx context.Context, id string) (bool, error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	store, err := c.tokens(ctx)
 	if err == nil {

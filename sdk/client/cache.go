@@ -15,7 +15,7 @@ import (
 // itself, so no replica need be running; the user needs the rights of an
 // operator.
 func (c *Client) PurgeCache(ctx context.Context, id string) error {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	err := c.purgeCache(ctx, id)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // without a bucket nothing was ever cached

@@ -57,7 +57,7 @@ func (c *Client) send(ctx context.Context, id string, request outgoing) ([]byte,
 	if len(request.method) > maxMethod || subjects.Token(request.method) != request.method {
 		return nil, subjects.Errorf(subjects.ErrBadRequest, "unknown method %.80q: want a name such as get_artist_biography", request.method)
 	}
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	for attempt := 0; ; attempt++ {
 		response, err := c.once(ctx, id, request)
@@ -110,6 +110,11 @@ func (c *Client) once(ctx context.Context, id string, request outgoing) ([]byte,
 			return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s in time; the NATS server has refused something to this user: %w", id, refused)
 		}
 		return nil, subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s in time", id)
+	case errors.Is(err, nats.ErrConnectionDraining): // which takes no more requests
+		return nil, lost(err)
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+		// It may have been sent before: nats.go does not tell.
+		return nil, &maybeRanError{subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s, and none can come: %w", id, err), err}
 	default:
 		return nil, fmt.Errorf("call %s: %w", id, err)
 	}

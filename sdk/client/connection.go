@@ -22,6 +22,16 @@ func (e *lostError) Error() string { return e.failure.Error() }
 
 func (e *lostError) Unwrap() []error { return []error{e.failure, e.cause, errAtOnce} }
 
+// maybeRanError is that the connection went after a request that may have been sent.
+type maybeRanError struct {
+	failure *subjects.Error
+	cause   error // of nats.go
+}
+
+func (e *maybeRanError) Error() string { return e.failure.Error() }
+
+func (e *maybeRanError) Unwrap() []error { return []error{e.failure, e.cause} }
+
 // connected refuses what is about to be sent while the connection is known to be lost: nats.go
 // would keep it, and send it once the connection is back, whoever waits for it then.
 func (c *Client) connected() error {
@@ -40,6 +50,9 @@ func lost(cause error) error {
 	text := "nothing was sent: the connection to NATS is lost, and tried again"
 	if errors.Is(cause, nats.ErrConnectionClosed) {
 		text = "nothing was sent: the connection to NATS is closed, make another one"
+	}
+	if errors.Is(cause, nats.ErrConnectionDraining) {
+		text = "nothing was sent: the connection to NATS is about to be closed"
 	}
 	return &lostError{subjects.Errorf(subjects.ErrUnavailable, "%s", text), cause}
 }

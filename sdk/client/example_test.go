@@ -16,7 +16,7 @@ import (
 
 // Plugins are found by what they can do, and called by the interface that they implement.
 func Example() {
-	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	conn, err := client.Connect(nats.DefaultURL)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -42,7 +42,7 @@ func Example() {
 
 // While no server is there a call fails at once, and it is known that the plugin has not run.
 func ExampleClient_Call_unavailable() {
-	conn, err := nats.Connect("nats://127.0.0.1:1", nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1))
+	conn, err := client.Connect("nats://127.0.0.1:1", nats.RetryOnFailedConnect(true))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -58,7 +58,7 @@ func ExampleClient_Call_unavailable() {
 // What Submit has taken reaches each plugin with Scrobbler, whatever happens to it meanwhile. Submitting again what may have
 // been taken does no harm.
 func ExampleScrobbles() {
-	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	conn, err := client.Connect(nats.DefaultURL)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -79,8 +79,7 @@ func ExampleScrobbles() {
 // A scrobble carries the user's id and name; its errors say whether sending it
 // again is safe.
 func ExampleScrobbler() {
-	// A scrobble that cannot be sent now must not be sent when its caller has given it up.
-	conn, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	conn, err := client.Connect(nats.DefaultURL)
 	if err != nil {
 		fmt.Println(err)
 		return

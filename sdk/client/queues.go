@@ -32,7 +32,7 @@ const maxUpdates = 20
 // subjects.UserKey has it, may be given as well. Records that cannot be read are left out, and are the error. It asks
 // JetStream itself, so no replica need be running; the NATS user needs the rights of an operator.
 func (c *Client) Queues(ctx context.Context, id, user string) ([]subjects.QueueRecord, error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	kv, err := c.queueBucket(ctx)
 	if err != nil || kv == nil {
@@ -74,7 +74,7 @@ func (c *Client) DeadPlays(ctx context.Context, id, user string, tell func(subje
 	})
 }
 
-// eachDead does something with each dead letter. Each step has DefaultTimeout where ctx has no deadline.
+// eachDead does something with each dead letter. Each step has the time of a call where ctx has no deadline.
 func (c *Client) eachDead(ctx context.Context, id, user string, do func(jetstream.Stream, uint64, subjects.DeadRecord) (bool, error)) error {
 	filter := subjects.DeadSubjects
 	if id != "" {
@@ -96,7 +96,7 @@ func (c *Client) eachDead(ctx context.Context, id, user string, do func(jetstrea
 // stream has none.
 func (c *Client) each(ctx context.Context, name, filter string, from uint64, do func(jetstream.Stream, *jetstream.RawStreamMsg) (bool, error)) error {
 	step := func(operation func(context.Context) error) error {
-		ctx, cancel := bounded(ctx, DefaultTimeout)
+		ctx, cancel := c.bounded(ctx)
 		defer cancel()
 		return jet.Again(ctx, operation)
 	}
@@ -155,7 +155,7 @@ func (c *Client) RetryDead(ctx context.Context, id, user string) (retried, left 
 }
 
 func (c *Client) deleteFrom(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	err := stream.DeleteMsg(ctx, sequence)
 	var refused *jetstream.APIError
@@ -207,7 +207,7 @@ func (c *Client) PurgeDead(ctx context.Context, id, user string) (purged int, er
 // purgeQueue empties one queue, unless its newest play has a sequence after last: first the record, so that nobody looks for
 // what is gone.
 func (c *Client) purgeQueue(ctx context.Context, id, user string, last uint64) (waiting uint64, emptied bool, err error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	js, err := c.jetStream()
 	if err != nil {
@@ -316,7 +316,7 @@ func (c *Client) purgeMoved(ctx context.Context, id string, last uint64) (left b
 
 // notInstalled is ErrInstalled if a plugin is installed.
 func (c *Client) notInstalled(ctx context.Context, id string) error {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	kv, err := c.queueBucket(ctx)
 	if err != nil || kv == nil {

@@ -24,7 +24,7 @@ const cancelTTL = time.Minute
 // out, and are the error. It asks JetStream itself, so no
 // replica need be running; the user needs the rights of an operator.
 func (c *Client) Schedules(ctx context.Context, id string) ([]subjects.ScheduleRecord, error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	kv, err := c.schedules(ctx)
 	if err != nil || kv == nil {
@@ -81,7 +81,7 @@ func list(ctx context.Context, kv jetstream.KeyValue, keys string, tell func(jet
 // CancelSchedule removes a schedule of a plugin and says whether there was one. A
 // fire of it that runs goes on. The user needs the rights of an operator.
 func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool, error) {
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	kv, err := c.schedules(ctx)
 	if err != nil || kv == nil {
@@ -104,7 +104,7 @@ func (c *Client) CancelSchedule(ctx context.Context, id, schedule string) (bool,
 // CancelSchedules removes all schedules of a plugin, also those that cannot be read,
 // and says how many there were. Without a deadline each has DefaultTimeout. The user needs the rights of an operator.
 func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int, err error) {
-	listing, cancel := bounded(ctx, DefaultTimeout)
+	listing, cancel := c.bounded(ctx)
 	defer cancel()
 	kv, err := c.schedules(listing)
 	if err != nil || kv == nil {
@@ -116,7 +116,7 @@ func (c *Client) CancelSchedules(ctx context.Context, id string) (cancelled int,
 		return 0, err
 	}
 	for _, key := range keys {
-		ctx, cancel := bounded(ctx, DefaultTimeout)
+		ctx, cancel := c.bounded(ctx)
 		err := c.purge(ctx, kv, key)
 		cancel()
 		if err != nil {

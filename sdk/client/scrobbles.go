@@ -64,16 +64,29 @@ func (s Scrobbles) publish(ctx context.Context, header nats.Header, body []byte)
 	if msg.Size() > subjects.MaxPlay {
 		return subjects.Errorf(subjects.ErrTooLarge, "a play of %d bytes, the limit is %d", msg.Size(), subjects.MaxPlay)
 	}
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := s.client.bounded(ctx)
 	defer cancel()
+	taken := false // perhaps, by an attempt that was not answered
 	err := jet.Again(ctx, func(ctx context.Context) error {
 		js, err := s.client.jetStream()
-		if err == nil {
-			_, err = js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+		if err != nil {
+			return err
 		}
+		_, err = js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+		taken = taken || unanswered(err)
 		return err
 	})
-	return submitFailure(err)
+	failure := submitFailure(err)
+	if taken && errors.Is(failure, subjects.ErrUnavailable) { // now; before, somebody may have been there
+		failure = subjects.Errorf(subjects.ErrDeadlineExceeded, "the play may have been taken, but no answer came: %w", failure)
+	}
+	return failure
+}
+
+// unanswered says whether a message that was published with an error may have been stored.
+func unanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrDisconnected)
 }
 
 // submitFailure is the failure that an error of JetStream stands for.

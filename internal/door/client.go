@@ -1,4 +1,4 @@
-package listenbrainz
+package door
 
 import (
 	"net/http"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// client is the address that a request comes from: the right-most one that is not of a trusted proxy. What anybody else says in
+// Client is the address that a request comes from: the right-most one that is not of a trusted proxy. What anybody else says in
 // X-Forwarded-For does not count. It is invalid if nobody can tell.
-func client(r *http.Request, trusted []netip.Prefix) netip.Addr {
+func Client(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	from, ok := address(r.RemoteAddr)
 	if !ok {
 		return netip.Addr{}
@@ -39,4 +39,21 @@ func address(text string) (netip.Addr, bool) {
 		found = with.Addr()
 	}
 	return found.Unmap().WithZone(""), true
+}
+
+// ParseProxies reads addresses of proxies, or ranges of them such as 10.0.0.0/8.
+func ParseProxies(texts []string) ([]netip.Prefix, error) {
+	var proxies []netip.Prefix
+	for _, text := range texts {
+		proxy, err := netip.ParsePrefix(text)
+		if err != nil {
+			address, notAddress := netip.ParseAddr(text)
+			if notAddress != nil {
+				return nil, notAddress
+			}
+			proxy = netip.PrefixFrom(address, address.BitLen())
+		}
+		proxies = append(proxies, proxy)
+	}
+	return proxies, nil
 }

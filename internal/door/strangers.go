@@ -1,4 +1,4 @@
-package listenbrainz
+package door
 
 import (
 	"container/list"
@@ -20,8 +20,9 @@ const (
 	siteBits = 64
 )
 
-// wrongTokens bounds how often an address is told that its token is wrong. Requests with a right token never come here.
-type wrongTokens struct {
+// Strangers bounds how often an address is told that its token is wrong. Requests with a right token never come here. It is safe for
+// concurrent use; the zero value has seen nobody.
+type Strangers struct {
 	mu     sync.Mutex
 	of     map[netip.Addr]*list.Element
 	recent list.List // of *sender, the one that was wrong last in front
@@ -32,16 +33,17 @@ type sender struct {
 	limiter *rate.Limiter
 }
 
-func newWrongTokens() *wrongTokens { return &wrongTokens{of: make(map[netip.Addr]*list.Element)} }
-
-// allow counts a wrong token from an address, and tells whether these are not too many.
-func (w *wrongTokens) allow(from netip.Addr, now time.Time) bool {
+// Allow counts a wrong token from an address, and tells whether these are not too many: 10 at once, and one more every 6 seconds.
+func (w *Strangers) Allow(from netip.Addr, now time.Time) bool {
 	if from.Is6() {
 		site, _ := from.Prefix(siteBits) // an error is of other lengths
 		from = site.Addr()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.of == nil {
+		w.of = make(map[netip.Addr]*list.Element)
+	}
 	at := w.of[from]
 	if at == nil {
 		at = w.recent.PushFront(&sender{from, rate.NewLimiter(rate.Every(wrongInterval), wrongBurst)})
