@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
+	"github.com/pluginhost/pluginhost/sdk/api"
 	"github.com/pluginhost/pluginhost/sdk/api/host/config"
 	"github.com/pluginhost/pluginhost/sdk/api/host/http"
 )
@@ -29,22 +32,36 @@ type message interface {
 	UnmarshalVT([]byte) error
 }
 
-// ask passes a request on and returns what came back. Its errors are those of answer, and others that say what to do.
+// ask passes a request on and returns what came back. The error is api.ErrNotFound, api.ErrNotImplemented, or says what to do.
+// Navidrome drops it, so it goes to its log from here.
 func ask[Resp any, PResp interface {
 	*Resp
 	message
 }](ctx context.Context, b bridge, method string, request message) (PResp, error) {
+	response := PResp(new(Resp))
+	err := b.exchange(ctx, method, request, response)
+	if err == nil {
+		return response, nil
+	}
+	if !errors.Is(err, api.ErrNotFound) && !errors.Is(err, api.ErrNotImplemented) {
+		fmt.Fprintf(os.Stderr, "bridge to pluginhost: %s: %v\n", method, err)
+	}
+	return nil, err
+}
+
+// exchange posts a request and decodes what comes back into response.
+func (b bridge) exchange(ctx context.Context, method string, request, response message) error {
 	found, err := b.config.GetPluginConfig(ctx, &config.GetPluginConfigRequest{})
 	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
+		return fmt.Errorf("read the settings: %w", err)
 	}
 	s, err := read(found.GetConfig())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	body, err := request.MarshalVT()
 	if err != nil {
-		return nil, fmt.Errorf("encode the request: %w", err)
+		return fmt.Errorf("encode the request: %w", err)
 	}
 	got, err := b.http.Post(ctx, &http.HttpRequest{
 		Url: s.address(method),
@@ -58,14 +75,13 @@ func ask[Resp any, PResp interface {
 		Body:      body,
 	})
 	if err != nil {
-		return nil, s.failed("no answer: %s", s.shown(err.Error()))
+		return s.failed("no answer: %s", s.shown(err.Error()))
 	}
 	if body, err = s.answer(got); err != nil {
-		return nil, err
+		return err
 	}
-	response := PResp(new(Resp))
 	if err := response.UnmarshalVT(body); err != nil {
-		return nil, s.foreign(got, "its body is no answer to "+method+": "+err.Error())
+		return s.foreign(got, "its body is no answer to "+method+": "+err.Error())
 	}
-	return response, nil
+	return nil
 }

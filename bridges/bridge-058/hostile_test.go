@@ -164,6 +164,31 @@ func TestAnErrorSaysWhomItIsAbout(t *testing.T) {
 	}
 }
 
+// Navidrome drops the errors of agents.
+func TestFailuresAndNoOthersGoToTheLog(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		handler http.HandlerFunc
+		want    string
+	}{
+		{"an answer", says(200, subjects.ContentTypeProtobuf, ""), ""},
+		{"nothing found", fails(404, "plugin:not_found", ""), ""},
+		{"not offered", fails(501, "plugin:not_implemented", ""), ""},
+		{"a failure", fails(503, "unavailable", "no\nbody"), "bridge to pluginhost: get_artist_url: pluginhost at http://127.0.0.1:8080, asked for its agents: 503 unavailable: no body"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			host := load(t)
+			host.HTTP(origin, test.handler)
+			_, _ = host.MetadataAgent().GetArtistURL(t.Context(), &api.ArtistURLRequest{})
+			if got := strings.TrimSuffix(host.Output(), "\n"); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestWhereNobodyListensIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	host := load(t)
