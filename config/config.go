@@ -53,6 +53,8 @@ type Config struct {
 	Navidrome Navidrome
 	// HTTP is the replica's own HTTP server.
 	HTTP HTTP
+	// Agents says in which order plugins are asked for metadata when several are.
+	Agents Agents
 	// Scrobbles bounds the plays that wait for plugins.
 	Scrobbles Scrobbles
 	// ListenBrainz is the listener that music servers scrobble to as if it were ListenBrainz.
@@ -214,15 +216,27 @@ type Navidrome struct {
 // ServesArtwork says whether artwork addresses lead to replicas.
 func (n Navidrome) ServesArtwork() bool { return n.ShareURL != "" && n.Artwork == ArtworkProxy }
 
-// HTTP is section [HTTP]: health.
+// HTTP is section [HTTP]: health, and the gateway by which plugins are called over HTTP.
 type HTTP struct {
 	// Listen is a host:port; port 0 picks a free one, empty turns the server off. Defaults to "127.0.0.1:8080".
 	Listen string
-	// Token is for later, and has no effect yet: up to 256 letters, digits and -._~ . Defaults to none.
+	// Token is an access token with every scope and of no user, beside those that "pluginhost token create" makes: 16 to 256 letters, digits
+	// and -._~ . Defaults to none.
 	Token string
+	// Hosts are the names that the gateway goes by, in the header Host, beside addresses and names without a dot; "*.example.com" is all
+	// below example.com. Up to 1,000. Defaults to none.
+	Hosts []string
 	// TrustedProxies are the addresses, or ranges of them such as 10.0.0.0/8, of proxies whose X-Forwarded-For is
 	// believed: up to 1,000, without zones, and IPv4 as such. Defaults to none.
 	TrustedProxies []string
+}
+
+// Agents is section [Agents]: whom the gateway asks of several plugins with MetadataAgent.
+type Agents struct {
+	// Order are ids of plugins: these are asked first, in this order. Up to 1,000. Defaults to none.
+	Order []string
+	// Only says that no others are asked. Otherwise all others follow in the order of their ids. Defaults to false.
+	Only bool
 }
 
 // Scrobbles is section [Scrobbles].

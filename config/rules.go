@@ -26,6 +26,8 @@ const (
 	maxCopies   = 5        // JetStream's own limit
 	maxPayload  = 500_000  // bytes of a schedule's payload; encoded, it fits a message of 1 MB
 	maxProxies  = 1_000    // addresses and ranges
+	maxHosts    = 1_000    // names of the gateway
+	maxAgents   = 1_000    // plugins in an order
 	maxWords    = 100      // texts of a list
 	maxWord     = 512      // bytes
 )
@@ -189,6 +191,33 @@ func (f *faults) token(key, token string) {
 		return !strings.ContainsRune("-._~", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	}) {
 		f.add(key, "this token is not allowed; it takes up to %d letters, digits and -._~", maxToken)
+	}
+}
+
+// minAccessToken is how long a token must be that lets in whoever has it.
+const minAccessToken = 16
+
+func (f *faults) accessToken(key, token string) {
+	if len(token) < minAccessToken {
+		f.add(key, "this token is not allowed, as it can be guessed; it takes %d to %d letters, digits and -._~", minAccessToken, maxToken)
+		return
+	}
+	f.token(key, token)
+}
+
+// hostName takes a name of a host, or all below one.
+func (f *faults) hostName(key, entry string) {
+	name := strings.TrimPrefix(entry, "*.")
+	if name == "" || len(entry) > 255 || strings.ContainsFunc(name, func(r rune) bool {
+		return !strings.ContainsRune("-_.", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	}) {
+		f.add(key, "%s is no name of a host; each entry is one such as \"plugins.example.com\", or all below one, such as \"*.example.com\", without a port", quote(entry))
+	}
+}
+
+func (f *faults) pluginID(key, entry string) {
+	if entry == "" || len(entry) > 255 {
+		f.add(key, "%s is no id of a plugin; each entry is one of 1 to 255 bytes", quote(entry))
 	}
 }
 

@@ -40,6 +40,7 @@ func settings(c *Config) []setting {
 		webSocket = at("WebSocket")
 		navidrome = at("Navidrome")
 		http      = at("HTTP")
+		agents    = at("Agents")
 		scrobbles = at("Scrobbles")
 		listen    = at("ListenBrainz")
 	)
@@ -93,8 +94,12 @@ func settings(c *Config) []setting {
 		{path: navidrome("Subsonic"), value: choice(&c.Navidrome.Subsonic, SubsonicHTTP, SubsonicBus), change: anewSubsonicAPI, then: c.Navidrome.checkShared},
 
 		{path: http("Listen"), flag: "http", value: text(&c.HTTP.Listen, "127.0.0.1:8080", orEmpty((*faults).listen)), change: restart},
-		{path: http("Token"), value: text(&c.HTTP.Token, "", (*faults).token), change: restart},
+		{path: http("Token"), value: text(&c.HTTP.Token, "", orEmpty((*faults).accessToken)), change: restart},
+		{path: http("Hosts"), value: list(&c.HTTP.Hosts, maxHosts, "names", (*faults).hostName), change: restart},
 		{path: http("TrustedProxies"), value: list(&c.HTTP.TrustedProxies, maxProxies, "addresses or ranges", (*faults).proxy), change: restart},
+
+		{path: agents("Order"), value: list(&c.Agents.Order, maxAgents, "plugin ids", (*faults).pluginID), change: atOnce},
+		{path: agents("Only"), value: toggle(&c.Agents.Only, false), change: atOnce},
 
 		{path: scrobbles("MaxAge"), value: duration(&c.Scrobbles.MaxAge, 14*24*time.Hour), change: atOnce},
 		{path: scrobbles("Unlinked"), value: duration(&c.Scrobbles.Unlinked, 24*time.Hour), change: atOnce},

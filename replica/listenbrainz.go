@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/pluginhost/pluginhost/bus/scrobble"
@@ -19,26 +17,11 @@ import (
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
-const (
-	// maxPlaying is how many plugins are told at once what somebody has started to play; more is dropped.
-	maxPlaying = 64
-	// playingTimeout is after how long that is dropped.
-	playingTimeout = 5 * time.Second
-)
-
 // playDoor is the listener that takes plays as ListenBrainz does: a client of the bus, like any other.
 type playDoor struct {
-	log    *slog.Logger
+	doors  *doors
 	tokens *tokenstore.Followed
-	queues *scrobble.Queues
-	// plays submits over the connection of JetStream, and plugins calls over that of doors.
-	plays, plugins *client.Client
-	server         *httpserver.Server
-
-	playing chan struct{} // a token for each plugin that is being told
-	running context.Context
-	cutOff  context.CancelFunc
-	telling sync.WaitGroup
+	server *httpserver.Server
 }
 
 var (
@@ -55,12 +38,7 @@ func (r *Replica) openPlayDoor(settings *config.Config) (*playDoor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[HTTP] TrustedProxies: %w", err)
 	}
-	d := &playDoor{
-		log: r.log, tokens: r.tokens, queues: r.scrobbles.queues,
-		plays: client.New(r.bus.JetStreamConn()), plugins: client.New(r.bus.DoorsConn(), client.WithResends(0)),
-		playing: make(chan struct{}, maxPlaying),
-	}
-	d.running, d.cutOff = context.WithCancel(context.Background())
+	d := &playDoor{doors: r.doors, tokens: r.tokens}
 	d.server, err = listenbrainz.Listen(listenbrainz.Config{
 		Address: settings.ListenBrainz.Listen, TrustedProxies: proxies, Tokens: d, Plays: d, Logger: r.log,
 	})
@@ -85,22 +63,20 @@ func (d *playDoor) stop(ctx context.Context) {
 		return
 	}
 	_ = d.server.Stop(ctx) // who is cut off sends again
-	d.cutOff()
-	d.telling.Wait()
 }
 
 // User implements listenbrainz.Tokens.
 func (d *playDoor) User(ctx context.Context, secret string) (listenbrainz.Account, error) {
 	token, err := d.tokens.Find(ctx, secret)
 	switch {
-	case errors.Is(err, tokenstore.ErrUnknown), err == nil && !token.Allows(subjects.ScopeScrobble):
+	case errors.Is(err, tokenstore.ErrUnknown), err == nil && (!token.Allows(subjects.ScopeScrobble) || token.User == ""):
 		return listenbrainz.Account{}, listenbrainz.ErrUnknownToken
 	case err != nil:
 		return listenbrainz.Account{}, err
 	}
 	user := scrobble.User{Name: token.User, ID: token.UserID}
-	d.queues.Learn(user)
-	user = d.queues.Complete(user)
+	d.doors.queues.Learn(user)
+	user = d.doors.queues.Complete(user)
 	return listenbrainz.Account{Name: user.Name, ID: user.ID, Plugin: token.Plugin}, nil
 }
 
@@ -108,7 +84,7 @@ func (d *playDoor) User(ctx context.Context, secret string) (listenbrainz.Accoun
 func (d *playDoor) Submit(ctx context.Context, plugin string, plays []*api.ScrobblerScrobbleRequest) error {
 	for _, play := range plays {
 		user := client.User{ID: play.UserId, Name: play.Username}
-		if err := d.plays.Scrobbles().To(plugin).Submit(ctx, user, play.Track, time.Unix(play.Timestamp, 0)); err != nil {
+		if err := d.doors.submit(ctx, plugin, user, play.Track, time.Unix(play.Timestamp, 0)); err != nil {
 			return err
 		}
 	}
@@ -117,35 +93,6 @@ func (d *playDoor) Submit(ctx context.Context, plugin string, plays []*api.Scrob
 
 // NowPlaying implements listenbrainz.Plays.
 func (d *playDoor) NowPlaying(plugin string, play *api.ScrobblerNowPlayingRequest) {
-	ids := []string{plugin}
-	if plugin == "" {
-		ids = d.queues.Installed()
-	}
-	for _, id := range ids {
-		select {
-		case d.playing <- struct{}{}:
-		default:
-			d.log.Debug("what a user plays was not told: too many are being told", "plugin", id)
-			continue
-		}
-		d.telling.Go(func() {
-			defer func() { <-d.playing }()
-			d.tell(id, play)
-		})
-	}
-}
-
-// tell tells one plugin what a user plays, if it is authorised for that one. Nobody needs to know what comes of it.
-func (d *playDoor) tell(id string, play *api.ScrobblerNowPlayingRequest) {
-	ctx, cancel := context.WithTimeout(d.running, playingTimeout)
-	defer cancel()
 	user := client.User{ID: play.UserId, Name: play.Username}
-	to := d.plugins.Scrobbler(id)
-	authorized, err := to.IsAuthorized(ctx, user)
-	if err == nil && authorized {
-		err = to.NowPlaying(ctx, user, play.Track, time.Unix(play.Timestamp, 0))
-	}
-	if err != nil {
-		d.log.Debug("a plugin was not told what a user plays", "plugin", id, "error", cut(err.Error(), maxErrorText))
-	}
+	d.doors.nowPlaying(plugin, user, play.Track, time.Unix(play.Timestamp, 0))
 }

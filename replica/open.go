@@ -61,7 +61,7 @@ func (r *Replica) busConfig(settings *config.Config) bus.Config {
 		Replicas: n.Replicas,
 		Memory:   n.Storage == config.StorageMemory,
 		MakeRoom: r.makeRoom,
-		Doors:    settings.ListenBrainz.Listen != "",
+		Doors:    hasDoors(settings),
 		Name:     r.id,
 		Logger:   r.log,
 	}

@@ -29,10 +29,10 @@ func (r *Replica) parts() []part {
 		{start: r.prepareFolders, stop: func(context.Context) error { return r.lock.Unlock() }},
 		{
 			start: func(_ context.Context, settings *config.Config) (err error) {
-				r.health, err = startHealth(r, settings.HTTP.Listen)
+				r.http, err = startHTTP(r, settings)
 				return err
 			},
-			stop: func(ctx context.Context) error { r.health.stop(ctx); return nil },
+			stop: func(ctx context.Context) error { r.http.stop(ctx); return nil },
 		},
 		{
 			start: func(ctx context.Context, settings *config.Config) (err error) {
@@ -146,6 +146,21 @@ func (r *Replica) parts() []part {
 				return err
 			},
 			stop: func(context.Context) error { return r.control.Stop() },
+		},
+		{
+			start: func(ctx context.Context, settings *config.Config) (err error) {
+				r.doors, err = r.openDoors(ctx, settings)
+				return err
+			},
+			stop: func(context.Context) error { r.doors.stop(); return nil },
+		},
+		{
+			start: func(_ context.Context, settings *config.Config) (err error) {
+				r.gateway, err = r.newGateway(settings)
+				return err
+			},
+			leave: func(context.Context) { r.leaveGateway() },
+			stop:  r.stopGateway,
 		},
 		{
 			start: func(_ context.Context, settings *config.Config) (err error) {

@@ -50,6 +50,7 @@ func (r *Replica) Reconfigure(ctx context.Context, config config.Config) (Reconf
 	}
 	r.longest.Store(max(r.longest.Load(), int64(config.Runtime.LongestTimeout())))
 	r.config.Store(&config)
+	r.doors.reconfigure(&config)
 	if !config.Plugins.Enabled {
 		return result, nil
 	}

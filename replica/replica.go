@@ -17,6 +17,7 @@ import (
 	"github.com/pluginhost/pluginhost/bus/kvcache"
 	"github.com/pluginhost/pluginhost/bus/schedule"
 	"github.com/pluginhost/pluginhost/config"
+	"github.com/pluginhost/pluginhost/gateway"
 	"github.com/pluginhost/pluginhost/internal/watch"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/sdk/tokenstore"
@@ -61,7 +62,9 @@ type Replica struct {
 	playDoor    *playDoor // nil where it is off
 	control     *bus.Control
 	discovery   *bus.Discovery
-	health      *health
+	http        *listener
+	doors       *doors           // nil where there is none
+	gateway     *gateway.Gateway // nil where it is off
 
 	mu sync.Mutex
 	// plugins are never removed: a refresh may be waiting for one that is gone.
@@ -164,8 +167,8 @@ func (r *Replica) ID() string { return r.id }
 // URL is where clients reach its NATS server.
 func (r *Replica) URL() string { return r.bus.URL() }
 
-// HTTPAddress is where health is told: host:port, or empty where that is off.
-func (r *Replica) HTTPAddress() string { return r.health.address() }
+// HTTPAddress is where health is told, and the gateway answers: host:port, or empty where that is off.
+func (r *Replica) HTTPAddress() string { return r.http.address() }
 
 // ArtworkAddress is where artwork is served to the public: host:port, or empty
 // where that is off.

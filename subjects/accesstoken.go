@@ -30,7 +30,7 @@ type AccessScope string
 
 // The scopes.
 const (
-	ScopeScrobble AccessScope = "scrobble" // hand over plays, as the user of the token
+	ScopeScrobble AccessScope = "scrobble" // hand over plays: as the user of the token or, with a token of no user, as any
 	ScopeCall     AccessScope = "call"     // call methods of plugins
 	ScopeView     AccessScope = "view"     // see what operators see
 	ScopeAdmin    AccessScope = "admin"    // change it
@@ -43,7 +43,7 @@ func AccessScopes() []AccessScope {
 
 // AccessTokenGrant is what a token is good for.
 type AccessTokenGrant struct {
-	// User is the name of the user that its bearer is; required with ScopeScrobble.
+	// User is the name of the user that its bearer is; empty is nobody in particular, such as a music server, which acts for all.
 	User string `json:"user,omitempty"`
 	// UserID is the music server's id of the user; empty is unknown.
 	UserID string `json:"user_id,omitempty"`
@@ -81,8 +81,8 @@ func (g *AccessTokenGrant) Check() error {
 			return fmt.Errorf("the scope %s is there twice", scope)
 		}
 	}
-	if g.User == "" && g.Allows(ScopeScrobble) {
-		return fmt.Errorf("the scope %s needs the name of a user", ScopeScrobble)
+	if g.User == "" && g.UserID != "" {
+		return fmt.Errorf("it has the id of a user and no name: the name is needed with it")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package scrobble
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -41,17 +42,6 @@ const (
 	final                        // the plugin will never take it
 )
 
-// The texts by which a plugin says what an error means. Those in brackets are of plugins for Navidrome 0.60 and newer.
-const (
-	textRetry         = "retry later"
-	textNotAuthorized = "not authorized"
-	textFinal         = "unrecoverable"
-
-	newTextRetry         = "scrobbler(retry_later)"
-	newTextNotAuthorized = "scrobbler(not_authorized)"
-	newTextFinal         = "scrobbler(unrecoverable)"
-)
-
 // Words are texts of errors that mean something with one plugin, by the operator's word.
 type Words struct {
 	// Retry are tried again, Final never.
@@ -63,13 +53,13 @@ func outcomeOf(r Result, words Words) outcome {
 	text := r.Text
 	if r.Err != nil {
 		failure := call.FailureOf(r.Err)
-		switch failure.Code() {
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			return retry
-		case http.StatusRequestTimeout, http.StatusBadGateway:
-			return crashed
-		case http.StatusInternalServerError:
+		switch means := call.Outcome(failure); {
+		case failure.Code() == http.StatusInternalServerError:
 			text = failure.Text
+		case errors.Is(means, call.ErrRetryLater) && failure.NothingRan():
+			return retry
+		case errors.Is(means, call.ErrRetryLater):
+			return crashed
 		default:
 			return final
 		}
@@ -81,11 +71,13 @@ func outcomeOf(r Result, words Words) outcome {
 		return retry
 	case hasAny(text, words.Final):
 		return final
-	case hasAny(text, []string{textRetry, newTextRetry}):
+	}
+	switch means := call.TextOutcome(text); {
+	case errors.Is(means, call.ErrRetryLater):
 		return retry
-	case hasAny(text, []string{textNotAuthorized, newTextNotAuthorized}):
+	case errors.Is(means, call.ErrNotAuthorized):
 		return unauthorized
-	case hasAny(text, []string{textFinal, newTextFinal}):
+	case errors.Is(means, call.ErrUnrecoverable):
 		return final
 	case r.Upstream:
 		return retry

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pluginhost/pluginhost/sdk/api"
@@ -38,7 +39,7 @@ type AgentOrder struct {
 type AgentSet struct {
 	client   *Client
 	plugins  PluginLister
-	order    AgentOrder
+	order    atomic.Pointer[AgentOrder]
 	breakers *breakers
 }
 
@@ -46,7 +47,15 @@ var _ api.MetadataAgent = (*AgentSet)(nil)
 
 // AgentSet returns the set of the plugins that a lister knows.
 func (c *Client) AgentSet(plugins PluginLister, order AgentOrder) *AgentSet {
-	return &AgentSet{client: c, plugins: plugins, order: order, breakers: newBreakers()}
+	s := &AgentSet{client: c, plugins: plugins, breakers: newBreakers()}
+	s.SetOrder(order)
+	return s
+}
+
+// SetOrder has plugins asked in another order from the next question on.
+func (s *AgentSet) SetOrder(order AgentOrder) {
+	order.Order = slices.Clone(order.Order)
+	s.order.Store(&order)
 }
 
 // AgentAnswer is what an AgentSet was answered.
@@ -67,7 +76,7 @@ func (s *AgentSet) Ask(ctx context.Context, method string, request []byte) (Agen
 	if err := s.client.connected(); err != nil {
 		return AgentAnswer{}, err
 	}
-	ctx, cancel := bounded(ctx, DefaultTimeout)
+	ctx, cancel := s.client.bounded(ctx)
 	defer cancel()
 	asked := &asking{set: s, method: method, request: request, acceptable: acceptable}
 	asked.turns(s.agents())
@@ -96,10 +105,10 @@ type agent struct {
 
 // agents are the plugins in the order in which they are asked.
 func (s *AgentSet) agents() []agent {
-	listed := s.plugins.Listed()
+	listed, order := s.plugins.Listed(), s.order.Load()
 	var agents []agent
-	for i, id := range s.order.Order {
-		if slices.Contains(s.order.Order[:i], id) {
+	for i, id := range order.Order {
+		if slices.Contains(order.Order[:i], id) {
 			continue
 		}
 		at := slices.IndexFunc(listed, func(p Listed) bool { return p.ID == id })
@@ -110,11 +119,11 @@ func (s *AgentSet) agents() []agent {
 			agents = append(agents, agent{id, absence(listed[at])})
 		}
 	}
-	if s.order.Only {
+	if order.Only {
 		return agents
 	}
 	for _, p := range listed { // in the order of their ids
-		if isAgent(p) && !slices.Contains(s.order.Order, p.ID) {
+		if isAgent(p) && !slices.Contains(order.Order, p.ID) {
 			agents = append(agents, agent{p.ID, absence(p)})
 		}
 	}

@@ -9,7 +9,7 @@
 // Every call has the deadline of its context, which travels with it; without
 // one it is DefaultTimeout, or what WithTimeout says. A failed call is a *subjects.Error, which errors.Is
 // matches with the errors of package subjects and, where the plugin said so,
-// with api.ErrNotFound and api.ErrNotImplemented.
+// with api.ErrNotFound and api.ErrNotImplemented; of a Scrobbler also with ErrNotAuthorized, ErrRetryLater or ErrUnrecoverable.
 //
 // # The connection
 //
@@ -54,6 +54,8 @@ type Client struct {
 	resends int
 	// gather is how long answers to control requests are waited for.
 	gather time.Duration
+	// said is what plugins have said of users.
+	said *authorizations
 }
 
 // Option changes a Client.
@@ -75,7 +77,7 @@ func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = 
 // that a call which has ended with subjects.ErrDeadlineExceeded may run as late as that. ReconnectBufSize(-1) ends this. A connection
 // without MaxReconnects(-1) is closed for good after some two minutes of an outage: from then on every method fails.
 func New(conn *nats.Conn, options ...Option) *Client {
-	c := &Client{conn: conn, resends: 2, gather: time.Second}
+	c := &Client{conn: conn, resends: 2, gather: time.Second, said: newAuthorizations()}
 	for _, option := range options {
 		option(c)
 	}

@@ -34,8 +34,13 @@ func (s Scrobbles) To(id string) Scrobbles { return Scrobbles{s.client, id} }
 // it has DefaultTimeout, in which it tries again while nobody answers: submitting twice does no harm. The error is
 // subjects.ErrBadRequest of what no plugin could take, ErrTooLarge of more than subjects.MaxPlay bytes, ErrOverloaded if
 // as much waits as may, and ErrUnavailable if JetStream is away or has no such stream as no replica was ever started.
-// After any other error, and after that of a context which is over, the play may have been taken: submit it again.
+// After any other error, and after that of a context which is over, the play may have been taken: submit it again. ErrBadRequest and
+// ErrTooLarge are ErrUnrecoverable, too, and all others ErrRetryLater.
 func (s Scrobbles) Submit(ctx context.Context, user User, track *api.TrackInfo, at time.Time) error {
+	return submitted(s.submit(ctx, user, track, at))
+}
+
+func (s Scrobbles) submit(ctx context.Context, user User, track *api.TrackInfo, at time.Time) error {
 	request := &api.ScrobblerScrobbleRequest{UserId: user.ID, Username: user.Name, Track: track, Timestamp: at.Unix()}
 	switch {
 	case user.ID == "" && user.Name == "":

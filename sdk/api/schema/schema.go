@@ -61,6 +61,12 @@ type Method struct {
 	request, response protoreflect.MessageDescriptor
 }
 
+// Request is what the request message looks like.
+func (m *Method) Request() protoreflect.MessageDescriptor { return m.request }
+
+// Response is what the response message looks like.
+func (m *Method) Response() protoreflect.MessageDescriptor { return m.response }
+
 // HostService is a service that a host offers to guests.
 type HostService struct {
 	// Permission is its key in a manifest, such as http.

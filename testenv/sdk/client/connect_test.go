@@ -173,6 +173,9 @@ func TestACallWhoseConnectionIsClosedMeanwhileMayHaveRun(t *testing.T) {
 		!errors.As(err, &failure) || failure.NothingRan() {
 		t.Errorf("got %v, want that it may have run", err)
 	}
+	if !errors.Is(err, client.ErrRetryLater) {
+		t.Errorf("got %v, want that it is tried again", err)
+	}
 }
 
 // callWhereSomebodyIs calls until somebody has the subscription.

@@ -26,8 +26,22 @@ type Kind struct {
 	Says string
 	// Dear tells a kind that takes a long time or much memory.
 	Dear bool
+	// Call is what is sent.
+	Call Call
+}
 
-	send func(ctx context.Context, caller Caller) error
+// Call is a call that goes wrong, whatever it is sent over.
+type Call struct {
+	// Plugin and Method are what is called.
+	Plugin, Method string
+	// Body is what is sent with it, and JSON says that the caller calls it JSON.
+	Body []byte
+	JSON bool
+	// Timeout above 0 is what the plugin is given.
+	Timeout time.Duration
+	// Raw has it sent past the checks of Client, as any NATS client can, with one header if its name is not empty.
+	Raw           bool
+	Header, Value string
 }
 
 // Caller is who does the harm.
@@ -42,7 +56,7 @@ func NewCaller(conn *nats.Conn) Caller { return Caller{client.New(conn), conn} }
 // Check does it once. The error says how the outcome differs from what Kind
 // wants; failure is the outcome.
 func (k Kind) Check(ctx context.Context, caller Caller) (failure, err error) {
-	failure = k.send(ctx, caller)
+	failure = caller.send(ctx, k.Call)
 	switch {
 	case Code(failure) != k.Code():
 		return failure, fmt.Errorf("%s: got %.300q, want %d", k.Name, fmt.Sprint(failure), k.Code())
@@ -93,49 +107,59 @@ func Good(ctx context.Context, caller Caller, id string) error {
 	return nil
 }
 
+// send sends a call over NATS, and returns what it fails with.
+func (c Caller) send(ctx context.Context, call Call) error {
+	switch {
+	case call.Raw:
+		return c.sendRaw(ctx, call)
+	case call.JSON:
+		_, err := c.Client.CallJSON(ctx, call.Plugin, call.Method, call.Body, call.Timeout)
+		return err
+	default:
+		_, err := c.Client.Call(ctx, call.Plugin, call.Method, call.Body)
+		return err
+	}
+}
+
+func (c Caller) sendRaw(ctx context.Context, call Call) error {
+	msg := nats.NewMsg(subjects.Call(call.Plugin, call.Method))
+	msg.Data = call.Body
+	if call.Header != "" {
+		msg.Header.Set(call.Header, call.Value)
+	}
+	reply, err := c.Conn.RequestMsgWithContext(ctx, msg)
+	if err != nil {
+		return err
+	}
+	code := reply.Header.Get(subjects.HeaderErrorCode)
+	if code == "" {
+		return nil
+	}
+	number, err := strconv.Atoi(code)
+	if err != nil {
+		return err
+	}
+	return subjects.FromCode(number, reply.Header.Get(subjects.HeaderError))
+}
+
 // guest asks a plugin of this package to misbehave; word is the artist's name,
 // which only Probe looks at.
-func guest(id, word string, timeout time.Duration) func(context.Context, Caller) error {
+func guest(id, word string, timeout time.Duration) Call {
 	body := "{}"
 	if word != "" {
 		body = fmt.Sprintf(`{"name":%q}`, word)
 	}
-	return func(ctx context.Context, caller Caller) error {
-		_, err := caller.Client.CallJSON(ctx, id, "get_artist_biography", []byte(body), timeout)
-		return err
-	}
+	return Call{Plugin: id, Method: biography, Body: []byte(body), JSON: true, Timeout: timeout}
 }
 
 // message sends Probe a body with one header, as any NATS client can.
-func message(body, header, value string) func(context.Context, Caller) error {
-	return func(ctx context.Context, caller Caller) error {
-		msg := nats.NewMsg(subjects.Call(Probe, biography))
-		msg.Data = []byte(body)
-		if header != "" {
-			msg.Header.Set(header, value)
-		}
-		reply, err := caller.Conn.RequestMsgWithContext(ctx, msg)
-		if err != nil {
-			return err
-		}
-		code := reply.Header.Get(subjects.HeaderErrorCode)
-		if code == "" {
-			return nil
-		}
-		number, err := strconv.Atoi(code)
-		if err != nil {
-			return err
-		}
-		return subjects.FromCode(number, reply.Header.Get(subjects.HeaderError))
-	}
+func message(body, header, value string) Call {
+	return Call{Plugin: Probe, Method: biography, Body: []byte(body), Raw: true, Header: header, Value: value}
 }
 
-// call sends a binary message with the client.
-func call(id, method string, request []byte) func(context.Context, Caller) error {
-	return func(ctx context.Context, caller Caller) error {
-		_, err := caller.Client.Call(ctx, id, method, request)
-		return err
-	}
+// call sends a binary message.
+func call(id, method string, request []byte) Call {
+	return Call{Plugin: id, Method: method, Body: request}
 }
 
 const (
@@ -153,44 +177,41 @@ func Kinds() []Kind { return append(callers(), plugins()...) }
 func callers() []Kind {
 	return []Kind{
 		{Name: "JSON that does not parse", Plugin: Probe, Want: subjects.ErrBadRequest, Says: "does not decode",
-			send: message(`{"name":`, "", "")},
+			Call: message(`{"name":`, "", "")},
 		{Name: "JSON with an unknown field", Plugin: Probe, Want: subjects.ErrBadRequest, Says: "nosuchfield",
-			send: message(`{"nosuchfield":1}`, "", "")},
+			Call: message(`{"nosuchfield":1}`, "", "")},
 		{Name: "JSON with a string that is not UTF-8", Plugin: Probe, Want: subjects.ErrBadRequest, Says: "UTF-8",
-			send: message("{\"name\":\"\xff\"}", "", "")},
+			Call: message("{\"name\":\"\xff\"}", "", "")},
 		{Name: "JSON by its content type that is none", Plugin: Probe, Want: subjects.ErrBadRequest, Says: "does not decode",
-			send: message("hello", subjects.HeaderContentType, subjects.ContentTypeJSON)},
+			Call: message("hello", subjects.HeaderContentType, subjects.ContentTypeJSON)},
 		{Name: "JSON by its content type that is empty", Plugin: Probe, Want: subjects.ErrBadRequest, Says: "does not decode",
-			send: message("", subjects.HeaderContentType, subjects.ContentTypeJSON)},
+			Call: message("", subjects.HeaderContentType, subjects.ContentTypeJSON)},
 		{Name: "JSON after a space is no JSON", Plugin: Probe, Want: subjects.ErrPlugin, Says: "",
-			send: message(` {"name":"x"}`, "", "")},
+			Call: message(` {"name":"x"}`, "", "")},
 		{Name: "binary garbage", Plugin: Probe, Want: subjects.ErrPlugin, Says: "",
-			send: call(Probe, biography, []byte("\xff\xff\xff\xff garbage"))},
+			Call: call(Probe, biography, []byte("\xff\xff\xff\xff garbage"))},
 		{Name: "a timeout that is no duration", Plugin: Probe, Want: subjects.ErrBadRequest, Says: "want a Go duration such as 1.5s",
-			send: message("", subjects.HeaderTimeout, "ten seconds")},
+			Call: message("", subjects.HeaderTimeout, "ten seconds")},
 		{Name: "a timeout that is over", Plugin: Probe, Want: subjects.ErrDeadlineExceeded, Says: "",
-			send: message("", subjects.HeaderTimeout, "-5s")},
+			Call: message("", subjects.HeaderTimeout, "-5s")},
 		{Name: "an unknown method", Plugin: Probe, Want: subjects.ErrBadRequest, Says: `unknown method "get_artist_shoe_size": probe has get_album_images, `,
-			send: call(Probe, "get_artist_shoe_size", nil)},
+			Call: call(Probe, "get_artist_shoe_size", nil)},
 		{Name: "a method of a capability that is not in the manifest", Plugin: Bystander, Want: subjects.ErrNotImplemented, Says: "is_authorized is a method of Scrobbler, which is not in the manifest of bystander",
-			send: call(Bystander, "is_authorized", nil)},
+			Call: call(Bystander, "is_authorized", nil)},
 		{Name: "a callback of a capability that is not in the manifest", Plugin: Bystander, Want: subjects.ErrNotImplemented, Says: "SchedulerCallback, which is not in the manifest",
-			send: func(ctx context.Context, caller Caller) error {
-				_, err := caller.Client.Call(ctx, Bystander, "on_scheduler_callback", nil)
-				return err
-			}},
+			Call: call(Bystander, "on_scheduler_callback", nil)},
 		{Name: "a method that is only the host's", Plugin: Bystander, Want: subjects.ErrBadRequest, Says: "unknown method",
-			send: call(Bystander, "on_init", nil)},
+			Call: call(Bystander, "on_init", nil)},
 		{Name: "an unknown plugin", Plugin: Bystander, Want: subjects.ErrUnavailable, Says: "put it into the plugins folder, or check the name with pluginhost plugin list",
-			send: call("nobody.knows it", biography, nil)},
+			Call: call("nobody.knows it", biography, nil)},
 		{Name: "an over-long id", Plugin: Bystander, Want: subjects.ErrBadRequest, Says: "the plugin id has 5000 bytes, the limit is 255",
-			send: call(strings.Repeat("x", 5000), biography, nil)},
+			Call: call(strings.Repeat("x", 5000), biography, nil)},
 		{Name: "an over-long method", Plugin: Bystander, Want: subjects.ErrBadRequest, Says: "unknown method",
-			send: call(Bystander, strings.Repeat("x", 5000), nil)},
+			Call: call(Bystander, strings.Repeat("x", 5000), nil)},
 		{Name: "a method that is no name", Plugin: Bystander, Want: subjects.ErrBadRequest, Says: "unknown method",
-			send: call(Bystander, "get\r\nPUB x 0\r\n", nil)},
+			Call: call(Bystander, "get\r\nPUB x 0\r\n", nil)},
 		{Name: "an over-long request", Plugin: Bystander, Want: subjects.ErrTooLarge, Says: "max_payload is 1048576",
-			send: call(Bystander, biography, megabytes)},
+			Call: call(Bystander, biography, megabytes)},
 	}
 }
 
@@ -200,26 +221,26 @@ var megabytes = make([]byte, 2<<20)
 // plugins are the kinds in which the plugin is wrong.
 func plugins() []Kind {
 	return []Kind{
-		{Name: "a trap", Plugin: trapping, Want: subjects.ErrCrashed, Says: "unreachable", send: guest(trapping, "", patience)},
-		{Name: "a pointer out of bounds", Plugin: outOfBounds, Want: subjects.ErrCrashed, Says: "out of range of memory size", send: guest(outOfBounds, "", patience)},
-		{Name: "a size out of bounds", Plugin: huge, Want: subjects.ErrCrashed, Says: "out of range of memory size", send: guest(huge, "", patience)},
-		{Name: "an error without a text", Plugin: emptyError, Want: subjects.ErrPlugin, Says: "", send: guest(emptyError, "", patience)},
-		{Name: "a reply over max_payload", Plugin: tooLong, Want: subjects.ErrTooLarge, Says: "max_payload", send: guest(tooLong, "", patience)},
-		{Name: "a panic", Plugin: Probe, Want: subjects.ErrCrashed, Says: "", send: guest(Probe, "panic", patience)},
-		{Name: "an exit", Plugin: Probe, Want: subjects.ErrCrashed, Says: "exit_code(3)", send: guest(Probe, "exit 3", patience)},
-		{Name: "an error that is not found", Plugin: Probe, Want: subjects.ErrNotFound, Says: "", send: guest(Probe, "error plugin:not_found", patience)},
-		{Name: "an error of many lines", Plugin: Probe, Want: subjects.ErrPlugin, Says: "one  two", send: guest(Probe, "error one\r\ntwo", patience)},
-		{Name: "an error that is long", Plugin: Probe, Want: subjects.ErrPlugin, Says: "eeee", send: guest(Probe, "error "+strings.Repeat("e", 100_000), patience)},
-		{Name: "an answer that is no answer", Plugin: Probe, Want: nil, send: guest(Probe, "nil", patience)},
-		{Name: "forged log lines", Plugin: Probe, Want: nil, send: guest(Probe, "forge 10000", patience)},
+		{Name: "a trap", Plugin: trapping, Want: subjects.ErrCrashed, Says: "unreachable", Call: guest(trapping, "", patience)},
+		{Name: "a pointer out of bounds", Plugin: outOfBounds, Want: subjects.ErrCrashed, Says: "out of range of memory size", Call: guest(outOfBounds, "", patience)},
+		{Name: "a size out of bounds", Plugin: huge, Want: subjects.ErrCrashed, Says: "out of range of memory size", Call: guest(huge, "", patience)},
+		{Name: "an error without a text", Plugin: emptyError, Want: subjects.ErrPlugin, Says: "", Call: guest(emptyError, "", patience)},
+		{Name: "a reply over max_payload", Plugin: tooLong, Want: subjects.ErrTooLarge, Says: "max_payload", Call: guest(tooLong, "", patience)},
+		{Name: "a panic", Plugin: Probe, Want: subjects.ErrCrashed, Says: "", Call: guest(Probe, "panic", patience)},
+		{Name: "an exit", Plugin: Probe, Want: subjects.ErrCrashed, Says: "exit_code(3)", Call: guest(Probe, "exit 3", patience)},
+		{Name: "an error that is not found", Plugin: Probe, Want: subjects.ErrNotFound, Says: "", Call: guest(Probe, "error plugin:not_found", patience)},
+		{Name: "an error of many lines", Plugin: Probe, Want: subjects.ErrPlugin, Says: "one  two", Call: guest(Probe, "error one\r\ntwo", patience)},
+		{Name: "an error that is long", Plugin: Probe, Want: subjects.ErrPlugin, Says: "eeee", Call: guest(Probe, "error "+strings.Repeat("e", 100_000), patience)},
+		{Name: "an answer that is no answer", Plugin: Probe, Want: nil, Call: guest(Probe, "nil", patience)},
+		{Name: "forged log lines", Plugin: Probe, Want: nil, Call: guest(Probe, "forge 10000", patience)},
 
-		{Name: "a loop", Plugin: Probe, Want: subjects.ErrDeadlineExceeded, Says: "stopped at the call's deadline", Dear: true, send: guest(Probe, "loop", soon)},
-		{Name: "a loop of one instruction", Plugin: looping, Want: subjects.ErrDeadlineExceeded, Says: "stopped at the call's deadline", Dear: true, send: guest(looping, "", soon)},
-		{Name: "a sleep", Plugin: Probe, Want: subjects.ErrDeadlineExceeded, Says: "stopped at the call's deadline", Dear: true, send: guest(Probe, "sleep 600000", soon)},
-		{Name: "a recursion", Plugin: Probe, Want: subjects.ErrCrashed, Says: "", Dear: true, send: guest(Probe, "recurse", patience)},
-		{Name: "a recursion of one instruction", Plugin: recursing, Want: subjects.ErrCrashed, Says: "stack overflow", Dear: true, send: guest(recursing, "", patience)},
-		{Name: "an allocation without end", Plugin: Probe, Want: subjects.ErrCrashed, Says: "", Dear: true, send: guest(Probe, "allocate", patience)},
-		{Name: "a flood of output", Plugin: Probe, Want: nil, Dear: true, send: guest(Probe, "flood 20000", patience)},
-		{Name: "an answer of a compiled plugin over max_payload", Plugin: Probe, Want: subjects.ErrTooLarge, Says: "max_payload", Dear: true, send: guest(Probe, "big 2000000", patience)},
+		{Name: "a loop", Plugin: Probe, Want: subjects.ErrDeadlineExceeded, Says: "stopped at the call's deadline", Dear: true, Call: guest(Probe, "loop", soon)},
+		{Name: "a loop of one instruction", Plugin: looping, Want: subjects.ErrDeadlineExceeded, Says: "stopped at the call's deadline", Dear: true, Call: guest(looping, "", soon)},
+		{Name: "a sleep", Plugin: Probe, Want: subjects.ErrDeadlineExceeded, Says: "stopped at the call's deadline", Dear: true, Call: guest(Probe, "sleep 600000", soon)},
+		{Name: "a recursion", Plugin: Probe, Want: subjects.ErrCrashed, Says: "", Dear: true, Call: guest(Probe, "recurse", patience)},
+		{Name: "a recursion of one instruction", Plugin: recursing, Want: subjects.ErrCrashed, Says: "stack overflow", Dear: true, Call: guest(recursing, "", patience)},
+		{Name: "an allocation without end", Plugin: Probe, Want: subjects.ErrCrashed, Says: "", Dear: true, Call: guest(Probe, "allocate", patience)},
+		{Name: "a flood of output", Plugin: Probe, Want: nil, Dear: true, Call: guest(Probe, "flood 20000", patience)},
+		{Name: "an answer of a compiled plugin over max_payload", Plugin: Probe, Want: subjects.ErrTooLarge, Says: "max_payload", Dear: true, Call: guest(Probe, "big 2000000", patience)},
 	}
 }
