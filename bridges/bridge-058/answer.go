@@ -90,7 +90,7 @@ func (s settings) remedy(name string) string {
 	case nameMethodNotAllowed:
 		return ": what is between Navidrome and the pluginhost changes the method POST"
 	case nameMisdirected:
-		return ": the pluginhost does not go by the host name that url in " + section + " has"
+		return ": or set url in " + section + " to an address that is a number"
 	case nameBadRequest:
 		return ": is the bridge newer than the pluginhost?"
 	case nameDeadlineExceeded:

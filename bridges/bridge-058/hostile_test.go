@@ -48,7 +48,7 @@ func TestWhatComesBackIsToldApart(t *testing.T) {
 		{name: "401 of a proxy", handler: says(401, "text/html", "<html>Log in"), want: []string{"no pluginhost", "401", "<html>Log in"}},
 		{name: "another scope", handler: fails(403, "forbidden", "no call"), want: []string{"403 forbidden: no call", "scope call"}},
 		{name: "another method", handler: fails(405, "method_not_allowed", "GET"), want: []string{"405 method_not_allowed", "POST"}},
-		{name: "another host name", handler: fails(421, "misdirected", "x"), want: []string{"421 misdirected", "host name"}},
+		{name: "another host name", handler: fails(421, "misdirected", "x"), want: []string{"421 misdirected", "address that is a number"}},
 		{name: "a bad request", handler: fails(400, "bad_request", "no such method"), want: []string{"400 bad_request: no such method", "newer than the pluginhost"}},
 		{name: "a deadline", handler: says(504, json, `{"v":1,"code":408,"name":"deadline_exceeded","error":"stopped"}`), want: []string{"408 deadline_exceeded: stopped", "8s", "timeout in [PluginConfig.<folder name>]"}},
 		{name: "a reply that is too large", handler: says(502, json, `{"v":1,"code":413,"name":"too_large","error":"2 MB"}`), want: []string{"413 too_large: 2 MB"}},
