@@ -118,7 +118,7 @@ func (e *environment) startReplica(ctx context.Context, dir string, plugins map[
 	host.Data = filepath.Join(dir, "data")
 	host.Plugins.Folder = filepath.Join(dir, "plugins")
 	host.NATS.URL = e.server.ClientURL()
-	host.HTTP.Listen = ""
+	host.HTTP.Listen = "127.0.0.1:0"
 	reuse, fresh := config.IsolationReuse, config.IsolationFresh
 	host.Runtime.Plugin = map[string]config.RuntimeOverride{pluginReuse: {Isolation: &reuse}, pluginFresh: {Isolation: &fresh}}
 	for id, wasm := range plugins {

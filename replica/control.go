@@ -16,7 +16,7 @@ func (r *Replica) controls() map[string]bus.ControlHandler {
 	return map[string]bus.ControlHandler{
 		subjects.ControlStatus: {Answer: func(string) any { return r.Status() }},
 		subjects.ControlList: {Answer: func(string) any {
-			return subjects.PluginList{Header: r.header(), FolderFault: r.folderTold(), Plugins: r.pluginStatuses()}
+			return subjects.PluginList{Header: r.header(), Draining: r.draining.Load(), FolderFault: r.folderTold(), Plugins: r.pluginStatuses()}
 		}},
 		subjects.ControlInfos: {Answer: func(token string) any {
 			id, err := subjects.ParseToken(token)

@@ -35,7 +35,7 @@ func TestRecordsOfAccessTokensAreChecked(t *testing.T) {
 		"with an unknown scope": {func(r *subjects.AccessTokenRecord) { r.Scopes[0] = "everything" }, `unknown scope "everything"`},
 		"with a scope twice":    {func(r *subjects.AccessTokenRecord) { r.Scopes = append(r.Scopes, r.Scopes...) }, "twice"},
 		"with all scopes":       {func(r *subjects.AccessTokenRecord) { r.Scopes = subjects.AccessScopes() }, ""},
-		"of nobody":             {func(r *subjects.AccessTokenRecord) { r.User = "" }, "needs the name of a user"},
+		"of an id alone":        {func(r *subjects.AccessTokenRecord) { r.User, r.UserID = "", "u1" }, "the id of a user and no name"},
 		"of nobody, to view":    {func(r *subjects.AccessTokenRecord) { r.User, r.Scopes[0] = "", subjects.ScopeView }, ""},
 		"a long name":           {func(r *subjects.AccessTokenRecord) { r.User = strings.Repeat("j", 256) }, "name of the user"},
 		"a long id":             {func(r *subjects.AccessTokenRecord) { r.UserID = strings.Repeat("j", 256) }, "id of the user"},

@@ -183,6 +183,8 @@ type Fault struct {
 // PluginList answers ControlList.
 type PluginList struct {
 	Header
+	// Draining says that the replica leaves: its plugins are still fewer every moment.
+	Draining bool `json:"draining,omitempty"`
 	// FolderFault is that of Status.
 	FolderFault string `json:"folder_fault,omitempty"`
 	// Plugins are those of Status.

@@ -1,5 +1,10 @@
 package subjects
 
+import (
+	"fmt"
+	"strings"
+)
+
 // QueueGroup is the queue group in which all replicas share the calls.
 const QueueGroup = "pluginhost"
 
@@ -51,9 +56,26 @@ const (
 	ControlForgets   = "pluginhost.ctl.forget.*"
 )
 
+// EventSubjects matches the subjects of all announcements.
+const EventSubjects = eventPrefix + ">"
+
+const eventPrefix = "pluginhost.event."
+
 // Event is the subject of an announcement about a plugin or a replica.
-func Event(kind EventKind, id string) string {
-	return "pluginhost.event." + string(kind) + "." + Token(id)
+func Event(kind EventKind, id string) string { return eventPrefix + string(kind) + "." + Token(id) }
+
+// Events matches the subjects of all announcements of a kind.
+func Events(kind EventKind) string { return eventPrefix + string(kind) + ".*" }
+
+// ParseEvent is the inverse of Event. What is no such subject is an error.
+func ParseEvent(subject string) (kind EventKind, id string, err error) {
+	name, is := strings.CutPrefix(subject, eventPrefix)
+	first, token, two := strings.Cut(name, ".")
+	if !is || !two || first == "" {
+		return "", "", fmt.Errorf("the subject %.80q is of no event", subject)
+	}
+	id, err = ParseToken(token)
+	return EventKind(first), id, err
 }
 
 // EventKind is what an event tells.

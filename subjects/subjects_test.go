@@ -95,3 +95,18 @@ func TestWithoutUserLeavesNoSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestSubjectsOfEventsAreReversible(t *testing.T) {
+	for _, id := range []string{"webhook", "a.b", "", "é >"} {
+		kind, back, err := subjects.ParseEvent(subjects.Event(subjects.EventLoaded, id))
+		if err != nil || kind != subjects.EventLoaded || back != id {
+			t.Errorf("%q came back as %q of %q, %v", id, back, kind, err)
+		}
+	}
+	for _, subject := range []string{"", "pluginhost.event", "pluginhost.event.", "pluginhost.event.loaded", "pluginhost.event..a", "pluginhost.event.loaded.a.b",
+		"pluginhost.event.loaded.", "other.event.loaded.a"} {
+		if kind, id, err := subjects.ParseEvent(subject); err == nil {
+			t.Errorf("%q was read as %q of %q", subject, kind, id)
+		}
+	}
+}

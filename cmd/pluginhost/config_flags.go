@@ -12,7 +12,7 @@ func addServeFlags(flags *pflag.FlagSet) {
 	addConnectionFlags(flags, "unset = embed a server")
 	addFolderFlags(flags)
 	flags.String("listen", "", "host:port of the embedded NATS server; port 0 picks one (default "+defaults.NATS.Listen+")")
-	flags.String("http", "", "host:port of the health checks; empty = off (default "+defaults.HTTP.Listen+")")
+	flags.String("http", "", "host:port of health and of the gateway, by which plugins are called over HTTP; empty = off (default "+defaults.HTTP.Listen+")")
 	flags.String("listenbrainz", "", "host:port on which music servers scrobble as if it were ListenBrainz, such as 127.0.0.1:8060 (default off)")
 	flags.String("name", "", "name of this replica (default the host name)")
 }

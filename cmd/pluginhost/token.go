@@ -34,16 +34,20 @@ func newTokenCreateCommand() *cobra.Command {
 		Long: `Make a token that is good on every replica at once, and print it on a line of its
 own. It is kept nowhere: who has lost it makes another one and revokes the first.
 
-A scope says what its bearer may do: scrobble, hand over plays as the user; call,
-call methods of plugins; view, see what operators see; admin, change it.`,
+A scope says what its bearer may do: scrobble, hand over plays; call, call methods
+of plugins; view, see what operators see; admin, change it.
+
+With --user it is that user's, as players and the listener for ListenBrainz need it.
+Without, its bearer acts for all users: a music server, or a bridge in one.`,
 		Example: `  pluginhost token create --user joe --scope scrobble
   pluginhost token create --user joe --user-id 1Xn3kS --scope scrobble --plugin lastfm --expires 90d
-  pluginhost token create --user joe --scope scrobble > joe.token`,
+  pluginhost token create --user joe --scope scrobble > joe.token
+  pluginhost token create --scope call,scrobble > navidrome.token`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: tokenCreate,
 	}
 	addClientFlags(cmd.Flags())
-	cmd.Flags().String("user", "", "name of the user that the bearer is; scrobble needs it")
+	cmd.Flags().String("user", "", "name of the user that the bearer is (default none: it acts for all)")
 	cmd.Flags().String("user-id", "", "the music server's id of the user, if plugins need it")
 	cmd.Flags().StringSlice("scope", nil, "what the bearer may do: "+strings.Join(scopes(subjects.AccessScopes()), ", ")+"; several with commas")
 	cmd.Flags().String("expires", "", "after how long it ends, such as 12h or 90d (default never)")
@@ -117,7 +121,7 @@ func tokenCreate(cmd *cobra.Command, _ []string) error {
 // bearer says who gets a token.
 func bearer(grant subjects.AccessTokenGrant) string {
 	if grant.User == "" {
-		return "its bearer"
+		return "the program that acts for all users"
 	}
 	return "the player or music server of " + printable(grant.User)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +56,24 @@ func (c *Client) Forget(ctx context.Context, id string) ([]subjects.Refreshed, e
 	return c.patiently(ctx, subjects.ControlForget(id))
 }
 
+// Drain has a replica finish its calls and leave, by its identity, or all replicas for an empty one. It returns what they have answered
+// before they do. None is ErrNoReplica. The user needs the rights of an operator.
+func (c *Client) Drain(ctx context.Context, replica string) ([]subjects.Draining, error) {
+	g := gathering[subjects.Draining]{header: func(d subjects.Draining) subjects.Header { return d.Header }}
+	subject := subjects.ControlDrain
+	if replica != "" {
+		if len(replica) > maxReplica {
+			return nil, ErrNoReplica // and the server would close the connection
+		}
+		subject = subjects.ControlDrainOf(replica)
+		g.enough = func([]subjects.Draining) bool { return true }
+	}
+	return gather(ctx, c, subject, g)
+}
+
+// maxReplica bounds an identity, in bytes: that of a name, and what makes it one.
+const maxReplica = 255 + 9
+
 // patiently asks every replica for something that may take minutes.
 func (c *Client) patiently(ctx context.Context, subject string) ([]subjects.Refreshed, error) {
 	asked, err := c.Status(ctx)
@@ -103,18 +120,28 @@ func (c *Client) Plugins(ctx context.Context, capability string) ([]Plugin, erro
 	if err != nil {
 		return nil, err
 	}
+	return callable(Merge(lists), capability), nil
+}
+
+// callable are the plugins of a list that can be called and have a capability, or all for an empty one.
+func callable(listed []Listed, capability string) []Plugin {
 	plugins := []Plugin{}
-	for _, p := range Merge(lists) {
+	for _, p := range listed {
 		if p.State != subjects.StateReady || capability != "" && !slices.Contains(p.Capabilities, capability) {
 			continue
 		}
-		maps.DeleteFunc(p.Replicas, func(_ string, state subjects.State) bool { return state != subjects.StateReady })
+		var serving []string
+		for replica, state := range p.Replicas {
+			if state == subjects.StateReady {
+				serving = append(serving, replica)
+			}
+		}
+		slices.Sort(serving)
 		plugins = append(plugins, Plugin{
-			ID: p.ID, Name: p.Name, Version: p.Version, Description: p.Description, Capabilities: p.Capabilities,
-			Replicas: slices.Sorted(maps.Keys(p.Replicas)),
+			ID: p.ID, Name: p.Name, Version: p.Version, Description: p.Description, Capabilities: p.Capabilities, Replicas: serving,
 		})
 	}
-	return plugins, nil
+	return plugins
 }
 
 // maxAnswers bounds how many replicas are listened to.
@@ -193,9 +220,12 @@ func gather[T any](ctx context.Context, c *Client, subject string, g gathering[T
 	if len(answers) == 0 {
 		return nil, c.noAnswer(subject, refused)
 	}
-	slices.SortFunc(answers, func(a, b T) int { return strings.Compare(g.header(a).Replica, g.header(b).Replica) })
+	slices.SortFunc(answers, func(a, b T) int { return compareReplicas(g.header(a), g.header(b)) })
 	return answers, nil
 }
+
+// compareReplicas orders answers by the identities of replicas.
+func compareReplicas(a, b subjects.Header) int { return strings.Compare(a.Replica, b.Replica) }
 
 // noAnswer says why nobody has answered; refused is what a replica has refused it with, or nil.
 func (c *Client) noAnswer(subject string, refused error) error {

@@ -56,6 +56,8 @@ func operations(c *client.Client) map[string]func(ctx context.Context) error {
 		"update": func(ctx context.Context) error {
 			return c.UpdatePackage(ctx, client.Package{ID: "p", Content: content}, nil)
 		},
+		"drain":  func(ctx context.Context) error { _, err := c.Drain(ctx, ""); return err },
+		"events": func(ctx context.Context) error { return c.Events(ctx, func(client.Event) {}) },
 		"tokens": func(ctx context.Context) error { _, err := c.AccessTokens(ctx); return err },
 		"queues": func(ctx context.Context) error { _, err := c.Queues(ctx, "", ""); return err },
 		"remove": func(ctx context.Context) error { return c.RemovePackage(ctx, "p") },

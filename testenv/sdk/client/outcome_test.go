@@ -24,8 +24,8 @@ func outcomes() []error {
 func means(t *testing.T, name string, err, want error) {
 	t.Helper()
 	for _, outcome := range outcomes() {
-		if errors.Is(err, outcome) != (outcome == want) {
-			t.Errorf("%s: %v is %v: %t", name, err, outcome, outcome != want)
+		if is := errors.Is(err, outcome); is != errors.Is(want, outcome) {
+			t.Errorf("%s: %v is %v: %t", name, err, outcome, is)
 		}
 	}
 }
