@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ type connections struct {
 	log      *slog.Logger
 	warnings rate.Sometimes
 
-	mu   sync.Mutex
-	open list.List // of *connection; the one whose state changed the longest ago is first
+	mu       sync.Mutex
+	open     list.List // of *connection; the one whose state changed the longest ago is first
+	requests int       // of HTTP/2, until their answers are taken
 	// freed has a token once a connection was closed or fell silent.
 	freed     chan struct{}
 	closed    chan struct{}
@@ -54,10 +56,30 @@ type connection struct {
 	*net.TCPConn
 	of *connections
 	// The rest is guarded by of.mu.
-	at     *list.Element // nil once the connection is closed
-	active bool          // a request runs
-	since  time.Time     // active or silent
+	at       *list.Element // nil once the connection is closed
+	active   bool          // from the end of the header of a request to the end of its answer
+	running  int           // handlers; HTTP/2 has several at once
+	answered int           // requests whose handlers are over, and whose answers are not taken; those of HTTP/2 only
+	since    time.Time     // active or not
+	left     time.Time     // a handler was over before its answer was taken, or its body had come; zero is that there is none
 }
+
+// givesWay is when the connection gives way to a new one.
+func (c *connection) givesWay() time.Time {
+	switch {
+	case c.running > 0:
+		return c.since.Add(c.of.patience)
+	case c.active && !c.left.IsZero(): // whoever does not take the answer, or does not send the body, shall keep nobody out
+		return c.left.Add(min(c.of.patience, lingering))
+	case c.active: // its handler is about to run
+		return c.since.Add(c.of.patience)
+	default:
+		return c.since
+	}
+}
+
+// lingering is how long a connection keeps its place for what is left of a request once its handler is over, if others want it.
+const lingering = time.Second
 
 // Accept waits for a connection and makes room for it.
 func (c *connections) Accept() (net.Conn, error) {
@@ -95,16 +117,20 @@ func (c *connections) place(conn *connection) (victim *connection, wait time.Dur
 		conn.since, conn.at = now, c.open.PushBack(conn)
 		return nil, 0
 	}
+	var first *connection
 	for at := c.open.Front(); at != nil; at = at.Next() {
-		if open := at.Value.(*connection); !open.active {
+		open := at.Value.(*connection)
+		if !open.active {
 			return open, 0
 		}
+		if first == nil || open.givesWay().Before(first.givesWay()) {
+			first = open
+		}
 	}
-	longest := c.open.Front().Value.(*connection)
-	if wait = c.patience - now.Sub(longest.since); wait > 0 {
+	if wait = first.givesWay().Sub(now); wait > 0 {
 		return nil, wait
 	}
-	return longest, 0
+	return first, 0
 }
 
 // await waits until a connection can give way. It returns false if the listener was
@@ -121,7 +147,7 @@ func (c *connections) await(wait time.Duration) bool {
 	return true
 }
 
-// note notes whether a request runs on a connection: from the end of its header to the
+// note notes whether a connection has a request: from the end of its header to the
 // end of its answer.
 func (c *connections) note(of net.Conn, active bool) {
 	conn, ok := of.(*connection)
@@ -133,12 +159,96 @@ func (c *connections) note(of net.Conn, active bool) {
 	if conn.at == nil {
 		return
 	}
-	conn.active, conn.since = active, time.Now()
+	conn.active, conn.since, conn.left = active, time.Now(), time.Time{}
 	c.open.MoveToBack(conn.at)
 	if !conn.active {
 		c.tell()
 	}
 }
+
+// serve runs the handler of a request.
+func (c *connections) serve(conn *connection, handler http.Handler, w http.ResponseWriter, r *http.Request) {
+	several := r.ProtoMajor > 1
+	if several && !c.makeRoom() {
+		panic(http.ErrAbortHandler) // which ends this request alone, without an answer that would take memory
+	}
+	c.begin(conn)
+	defer c.end(conn, several)
+	c.handle(conn, handler, w, r)
+	if several {
+		_ = http.NewResponseController(w).Flush() // which waits for a client that does not take it
+	}
+}
+
+func (c *connections) handle(conn *connection, handler http.Handler, w http.ResponseWriter, r *http.Request) {
+	defer c.leave(conn)
+	handler.ServeHTTP(w, r)
+}
+
+func (c *connections) begin(conn *connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn.running++
+}
+
+// leave notes that a handler is over, and its answer not taken yet.
+func (c *connections) leave(conn *connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn.running--
+	if conn.answered++; conn.answered == 1 {
+		conn.left = time.Now()
+	}
+	c.tell()
+}
+
+// end notes that an answer of HTTP/2 is taken; note is told of those of HTTP/1.
+func (c *connections) end(conn *connection, several bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn.answered--
+	if !several {
+		return
+	}
+	c.requests--
+	if conn.answered == 0 {
+		conn.left = time.Time{}
+	}
+}
+
+// makeRoom counts a request of HTTP/2, until end. While there are as many as may be, the connection gives way that leaves the most
+// answers lying about; if there is none it returns false.
+func (c *connections) makeRoom() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var victim *connection
+	if c.requests >= requestsOfEach*c.most {
+		for at := c.open.Front(); at != nil; at = at.Next() {
+			if open := at.Value.(*connection); open.running == 0 && open.answered > 0 && (victim == nil || open.answered > victim.answered) {
+				victim = open
+			}
+		}
+		if victim == nil {
+			return false
+		}
+		c.forget(victim) // at once, so that no other request chooses it as well
+		_ = victim.TCPConn.Close()
+	}
+	c.requests++ // those of the victim end in a moment
+	return true
+}
+
+// forget gives up the place of a connection.
+func (c *connections) forget(conn *connection) {
+	if conn.at != nil {
+		c.open.Remove(conn.at)
+		conn.at = nil
+		c.tell()
+	}
+}
+
+// requestsOfEach is how many requests of HTTP/2 there may be for each connection that there may be, counted together.
+const requestsOfEach = 2
 
 func (c *connections) tell() {
 	select {
@@ -170,10 +280,6 @@ func (c *connection) Close() error {
 	err := c.TCPConn.Close()
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	if c.at != nil {
-		c.of.open.Remove(c.at)
-		c.at = nil
-		c.of.tell()
-	}
+	c.of.forget(c)
 	return err
 }

@@ -41,6 +41,9 @@ type Config struct {
 	// IdleTimeout is how long a connection is kept for the next request. Defaults to 30
 	// seconds.
 	IdleTimeout time.Duration
+	// StallTimeout is how long a client of HTTP/2 may take nothing of what there is to send. It needs one of its own: what ends at
+	// WriteTimeout is told on the connection, so that a client that does not read keeps it all. Defaults to 10 seconds.
+	StallTimeout time.Duration
 	// HTTP2 has clients that begin with it speak HTTP/2 without TLS, too, with at most MaxStreams requests at once on a
 	// connection.
 	HTTP2 bool
@@ -55,6 +58,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ReadTimeout, 10*time.Second)
 	setDefault(&c.WriteTimeout, 10*time.Second)
 	setDefault(&c.IdleTimeout, 30*time.Second)
+	setDefault(&c.StallTimeout, 10*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -99,14 +103,19 @@ func Start(config Config) (*Server, error) {
 	log := config.Logger.With("server", config.Name)
 	s := &Server{connections: newConnections(listener, config.MaxConnections, config.Patience, log)}
 	s.server = &http.Server{
-		Handler:           config.Handler,
+		Handler:           s.handler(config.Handler),
 		ReadHeaderTimeout: config.HeaderTimeout,
 		ReadTimeout:       config.ReadTimeout,
 		WriteTimeout:      config.WriteTimeout,
 		IdleTimeout:       config.IdleTimeout,
 		MaxHeaderBytes:    config.MaxHeaderBytes,
 		ConnState:         s.note,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, ofConnection{}, conn)
+		},
+		// Whoever asks for OPTIONS * gets what the handler says, too.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	if config.HTTP2 {
 		s.server.Protocols = new(http.Protocols)
@@ -116,6 +125,7 @@ func Start(config Config) (*Server, error) {
 			MaxConcurrentStreams:          MaxStreams,
 			MaxReceiveBufferPerConnection: connectionBuffer,
 			MaxReceiveBufferPerStream:     streamBuffer,
+			WriteByteTimeout:              config.StallTimeout,
 		}
 	}
 	s.serving.Go(func() {
@@ -125,6 +135,16 @@ func Start(config Config) (*Server, error) {
 		}
 	})
 	return s, nil
+}
+
+// ofConnection is the key of a request's connection in its context.
+type ofConnection struct{}
+
+// handler counts the requests that run.
+func (s *Server) handler(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.connections.serve(r.Context().Value(ofConnection{}).(*connection), handler, w, r)
+	})
 }
 
 // note is told by http.Server what becomes of a connection: StateNew before the
