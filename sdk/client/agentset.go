@@ -172,7 +172,8 @@ func (a *asking) turns(agents []agent) {
 func (a *asking) ask(ctx context.Context, id string, within time.Duration) (answer AgentAnswer, done bool) {
 	mine, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if !a.set.breakers.begin(id, time.Now()) { // others found out meanwhile
+	finds, is := a.set.breakers.begin(id, time.Now())
+	if !is { // others found out meanwhile
 		a.failed = append(a.failed, id+" has failed again and again, and is left alone for a while")
 		return answer, false
 	}
@@ -183,7 +184,7 @@ func (a *asking) ask(ctx context.Context, id string, within time.Duration) (answ
 			err = subjects.Errorf(subjects.ErrCrashed, "the response does not decode: %w", err)
 		}
 	}
-	a.set.breakers.end(id, time.Now(), verdictOf(err, within))
+	a.set.breakers.end(id, time.Now(), finds, verdictOf(err, within))
 	switch {
 	case has:
 		return AgentAnswer{Plugin: id, Response: response}, true

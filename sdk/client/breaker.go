@@ -24,7 +24,7 @@ type verdict int
 const (
 	well    verdict = iota // it answered, whatever it said
 	unwell                 // it is slow, crashes, or is away
-	unknown                // the caller gave up, or the host was busy
+	unknown                // the caller gave up, the host was busy, or the connection was lost
 )
 
 // slow is how long a plugin may take at least before it counts as slow: a caller in a greater hurry tells nothing of it.
@@ -32,9 +32,13 @@ const slow = time.Second
 
 // verdictOf is what a call has told that could take so long.
 func verdictOf(err error, within time.Duration) verdict {
+	var lost *lostError
+	var maybeRan *maybeRanError
 	switch {
 	case err == nil:
 		return well
+	case errors.As(err, &lost), errors.As(err, &maybeRan): // which is all about NATS
+		return unknown
 	case errors.Is(err, context.Canceled), errors.Is(err, subjects.ErrOverloaded), errors.Is(err, subjects.ErrDeadlineExceeded) && within < slow:
 		return unknown
 	case errors.Is(err, subjects.ErrDeadlineExceeded), errors.Is(err, subjects.ErrCrashed), errors.Is(err, subjects.ErrUnavailable):
@@ -71,44 +75,46 @@ func (b *breaker) allows(now time.Time) bool {
 	return b == nil || b.failures < breakAfter || !b.trying && !now.Before(b.until)
 }
 
-// begin is allows for a question that is asked at once: end follows if it is true.
-func (b *breakers) begin(id string, now time.Time) bool {
+// begin is allows for a question that is asked at once: end follows if it is true. finds says that it is the one that finds out how a plugin
+// is that was left alone.
+func (b *breakers) begin(id string, now time.Time) (finds, is bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	of := b.of[id]
 	if !of.allows(now) {
-		return false
+		return false, false
 	}
-	if of != nil && of.failures >= breakAfter {
+	if finds = of != nil && of.failures >= breakAfter; finds {
 		of.trying = true
 	}
-	return true
+	return finds, true
 }
 
-// end notes what a question has told of a plugin.
-func (b *breakers) end(id string, now time.Time, v verdict) {
+// end notes what a question has told of a plugin; finds is what begin said of it.
+func (b *breakers) end(id string, now time.Time, finds bool, v verdict) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	of := b.of[id]
-	switch v {
-	case well:
+	switch {
+	case v == well:
 		delete(b.of, id)
-	case unknown:
-		if of != nil {
-			of.trying = false
+		return
+	case of == nil && v == unwell:
+		if len(b.of) >= maxBreakers {
+			clear(b.of)
 		}
-	case unwell:
-		if of == nil {
-			if len(b.of) >= maxBreakers {
-				clear(b.of)
-			}
-			of = new(breaker)
-			b.of[id] = of
-		}
-		of.failures++
+		of = new(breaker)
+		b.of[id] = of
+	case of == nil, of.failures >= breakAfter && !finds: // many were asked at once, and this one tells what is known already
+		return
+	}
+	if finds {
 		of.trying = false
-		if of.failures >= breakAfter {
-			of.until = now.Add(min(longestBreak, firstBreak<<min(of.failures-breakAfter, 10)))
-		}
+	}
+	if v == unknown {
+		return
+	}
+	if of.failures++; of.failures >= breakAfter {
+		of.until = now.Add(min(longestBreak, firstBreak<<min(of.failures-breakAfter, 10)))
 	}
 }
