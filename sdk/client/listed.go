@@ -22,12 +22,13 @@ type Listed struct {
 // Merge makes one list of what replicas have answered to [Client.List], in the order of the
 // plugins' ids.
 func Merge(replicas []subjects.PluginList) []Listed {
-	plugins := []Listed{}
+	plugins, at := []Listed{}, make(map[string]int)
 	for _, r := range replicas {
 		for _, status := range r.Plugins {
-			i := slices.IndexFunc(plugins, func(p Listed) bool { return p.ID == status.ID })
-			if i < 0 {
+			i, is := at[status.ID]
+			if !is {
 				i = len(plugins)
+				at[status.ID] = i
 				plugins = append(plugins, Listed{PluginStatus: status, Replicas: map[string]subjects.State{}, Generations: map[string]string{}, Errors: map[string]string{}})
 			}
 			if status.State == subjects.StateReady && plugins[i].State != subjects.StateReady {
