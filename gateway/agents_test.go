@@ -6,6 +6,7 @@ import (
 
 	"github.com/pluginhost/pluginhost/config"
 	"github.com/pluginhost/pluginhost/subjects"
+	"github.com/pluginhost/pluginhost/testenv"
 	"github.com/pluginhost/pluginhost/testenv/guests"
 )
 
@@ -61,6 +62,10 @@ func TestOnlyThoseWhoKnowSayNotFound(t *testing.T) {
 		{"one does not load", func(c *config.Config) {
 			add(t, c, "empty", guests.Handmade{}.Bytes(), "MetadataAgent")
 			add(t, c, "broken", []byte("no wasm"), "MetadataAgent")
+		}, 503, "unavailable"},
+		{"one has no manifest that can be read", func(c *config.Config) {
+			add(t, c, "empty", guests.Handmade{}.Bytes(), "MetadataAgent")
+			testenv.AddPlugin(t, c.Plugins.Folder, "unknown", []byte("{"), guests.Handmade{}.Bytes())
 		}, 503, "unavailable"},
 		{"one that does not load is not asked", func(c *config.Config) {
 			add(t, c, "empty", guests.Handmade{}.Bytes(), "MetadataAgent")

@@ -123,7 +123,11 @@ func (s *AgentSet) agents() []agent {
 		return agents
 	}
 	for _, p := range listed { // in the order of their ids
-		if isAgent(p) && !slices.Contains(order.Order, p.ID) {
+		if slices.Contains(order.Order, p.ID) {
+			continue
+		}
+		// Of one that is being fetched, or has no manifest that can be read, nobody knows what it is.
+		if isAgent(p) || len(p.Capabilities) == 0 && p.State != subjects.StateReady {
 			agents = append(agents, agent{p.ID, absence(p)})
 		}
 	}
