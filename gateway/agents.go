@@ -43,11 +43,13 @@ func (g *Gateway) ask(a *answering, r *http.Request, grant subjects.AccessTokenG
 	if !is.JSON {
 		return g.reply(a, grant, is, answer.Response)
 	}
-	done, err := g.bodies.Take(sender(grant), jsonCost*len(answer.Response))
-	if err != nil {
-		return ranError{subjects.Errorf(subjects.ErrTooLarge, "the reply has %d bytes, and there is no room to convert them now: %w", len(answer.Response), err)}
+	if len(answer.Response) > smallAnswer {
+		done, err := g.bodies.Take(sender(grant), jsonCost*len(answer.Response))
+		if err != nil {
+			return ranError{subjects.Errorf(subjects.ErrTooLarge, "the reply has %d bytes, and there is no room to convert them now: %w", len(answer.Response), err)}
+		}
+		defer done()
 	}
-	defer done()
 	text, err := method.ResponseToJSON(answer.Response)
 	if err != nil {
 		return ranError{subjects.Errorf(subjects.ErrCrashed, "the response of %s: %w", answer.Plugin, err)}

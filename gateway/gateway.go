@@ -226,7 +226,7 @@ func (g *Gateway) serve(a *answering, r *http.Request) error {
 	case toPlugins:
 		return g.list(a, grant)
 	case toPlugin:
-		return g.info(a, r, at)
+		return g.info(a, r, grant, at)
 	default:
 		a.send(http.StatusOK, subjects.ContentTypeJSON, g.openAPI)
 		return nil
