@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pluginhost/pluginhost/sdk/api"
+	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/sdk/call"
 	"github.com/pluginhost/pluginhost/subjects"
 )
@@ -20,6 +21,16 @@ var agentMethods = map[string]func(response []byte) (bool, error){
 		return r.Info != nil && (r.Info.Name != "" || r.Info.Mbid != "" || r.Info.Description != "" || r.Info.Url != "")
 	}),
 	"get_album_images": holds(func(r *api.AlbumImagesResponse) bool { return len(r.Images) > 0 }),
+}
+
+// acceptable says whether there is something in a response of a method.
+func acceptable(method string, response []byte) (bool, error) {
+	if known, is := schema.Navidrome058().Method(method); is {
+		if err := known.CheckResponse(response); err != nil {
+			return false, err
+		}
+	}
+	return agentMethods[method](response)
 }
 
 // holds reads a response and looks into it.

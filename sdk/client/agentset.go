@@ -69,8 +69,7 @@ type AgentAnswer struct {
 // Ask asks a method of MetadataAgent by its name on the bus, with the bytes of the request message in protobuf. The error is as
 // for the methods of AgentSet, and subjects.ErrBadRequest if MetadataAgent has no such method.
 func (s *AgentSet) Ask(ctx context.Context, method string, request []byte) (AgentAnswer, error) {
-	acceptable, known := agentMethods[method]
-	if !known {
+	if _, known := agentMethods[method]; !known {
 		return AgentAnswer{}, subjects.Errorf(subjects.ErrBadRequest, "MetadataAgent has no method %.80q: want a name such as get_artist_biography", method)
 	}
 	if err := s.client.connected(); err != nil {
@@ -78,7 +77,7 @@ func (s *AgentSet) Ask(ctx context.Context, method string, request []byte) (Agen
 	}
 	ctx, cancel := s.client.bounded(ctx)
 	defer cancel()
-	asked := &asking{set: s, method: method, request: request, acceptable: acceptable}
+	asked := &asking{set: s, method: method, request: request}
 	asked.turns(s.agents())
 	for len(asked.left) > 0 && ctx.Err() == nil {
 		id := asked.left[0]
@@ -146,10 +145,9 @@ func absence(p Listed) string {
 
 // asking is one question to a set.
 type asking struct {
-	set        *AgentSet
-	method     string
-	request    []byte
-	acceptable func(response []byte) (bool, error)
+	set     *AgentSet
+	method  string
+	request []byte
 
 	left []string // ids of those that are still to be asked
 
@@ -184,7 +182,7 @@ func (a *asking) ask(ctx context.Context, id string, within time.Duration) (answ
 	response, err := a.set.client.Call(mine, id, a.method, a.request)
 	has := false
 	if err == nil {
-		if has, err = a.acceptable(response); err != nil {
+		if has, err = acceptable(a.method, response); err != nil {
 			err = subjects.Errorf(subjects.ErrCrashed, "the response does not decode: %w", err)
 		}
 	}

@@ -45,6 +45,15 @@ func (m *Method) ResponseToJSON(data []byte) ([]byte, error) {
 	return toJSON(m.response, data)
 }
 
+// CheckResponse returns ErrManyValues of a response that has more values than are converted: whoever decodes it takes up to 50
+// times its bytes.
+func (m *Method) CheckResponse(data []byte) error {
+	if left := fewer(m.response, data, maxValues); left < 0 {
+		return fmt.Errorf("%s: %w", m.response.Name(), ErrManyValues)
+	}
+	return nil
+}
+
 func toJSON(descriptor protoreflect.MessageDescriptor, data []byte) ([]byte, error) {
 	if left := fewer(descriptor, data, maxValues); left < 0 {
 		return nil, fmt.Errorf("%s: %w", descriptor.Name(), ErrManyValues)
