@@ -65,7 +65,11 @@ func (c *Client) send(ctx context.Context, id string, request outgoing) ([]byte,
 		if err == nil || !errors.As(err, &failure) || !failure.NothingRan() || attempt >= c.resends || errors.Is(err, errAtOnce) {
 			return response, err
 		}
-		pause := time.NewTimer(max(failure.RetryAfter, minResend))
+		wait := max(failure.RetryAfter, minResend)
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) <= wait {
+			return nil, err // the caller, who may ask another, need not wait for nothing
+		}
+		pause := time.NewTimer(wait)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

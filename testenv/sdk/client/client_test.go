@@ -180,6 +180,27 @@ func refusing(t *testing.T, codes ...string) (*nats.Conn, *atomic.Int32) {
 	return conn, &calls
 }
 
+func TestARefusalThatLastsLongerThanTheCallerIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	conn := testenv.Connect(t, testenv.NATS(t))
+	_, err := conn.Subscribe("plugins.p.get_artist_url", func(msg *nats.Msg) {
+		reply := nats.NewMsg(msg.Reply)
+		reply.Header.Set(subjects.HeaderErrorCode, "429")
+		reply.Header.Set(subjects.HeaderRetryAfter, "1h")
+		if err := msg.RespondMsg(reply); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := client.New(conn).Call(ctx, "p", "get_artist_url", nil); !errors.Is(err, subjects.ErrOverloaded) || ctx.Err() != nil {
+		t.Errorf("got %v, and the time of the caller: %v", err, ctx.Err())
+	}
+}
+
 func TestCallsAreSentAgainOnlyWhereNothingRan(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
