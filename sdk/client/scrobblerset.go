@@ -28,6 +28,9 @@ type ScrobblerSet struct {
 	running context.Context
 	stop    context.CancelFunc
 	telling sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool // nobody is told any more
 }
 
 // ScrobblerSet returns the set of the plugins that a lister knows.
@@ -37,8 +40,11 @@ func (c *Client) ScrobblerSet(plugins PluginLister) *ScrobblerSet {
 	return s
 }
 
-// Stop breaks off what is being told of what is played, and waits for its end. Nothing may be told afterwards.
+// Stop breaks off what is being told of what is played, and waits for its end. What NowPlaying is given afterwards is dropped.
 func (s *ScrobblerSet) Stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
 	s.stop()
 	s.telling.Wait()
 }
@@ -76,6 +82,11 @@ func (s *ScrobblerSet) NowPlaying(user User, track *api.TrackInfo, at time.Time)
 
 // NowPlayingTo is NowPlaying for one plugin alone.
 func (s *ScrobblerSet) NowPlayingTo(id string, user User, track *api.TrackInfo, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
 	select {
 	case s.places <- struct{}{}:
 	default:
