@@ -20,6 +20,7 @@ type cluster struct {
 	response []byte
 	infos    []subjects.PluginInfo
 	listed   []client.Listed
+	stale    error
 }
 
 func (*cluster) Find(context.Context, string) (subjects.AccessTokenGrant, error) {
@@ -33,6 +34,8 @@ func (c *cluster) Do(context.Context, string, string, client.Request) ([]byte, e
 func (c *cluster) Info(context.Context, string) ([]subjects.PluginInfo, error) { return c.infos, nil }
 
 func (c *cluster) Listed() []client.Listed { return c.listed }
+
+func (c *cluster) Stale() (time.Time, error) { return time.Time{}, c.stale }
 
 var errNoMoney = errors.New("nobody pays")
 
@@ -103,6 +106,23 @@ func TestNoReplicaHasAPluginOnlyIfAllHaveSaidSo(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodGet, "http://localhost"+subjects.HTTPPlugins+"/p", nil)
 		if got := (&cluster{infos: c.infos}).gets(t, 9, r); got.Code != c.status {
+			t.Errorf("%s: %d %s, want %d", c.name, got.Code, got.Body, c.status)
+		}
+	}
+}
+
+func TestAListThatNobodyHasToldIsNotEmpty(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		cluster cluster
+		status  int
+	}{
+		{"nobody has ever", cluster{stale: client.ErrNoAnswer}, http.StatusServiceUnavailable},
+		{"nobody does any more", cluster{stale: client.ErrNoAnswer, listed: []client.Listed{{}}}, http.StatusOK},
+		{"there is none", cluster{}, http.StatusOK},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://localhost"+subjects.HTTPPlugins, nil)
+		if got := c.cluster.gets(t, 9, r); got.Code != c.status {
 			t.Errorf("%s: %d %s, want %d", c.name, got.Code, got.Body, c.status)
 		}
 	}

@@ -37,6 +37,13 @@ type Agents interface {
 	Ask(ctx context.Context, method string, request []byte) (client.AgentAnswer, error)
 }
 
+// Listed knows the plugins of all replicas. A [client.FollowedPlugins] does.
+type Listed interface {
+	client.PluginLister
+	// Stale returns since when nobody has told of them, and why; nil is that it is up to date.
+	Stale() (since time.Time, err error)
+}
+
 // Plays takes plays.
 type Plays interface {
 	// Submit returns nil once a play is safe, for a plugin or, without an id, for all. Any error but those of what will never be
@@ -54,7 +61,7 @@ type Config struct {
 	Plugins Plugins
 	Agents  Agents
 	// Listed knows what plugins there are.
-	Listed client.PluginLister
+	Listed Listed
 	// Plays takes plays.
 	Plays Plays
 	// Hosts are the names that it goes by, in the header Host, beside addresses and names without a dot; one that begins with "*." is of

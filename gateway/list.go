@@ -23,8 +23,12 @@ type pluginInfo struct {
 
 // list tells what plugins there are: those that a token is for.
 func (g *Gateway) list(a *answering, grant subjects.AccessTokenGrant) error {
+	listed := g.Listed.Listed()
+	if _, err := g.Listed.Stale(); err != nil && len(listed) == 0 {
+		return subjects.Errorf(subjects.ErrUnavailable, "nobody has told yet what plugins there are: %w", err)
+	}
 	list := pluginList{V: subjects.Version, Plugins: []client.Listed{}}
-	for _, p := range g.Listed.Listed() {
+	for _, p := range listed {
 		if grant.Plugin == "" || grant.Plugin == p.ID {
 			list.Plugins = append(list.Plugins, p)
 		}
