@@ -160,6 +160,8 @@ func TestATokenOfAUserIsAboutNobodyElse(t *testing.T) {
 			}
 		})
 	}
+	kate := h.newToken(subjects.AccessTokenGrant{User: "kate", Scopes: []subjects.AccessScope{subjects.ScopeCall}})
+	h.refuses(request{path: path("probe", "is_authorized"), token: kate, kind: asJSON, body: `{"username":"\u212aate"}`}, 403, "forbidden", "about another one") // a Kelvin sign
 	h.refuses(request{path: subjects.HTTPScrobbles, token: token, kind: asJSON, body: play("ann")}, 403, "forbidden", "about another one")
 	h.refuses(request{path: subjects.HTTPNowPlaying, token: token, kind: asJSON, body: playing("ann")}, 403, "forbidden", "about another one")
 	h.refuses(request{path: path("probe", "scrobble"), token: token, kind: asJSON, body: play("ann")}, 403, "forbidden", "about another one")

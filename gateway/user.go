@@ -58,12 +58,23 @@ func notProtobuf(method *schema.Method) error {
 func checkNamed(grant subjects.AccessTokenGrant, field protowire.Number, value string) error {
 	switch {
 	case value == "",
-		field == fieldUsername && strings.EqualFold(value, grant.User),
+		field == fieldUsername && sameName(value, grant.User),
 		field == fieldUserID && grant.UserID != "" && value == grant.UserID:
 		return nil
 	default:
 		return refusef(http.StatusForbidden, subjects.NameForbidden, "the token is of the user %s, and the request is about another one", grant.User)
 	}
+}
+
+// sameName compares names of users as Navidrome does: but for the case of letters of ASCII. A Kelvin sign is no k.
+func sameName(a, b string) bool {
+	lower := func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}
+	return strings.Map(lower, a) == strings.Map(lower, b)
 }
 
 // userOf is about whom a request is: whom it names or, if it names nobody, the user of the token.
