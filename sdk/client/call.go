@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -99,9 +100,12 @@ func (c *Client) once(ctx context.Context, id string, request outgoing) ([]byte,
 		msg.Header.Set(subjects.HeaderVia, subjects.FormatVia(ids))
 	}
 	reply, err := c.conn.RequestMsgWithContext(ctx, msg)
+	var broken *net.OpError
 	switch {
 	case err == nil:
 		return reply.Data, failureOf(reply)
+	case errors.As(err, &broken): // while a long request was written
+		return nil, broke(id, err)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return nil, subjects.Errorf(subjects.ErrTooLarge, "the request has %d bytes, the server's max_payload is %d", len(request.body), c.conn.MaxPayload())
 	case errors.Is(err, nats.ErrReconnectBufExceeded): // lost since, and nats.go keeps nothing
@@ -118,7 +122,7 @@ func (c *Client) once(ctx context.Context, id string, request outgoing) ([]byte,
 		return nil, lost(err)
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
 		// It may have been sent before: nats.go does not tell.
-		return nil, &maybeRanError{subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s, and none can come: %w", id, err), err}
+		return nil, broke(id, err)
 	default:
 		return nil, fmt.Errorf("call %s: %w", id, err)
 	}

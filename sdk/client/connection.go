@@ -32,6 +32,11 @@ func (e *maybeRanError) Error() string { return e.failure.Error() }
 
 func (e *maybeRanError) Unwrap() []error { return []error{e.failure, e.cause} }
 
+// broke is the failure of a request during which the connection went.
+func broke(id string, cause error) error {
+	return &maybeRanError{subjects.Errorf(subjects.ErrDeadlineExceeded, "no reply from %s, and none can come: %w", id, cause), cause}
+}
+
 // connected refuses what is about to be sent while the connection is known to be lost: nats.go
 // would keep it, and send it once the connection is back, whoever waits for it then.
 func (c *Client) connected() error {
