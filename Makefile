@@ -36,6 +36,13 @@ $(EXAMPLES:%=example-%): example-%: build
 	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
 	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null
 
+# Plugins for a stock Navidrome, see bridges/README.md.
+.PHONY: bridges bridge-060
+bridges: bridge-060
+bridge-060:
+	cd bridges/bridge-060 && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	cd bridges && $(ALONE) $(GO) run ./bridge-060/pack bridge-060 $(CURDIR)/dist
+
 SPACE = $(EMPTY) $(EMPTY)
 # They start processes and wait for them: what the race detector could see there is in the packages below.
 PROCESSES = cmd/pluginhost deploy docs examples(/.*)? internal/author internal/modules internal/notices(/.*)? testenv/chaos(/.*)? testenv/wire
