@@ -210,15 +210,17 @@ func checkHostileServers(t *testing.T, b *bridge) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closed.Close()
+	defer func() { _ = closed.Close() }()
 	hangs := make(chan struct{})
 	t.Cleanup(func() { close(hangs) })
 	for name, handler := range map[string]http.HandlerFunc{
-		"an HTML page": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><title>Log in</title>") },
+		"an HTML page": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprint(w, "<!doctype html><title>Log in</title>")
+		},
 		"a redirect to a page that takes all": func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/in" {
 				w.WriteHeader(http.StatusAccepted)
-				fmt.Fprint(w, `{"v":1,"biography":"x"}`)
+				_, _ = fmt.Fprint(w, `{"v":1,"biography":"x"}`)
 				return
 			}
 			http.Redirect(w, r, "/in", http.StatusTemporaryRedirect)
@@ -227,7 +229,7 @@ func checkHostileServers(t *testing.T, b *bridge) {
 		"an end in the midst of the body": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.WriteHeader(http.StatusAccepted)
-			fmt.Fprint(w, `{"v":1}`)
+			_, _ = fmt.Fprint(w, `{"v":1}`)
 		},
 		"an end in the midst of nothing": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"what is no HTTP": func(w http.ResponseWriter, _ *http.Request) {
@@ -235,7 +237,7 @@ func checkHostileServers(t *testing.T, b *bridge) {
 			if err != nil {
 				panic(err)
 			}
-			fmt.Fprint(conn, "SSH-2.0-OpenSSH\r\n")
+			_, _ = fmt.Fprint(conn, "SSH-2.0-OpenSSH\r\n")
 			_ = conn.Close()
 		},
 		"no answer": func(_ http.ResponseWriter, r *http.Request) {
@@ -278,7 +280,7 @@ func checkAway(t *testing.T, plugin *extismhost.Plugin) {
 func checkAtOnce(t *testing.T, b *bridge) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"biography":%q}`, r.Header.Get("Pluginhost-Timeout"))
+		_, _ = fmt.Fprintf(w, `{"biography":%q}`, r.Header.Get("Pluginhost-Timeout"))
 	})
 	plugin := b.load(t, extismhost.Options{Config: settings(url)})
 	var calls sync.WaitGroup

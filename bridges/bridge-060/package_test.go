@@ -65,7 +65,7 @@ func checkExports(t *testing.T, b *bridge) {
 func inspect(t *testing.T, wasm []byte) (exports, imports []string) {
 	t.Helper()
 	runtime := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
-	defer runtime.Close(t.Context())
+	defer func() { _ = runtime.Close(t.Context()) }()
 	module, err := runtime.CompileModule(t.Context(), wasm)
 	if err != nil {
 		t.Fatal(err)

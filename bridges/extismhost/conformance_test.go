@@ -229,7 +229,7 @@ func checkKernelHTTP(t *testing.T, g *guests) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", "now")
 		w.WriteHeader(http.StatusTeapot)
-		fmt.Fprint(w, r.Method)
+		_, _ = fmt.Fprint(w, r.Method)
 	}))
 	t.Cleanup(server.Close)
 	asked := fmt.Sprintf(`{"url":%q,"method":"put"}`, server.URL)

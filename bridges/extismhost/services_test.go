@@ -61,7 +61,7 @@ func checkConfigGet(t *testing.T, _ *guests, plugin *extismhost.Plugin) {
 func checkSend(t *testing.T, _ *guests, plugin *extismhost.Plugin) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s %s %s %v", r.Method, r.Header.Get("X-One"), r.UserAgent(), body, err)
+		_, _ = fmt.Fprintf(w, "%s %s %s %s %v", r.Method, r.Header.Get("X-One"), r.UserAgent(), body, err)
 	}))
 	t.Cleanup(server.Close)
 	for request, want := range map[string]string{
@@ -83,7 +83,7 @@ func checkAnswers(t *testing.T, _ *guests, plugin *extismhost.Plugin) {
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprint(w, strings.Repeat("a", 10<<20+1))
+		_, _ = fmt.Fprint(w, strings.Repeat("a", 10<<20+1))
 	}))
 	t.Cleanup(server.Close)
 	got := send(t, plugin, fmt.Sprintf(`{"url":%q}`, server.URL))
