@@ -1,8 +1,9 @@
 # make run    try it: the example plugins on a replica with a NATS server of its own
+# make bridges   packages for a stock Navidrome, which ask this program: dist/bridge-*.ndp
 # make test   the tests, with the race detector where goroutines share memory; make test-all has the long proofs as well
 GO ?= go
 # The root is built in the workspace of go.work. The other modules are built alone: subjects and sdk, which other programs
-# import, with the oldest versions that they take; bench and tools would raise versions of the program.
+# import, with the oldest versions that they take; bridges, bench and tools would raise versions of the program.
 ROOT = github.com/pluginhost/pluginhost
 ALONE = GOWORK=off
 TOOL = $(ALONE) $(GO) tool -modfile=$(CURDIR)/tools/go.mod
@@ -37,8 +38,12 @@ $(EXAMPLES:%=example-%): example-%: build
 	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null
 
 # Plugins for a stock Navidrome, see bridges/README.md.
-.PHONY: bridges bridge-060
-bridges: bridge-060
+.PHONY: bridges bridge-058 bridge-060
+bridges: bridge-058 bridge-060
+bridge-058: build
+	@mkdir -p dist
+	bin/pluginhost plugin build bridges/bridge-058 --output dist/bridge-058.ndp
+
 bridge-060:
 	cd bridges/bridge-060 && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 	cd bridges && $(ALONE) $(GO) run ./bridge-060/pack bridge-060 $(CURDIR)/dist
@@ -67,12 +72,14 @@ test test-all:
 	cd sdk && $(ALONE) $(GO) test -race -pgo=off ./...
 	$(GO) test $(SHORT) $(RACE) $(BESIDE) -timeout 30m $(LONGEST) $(SHARING)
 	$(GO) test $(SHORT) -pgo=off -p 3 -timeout 30m ./testenv/chaos $(DRIVING)
+	cd bridges && $(ALONE) $(GO) test $(SHORT) -timeout 30m ./...
 	cd bench && $(ALONE) $(GO) test -short ./...
 
 lint:
 	$(LINTER) run ./...
 	cd subjects && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
 	cd sdk && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
+	cd bridges && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
 	cd bench && $(ALONE) $(LINTER) run --config ../.golangci.yml ./...
 
 generate:
@@ -85,6 +92,7 @@ tidy:
 	cd sdk && $(ALONE) $(GO) mod tidy
 	$(GO) mod edit -replace=$(ROOT)/subjects=./subjects -replace=$(ROOT)/sdk=./sdk
 	$(ALONE) $(GO) mod tidy; code=$$?; $(GO) mod edit -dropreplace=$(ROOT)/subjects -dropreplace=$(ROOT)/sdk; exit $$code
+	cd bridges && $(ALONE) $(GO) mod tidy
 	cd bench && $(ALONE) $(GO) mod tidy
 	cd tools && $(ALONE) $(GO) mod tidy
 

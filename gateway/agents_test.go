@@ -13,7 +13,7 @@ func TestAgentsAreAskedUntilOneHasAnAnswer(t *testing.T) {
 	t.Parallel()
 	h := open(t, func(c *config.Config) {
 		add(t, c, "a-empty", guests.Handmade{}.Bytes(), "MetadataAgent")
-		add(t, c, "b/echo", echo, "MetadataAgent")
+		add(t, c, "b echo", echo, "MetadataAgent")
 		add(t, c, "c-echo", echo, "MetadataAgent")
 	})
 	for name, kind := range map[string]string{"JSON": asJSON, "protobuf": protobuf} {
@@ -22,7 +22,7 @@ func TestAgentsAreAskedUntilOneHasAnAnswer(t *testing.T) {
 			body, want = "\x0a\x01x", "\x0a\x01x"
 		}
 		got := h.ask(request{path: subjects.HTTPAgents + "/" + biography, kind: kind, body: body})
-		if got.status != http.StatusOK || got.body != want || got.header.Get(subjects.HeaderPlugin) != "b%2Fecho" || got.header.Get("Content-Type") != kind {
+		if got.status != http.StatusOK || got.body != want || got.header.Get(subjects.HeaderPlugin) != "b%20echo" || got.header.Get("Content-Type") != kind {
 			t.Errorf("%s: %d %v %q", name, got.status, got.header, got.body)
 		}
 	}

@@ -40,6 +40,16 @@ func (r *Replica) openDoors(ctx context.Context, settings *config.Config) (*door
 	return d, nil
 }
 
+// refresh knows the plugins that this replica has just loaded from now on, rather than in a moment.
+func (d *doors) refresh(ctx context.Context) error {
+	if d == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, client.DefaultTimeout)
+	defer cancel()
+	return d.followed.Refresh(ctx)
+}
+
 // agentOrder is in which order plugins are asked for metadata.
 func agentOrder(settings *config.Config) client.AgentOrder {
 	return client.AgentOrder{Order: settings.Agents.Order, Only: settings.Agents.Only}

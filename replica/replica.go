@@ -144,6 +144,9 @@ func Start(ctx context.Context, config config.Config, log *slog.Logger, options 
 		r.packages.start(ctx)
 	}
 	r.scrobbles.route(ctx)
+	if err := r.doors.refresh(ctx); err != nil {
+		r.log.Warn("the gateway learns of plugins in a moment only", "error", err)
+	}
 	r.ready.Store(true)
 	r.startWatch()
 	r.beat(ctx)

@@ -34,6 +34,7 @@ type FollowedPlugins struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	wake   chan struct{}
+	asks   chan chan struct{} // of Refresh; each is closed once replicas have been asked
 	now    atomic.Pointer[followed]
 
 	// Of the goroutine alone.
@@ -63,7 +64,7 @@ type heardReplica struct {
 // is empty, Stale says why, and it goes on. The error is that of ctx, or nats.ErrConnectionClosed. The caller stops the FollowedPlugins.
 func (c *Client) FollowPlugins(ctx context.Context) (*FollowedPlugins, error) {
 	running, stop := context.WithCancel(context.Background())
-	f := &FollowedPlugins{client: c, stop: stop, wake: make(chan struct{}, 1), replicas: make(map[string]heardReplica)}
+	f := &FollowedPlugins{client: c, stop: stop, wake: make(chan struct{}, 1), asks: make(chan chan struct{}), replicas: make(map[string]heardReplica)}
 	f.now.Store(&followed{listed: []Listed{}, all: []Plugin{}, changed: make(chan struct{}), since: time.Now(), err: ErrNoReplica})
 	subscribed, err := f.subscribe()
 	if err == nil {
@@ -107,6 +108,22 @@ func (f *FollowedPlugins) Stale() (since time.Time, err error) {
 	return now.since, now.err
 }
 
+// Refresh asks replicas at once, and returns when they have answered, or nobody has: Stale tells. The error is that of ctx.
+func (f *FollowedPlugins) Refresh(ctx context.Context) error {
+	asked := make(chan struct{})
+	select {
+	case f.asks <- asked:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-asked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Changed returns a channel that is closed when replicas have answered anew, or no longer answer.
 func (f *FollowedPlugins) Changed() <-chan struct{} { return f.now.Load().changed }
 
@@ -143,9 +160,10 @@ func (f *FollowedPlugins) first(ctx context.Context) error {
 		return fmt.Errorf("follow plugins: %w", ctx.Err())
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return fmt.Errorf("follow plugins: %w", err)
-	default:
-		return nil
+	case err != nil:
+		f.miss(err)
 	}
+	return nil
 }
 
 // follow asks whenever there is reason to, until ctx is over or the connection is closed.
@@ -158,7 +176,9 @@ func (f *FollowedPlugins) follow(ctx context.Context) {
 			interval = staleInterval
 		}
 		next := time.NewTimer(interval)
+		var asked chan struct{}
 		select {
+		case asked = <-f.asks:
 		case <-next.C:
 		case <-back:
 		case <-f.wake:
@@ -173,7 +193,11 @@ func (f *FollowedPlugins) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := f.ask(ctx); errors.Is(err, nats.ErrConnectionClosed) {
+		err := f.ask(ctx)
+		if asked != nil {
+			close(asked)
+		}
+		if errors.Is(err, nats.ErrConnectionClosed) {
 			return // for good
 		}
 	}
