@@ -37,12 +37,16 @@ $(EXAMPLES:%=example-%): example-%: build
 	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
 	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null
 
-# Plugins for a stock Navidrome.
-.PHONY: bridges bridge-058
-bridges: bridge-058
+# Plugins for a stock Navidrome, see bridges/README.md.
+.PHONY: bridges bridge-058 bridge-060
+bridges: bridge-058 bridge-060
 bridge-058: build
 	@mkdir -p dist
 	bin/pluginhost plugin build bridges/bridge-058 --output dist/bridge-058.ndp
+
+bridge-060:
+	cd bridges/bridge-060 && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	cd bridges && $(ALONE) $(GO) run ./bridge-060/pack bridge-060 $(CURDIR)/dist
 
 SPACE = $(EMPTY) $(EMPTY)
 # They start processes and wait for them: what the race detector could see there is in the packages below.
