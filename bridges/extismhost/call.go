@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	extism "github.com/extism/go-sdk"
 )
 
 // Failures of a call that Navidrome tells from the others.
@@ -49,10 +51,13 @@ func (p *Plugin) Output(ctx context.Context, export string, request any) (output
 // OutputOf calls an export as Call does with bytes of any kind, and returns what it has put out.
 func (p *Plugin) OutputOf(ctx context.Context, export string, input []byte) (_ []byte, err error) {
 	instance, err := p.instance(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil, errors.Join(ctx.Err(), closeInstance(ctx, instance))
+	case err != nil:
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, instance.Close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, closeInstance(ctx, instance)) }()
 	if !instance.FunctionExists(export) {
 		return nil, fmt.Errorf("%w: %s", ErrNoFunction, export)
 	}
@@ -68,4 +73,15 @@ func (p *Plugin) OutputOf(ctx context.Context, export string, input []byte) (_ [
 		return nil, fmt.Errorf("plugin call exited with code %d", code)
 	}
 	return output, nil
+}
+
+// closeInstance closes an instance if there is one, also after its caller has given up.
+func closeInstance(ctx context.Context, instance *extism.Plugin) error {
+	if instance == nil {
+		return nil
+	}
+	if err := instance.Close(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("close an instance: %w", err)
+	}
+	return nil
 }

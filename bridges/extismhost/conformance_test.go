@@ -122,12 +122,17 @@ func checkOutcomes(t *testing.T, g *guests) {
 }
 
 func checkGivenUp(t *testing.T, g *guests) {
-	plugin := g.load(t, "kernel", extismhost.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	// Nothing of the plugin's is in it.
-	if err := plugin.Call(ctx, "loops", nil, nil); err == nil || err.Error() != context.Canceled.Error() {
-		t.Error(err)
+	defer cancel()
+	plugin := g.load(t, "services", extismhost.Options{Send: func([]byte) []byte {
+		cancel()
+		return []byte("{}")
+	}})
+	for _, when := range []string{"in the midst of the call", "before it"} {
+		// Nothing of the plugin's is in it.
+		if err := plugin.Call(ctx, "http_send", nil, nil); err == nil || err.Error() != context.Canceled.Error() {
+			t.Errorf("%s: %v", when, err)
+		}
 	}
 }
 
