@@ -22,6 +22,7 @@ run: examples
 	@echo "  bin/pluginhost plugin list"
 	@echo "  bin/pluginhost status"
 	@echo "  bin/pluginhost token create --user joe --scope scrobble   # for a Navidrome that scrobbles to http://127.0.0.1:8060/1/"
+	@echo "  bin/pluginhost token create --scope call,scrobble         # for a Navidrome with a bridge of 'make bridges': docs/navidrome.md"
 	@echo
 	bin/pluginhost serve --plugins dist/plugins --data dist/data --listenbrainz 127.0.0.1:8060
 

@@ -39,6 +39,7 @@ func TestBridge(t *testing.T) {
 		"settings that are wrong are said":             checkSettings,
 		"addresses":                                    checkAddresses,
 		"the token stays where it belongs":             checkToken,
+		"what failed is logged as a warning, once":     checkLogged,
 		"time-outs leave room for two tries":           checkTimeouts,
 		"answers that were cut are none":               checkCut,
 		"large answers are passed on":                  checkLarge,

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	extism "github.com/extism/go-sdk"
+
 	"github.com/pluginhost/pluginhost/bridges/extismhost"
 )
 
@@ -81,6 +83,28 @@ func checkToken(t *testing.T, b *bridge) {
 		if asked.Headers["Authorization"] != "Bearer "+token || strings.Contains(asked.URL, token) || strings.Contains(string(asked.Body), token) {
 			t.Errorf("%s: %+v", export, asked)
 		}
+	}
+}
+
+// Navidrome tells of a play no more than that it is tried again, and of an agent nothing.
+func checkLogged(t *testing.T, b *bridge) {
+	var logged []string
+	w := &world{}
+	plugin := b.load(t, extismhost.Options{Config: settings("http://host"), Send: w.send, Log: func(level extism.LogLevel, text string) {
+		logged = append(logged, level.String()+" "+text)
+	}})
+	w.says(http.StatusUnauthorized, failure(401, "unauthorized"))
+	for export, input := range map[string]string{biography: artist, scrobbles: play, tells: nowPlaying} {
+		logged = nil
+		err := plugin.Call(t.Context(), export, json.RawMessage(input), nil)
+		if err == nil || len(logged) != 1 || !strings.HasPrefix(logged[0], extism.LogLevelWarn.String()+" pluginhost: ") || !strings.Contains(err.Error(), strings.SplitN(logged[0], " ", 2)[1]) {
+			t.Errorf("%s: logged %q, failed with %v", export, logged, err)
+		}
+	}
+	logged = nil
+	w.says(http.StatusNotFound, failure(404, "plugin:not_found"))
+	if err := plugin.Call(t.Context(), biography, json.RawMessage(artist), nil); err != nil || len(logged) > 0 {
+		t.Errorf("nothing was found: logged %q, failed with %v", logged, err)
 	}
 }
 

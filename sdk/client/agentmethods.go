@@ -36,7 +36,9 @@ func holds[Resp any, PResp interface {
 	}
 }
 
-func notFound() error { return call.MatchAPI(subjects.Errorf(subjects.ErrNotFound, "%w", api.ErrNotFound)) }
+func notFound() error {
+	return call.MatchAPI(subjects.Errorf(subjects.ErrNotFound, "%w", api.ErrNotFound))
+}
 
 func notImplemented() error {
 	return call.MatchAPI(subjects.Errorf(subjects.ErrNotImplemented, "%w", api.ErrNotImplemented))

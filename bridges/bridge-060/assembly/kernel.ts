@@ -43,6 +43,9 @@ declare function env_error_set(handle: u64): void;
 // @ts-ignore: decorator
 @external("extism:host/env", "config_get")
 declare function env_config_get(key: u64): u64;
+// @ts-ignore: decorator
+@external("extism:host/env", "log_warn")
+declare function env_log_warn(text: u64): void;
 
 /** What an export returns when the call did what it should, or found nothing. */
 export const OK: i32 = 0;
@@ -73,8 +76,10 @@ export function output(bytes: Writer): i32 {
   return OK;
 }
 
-/** Makes what was written the error text of the call. */
+/** Makes what was written the error text of the call, and logs it: of a play Navidrome itself tells no more than that it is tried again. */
 export function fail(text: Writer): i32 {
+  const logged = block(text); // which the kernel frees
+  if (logged != 0) env_log_warn(logged);
   env_error_set(block(text));
   return FAILED;
 }
