@@ -114,7 +114,7 @@ func TestWhatIsNoPlayIsRefused(t *testing.T) {
 		"played now by nobody":  {subjects.HTTPNowPlaying, playing(""), "it needs a user"},
 		"nothing is played now": {subjects.HTTPNowPlaying, `{"username":"joe"}`, "a track with a name"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			h.refuses(request{path: c.path, kind: asJSON, body: c.body}, http.StatusBadRequest, "bad_request", c.says)
 		})
 	}

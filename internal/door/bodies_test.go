@@ -66,7 +66,7 @@ func TestABodyThatIsNotTakenSaysWhy(t *testing.T) {
 		"no room":                           {post(long[:90_000], -1), 50_000, 1 << 20, 1 << 20, door.ErrNoRoom},
 		"no room for this sender":           {post(long[:90_000], -1), 1 << 20, 50_000, 1 << 20, door.ErrNoRoom},
 		"nobody pays":                       {post(long[:90_000], -1), 1 << 20, 1 << 20, 50_000, errBroke},
-		"it breaks off": {&http.Request{Body: io.NopCloser(io.MultiReader(strings.NewReader("x"), broken{})), ContentLength: 9}, 1 << 20, 1 << 20, 1 << 20, io.ErrUnexpectedEOF},
+		"it breaks off":                     {&http.Request{Body: io.NopCloser(io.MultiReader(strings.NewReader("x"), broken{})), ContentLength: 9}, 1 << 20, 1 << 20, 1 << 20, io.ErrUnexpectedEOF},
 	} {
 		paid := &account{limit: c.paid}
 		bodies := &door.Bodies{Max: c.max, MaxOfOne: c.one, Hold: paid.hold}

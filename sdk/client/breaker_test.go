@@ -60,8 +60,10 @@ func TestASingleQuestionFindsOutHowAPluginIs(t *testing.T) {
 		t.Error("not one question alone")
 	}
 	b.end("p", now, well)
-	if !b.begin("p", now) || !b.begin("p", now) {
-		t.Error("it is well, and is not asked")
+	for range 2 {
+		if !b.begin("p", now) {
+			t.Error("it is well, and is not asked")
+		}
 	}
 }
 
