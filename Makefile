@@ -22,6 +22,7 @@ run: examples
 	@echo "  bin/pluginhost plugin list"
 	@echo "  bin/pluginhost status"
 	@echo "  bin/pluginhost token create --user joe --scope scrobble   # for a Navidrome that scrobbles to http://127.0.0.1:8060/1/"
+	@echo "  bin/pluginhost token create --scope call,scrobble         # for a Navidrome with a bridge of 'make bridges': docs/navidrome.md"
 	@echo
 	bin/pluginhost serve --plugins dist/plugins --data dist/data --listenbrainz 127.0.0.1:8060
 
@@ -37,12 +38,16 @@ $(EXAMPLES:%=example-%): example-%: build
 	@verb=install; if [ -e dist/plugins/$* ]; then verb=update; fi; \
 	bin/pluginhost plugin $$verb dist/$*.ndp --as $* --plugins dist/plugins --yes >/dev/null
 
-# Plugins for a stock Navidrome.
-.PHONY: bridges bridge-058
-bridges: bridge-058
+# Plugins for a stock Navidrome, see bridges/README.md.
+.PHONY: bridges bridge-058 bridge-060
+bridges: bridge-058 bridge-060
 bridge-058: build
 	@mkdir -p dist
 	bin/pluginhost plugin build bridges/bridge-058 --output dist/bridge-058.ndp
+
+bridge-060:
+	cd bridges/bridge-060 && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	cd bridges && $(ALONE) $(GO) run ./bridge-060/pack bridge-060 $(CURDIR)/dist
 
 SPACE = $(EMPTY) $(EMPTY)
 # They start processes and wait for them: what the race detector could see there is in the packages below.

@@ -4,6 +4,7 @@ go 1.26.0
 
 replace (
 	github.com/pluginhost/pluginhost => ../
+	github.com/pluginhost/pluginhost/bridges => ../bridges
 	github.com/pluginhost/pluginhost/sdk => ../sdk
 	github.com/pluginhost/pluginhost/subjects => ../subjects
 )
@@ -15,6 +16,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/pluginhost/pluginhost v0.0.0-00010101000000-000000000000
+	github.com/pluginhost/pluginhost/bridges v0.0.0-00010101000000-000000000000
 	github.com/pluginhost/pluginhost/sdk v0.1.0
 	github.com/pluginhost/pluginhost/subjects v0.1.0
 	github.com/tetratelabs/wazero v1.12.0

@@ -24,7 +24,7 @@ type section struct {
 
 // sections are all there are, in the order in which they run.
 func sections() []section {
-	return []section{busSection(), gatewaySection(), neighbourSection(), wasmSection(), instanceSection(), workSection(), stopSection(), cacheSection(), scheduleSection(), socketSection(), scrobbleSection(), deliverySection(), memorySection(), extismSection(), loadSection(), developSection()}
+	return []section{busSection(), gatewaySection(), neighbourSection(), wasmSection(), instanceSection(), workSection(), stopSection(), cacheSection(), scheduleSection(), socketSection(), scrobbleSection(), deliverySection(), memorySection(), extismSection(), bridgeSection(), loadSection(), developSection()}
 }
 
 // selected are the sections whose name or title contains part, whatever its case.

@@ -39,6 +39,7 @@ func startReplica(t *testing.T, url string) *replica.Replica {
 	testenv.AddPlugin(t, plugins, "broken", testenv.Manifest(nil, plugin.MetadataAgent), []byte("no module"))
 	host := testenv.Config(t, url, plugins)
 	host.Navidrome.Subsonic, host.Navidrome.Artwork = config.SubsonicBus, config.ArtworkBus
+	host.HTTP.Listen = "127.0.0.1:0"
 	log := new(testenv.Log)
 	t.Cleanup(func() { // after the replica has left
 		for line := range strings.Lines(log.String()) {
@@ -52,10 +53,11 @@ func startReplica(t *testing.T, url string) *replica.Replica {
 
 func TestPermissionsAreEnough(t *testing.T) {
 	as := testenv.DeployedNATS(t)
-	startReplica(t, as("host"))
+	replica := startReplica(t, as("host"))
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
 
+	t.Run("for the gateway", func(t *testing.T) { gatewayWorks(t, as("operator"), replica.HTTPAddress()) })
 	t.Run("for a Navidrome", func(t *testing.T) {
 		conn := connectAs(t, as("navidrome"), nats.CustomInboxPrefix("_INBOX_navidrome"))
 		service, err := client.ServeNavidrome(conn, client.Navidrome{

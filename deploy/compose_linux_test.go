@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -118,5 +119,37 @@ func TestComposeStartsAClusterOfNATSServers(t *testing.T) {
 				t.Errorf("%s can be reached from other machines", port)
 			}
 		}
+	}
+}
+
+// What a Navidrome beside the replicas is told leads to them.
+func TestComposeHasANavidromeThatFindsTheReplicas(t *testing.T) {
+	_, values := secrets(t)
+	services := compose(t, values)
+	navidrome := services["navidrome"]
+	if !slices.Equal(texts(at(navidrome, "profiles")), []string{"navidrome"}) {
+		t.Error("it starts without being asked for")
+	}
+	environment := environmentOf(navidrome)
+	base, err := url.Parse(environment["ND_LISTENBRAINZ_BASEURL"])
+	if err != nil || base.Path != "/1/" {
+		t.Fatalf("plays go to %v, %v", base, err)
+	}
+	for _, name := range []string{"replica-1", "replica-2", "replica-3"} {
+		aliases := texts(at(services[name], "networks", "default", "aliases"))
+		if listens := environmentOf(services[name])["PLUGINHOST_LISTENBRAINZ"]; !slices.Contains(aliases, base.Hostname()) || listens != "0.0.0.0:"+base.Port() {
+			t.Errorf("%s is %v and listens at %s, and plays go to %s", name, aliases, listens, base.Host)
+		}
+	}
+	if packages := read(t, "../bridges/bridge-060/README.md"); !strings.Contains(packages, "`"+environment["ND_AGENTS"]+".ndp`") {
+		t.Errorf("there is no package %s", environment["ND_AGENTS"])
+	}
+	for _, port := range texts(at(navidrome, "ports")) {
+		if !strings.HasPrefix(port, "127.0.0.1:") {
+			t.Errorf("%s can be reached from other machines", port)
+		}
+	}
+	if !slices.ContainsFunc(texts(at(navidrome, "volumes")), func(v string) bool { return strings.HasSuffix(v, ":"+environment["ND_PLUGINS_FOLDER"]+":ro") }) {
+		t.Error("nothing is in its plugins folder")
 	}
 }

@@ -179,6 +179,7 @@ func (c container) works(t *testing.T, health []string) {
 				t.Errorf("%v: %v %s", check, err, said)
 			}
 		}
+		gatewayWorks(t, as("operator"), r.HTTP)
 	})
 }
 

@@ -72,6 +72,11 @@ func TestKubernetesStartsAReplica(t *testing.T) {
 	if environment["PLUGINHOST_HTTP"] != "0.0.0.0:"+port {
 		t.Errorf("probes ask port %s of %s", port, environment["PLUGINHOST_HTTP"])
 	}
+	service := manifests(t, "pluginhost.yaml")["Service pluginhost"]
+	if at(service, "spec", "selector", "app") != at(manifests(t, "pluginhost.yaml")["Deployment pluginhost"], "spec", "template", "metadata", "labels", "app") ||
+		at(service, "spec", "ports", 0, "targetPort") != at(replica, "ports", 0, "name") {
+		t.Errorf("the gateway is not behind the Service: %v", service)
+	}
 	// container.works asks both.
 	for probe, path := range map[string]string{"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"} {
 		if get := at(replica, probe, "httpGet"); at(get, "path") != path || at(get, "port") != at(replica, "ports", 0, "name") {

@@ -72,7 +72,7 @@ func TestNobodyWritesThroughAnAcknowledgement(t *testing.T) {
 	}
 
 	navidrome := connectAs(t, as("navidrome"), nats.CustomInboxPrefix(navidromeInbox))
-	attacks := []string{"plugins.x.callback.on_close", "pluginhost.ctl.drain", "pluginhost.socket.x.y", "$SRV.PING", subjects.InboxPrefix + ".x"}
+	attacks := []string{"plugins.x.callback.on_close", "plugins.x.scrobble", "pluginhost.ctl.drain", "pluginhost.socket.x.y", "$SRV.PING", subjects.InboxPrefix + ".x"}
 	for _, bucket := range buckets {
 		stream := bucket.Stream()
 		attacks = append(attacks, bucket.Subject(key),

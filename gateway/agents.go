@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/pluginhost/pluginhost/sdk/api/schema"
 	"github.com/pluginhost/pluginhost/subjects"
 )
 
@@ -24,7 +23,7 @@ func (g *Gateway) ask(a *answering, r *http.Request, grant subjects.AccessTokenG
 	if err != nil {
 		return err
 	}
-	is, body, release, err := g.message(a, r, grant, method)
+	is, body, release, err := g.message(a, r, grant, method.RequestFromJSON)
 	defer release()
 	if err != nil {
 		return err
@@ -59,7 +58,7 @@ func (g *Gateway) ask(a *answering, r *http.Request, grant subjects.AccessTokenG
 
 // message reads the request message of a method, in protobuf whatever the body is. The caller calls release once nothing of it is needed any
 // more, also after an error.
-func (g *Gateway) message(a *answering, r *http.Request, grant subjects.AccessTokenGrant, method *schema.Method) (is content, message []byte, release func(), err error) {
+func (g *Gateway) message(a *answering, r *http.Request, grant subjects.AccessTokenGrant, fromJSON func([]byte) ([]byte, error)) (is content, message []byte, release func(), err error) {
 	if is, err = contentOf(r.Header); err != nil {
 		return is, nil, func() {}, err
 	}
@@ -67,7 +66,7 @@ func (g *Gateway) message(a *answering, r *http.Request, grant subjects.AccessTo
 	if err != nil || !is.JSON {
 		return is, body, release, err
 	}
-	if message, err = method.RequestFromJSON(body); err != nil {
+	if message, err = fromJSON(body); err != nil {
 		err = subjects.Errorf(subjects.ErrBadRequest, "%w", err)
 	}
 	return is, message, release, err

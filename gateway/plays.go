@@ -92,7 +92,8 @@ func (g *Gateway) play(a *answering, r *http.Request, grant subjects.AccessToken
 	if err != nil {
 		return func() {}, err
 	}
-	_, message, release, err := g.message(a, r, grant, method)
+	// A bridge of a later version may tell more of a track, and would have to drop a play that is refused.
+	_, message, release, err := g.message(a, r, grant, method.RequestFromNewerJSON)
 	if err == nil {
 		if err = into.UnmarshalVT(message); err != nil {
 			err = subjects.Errorf(subjects.ErrBadRequest, "the body is no request of %s: %w", name, err)

@@ -109,13 +109,25 @@ func TestWhatIsNoPlayIsRefused(t *testing.T) {
 		"of nobody":             {subjects.HTTPScrobbles, play(""), "a play needs a user"},
 		"without a track":       {subjects.HTTPScrobbles, `{"username":"joe","timestamp":"1795977473"}`, "a track with a name"},
 		"without a time":        {subjects.HTTPScrobbles, playing("joe"), "the time when it was played"},
-		"no JSON":               {subjects.HTTPScrobbles, `{"username":`, "does not decode"},
-		"an unknown field":      {subjects.HTTPScrobbles, `{"user":"joe"}`, "user"},
+		"no JSON":               {subjects.HTTPScrobbles, `{"username":`, "ScrobblerScrobbleRequest"},
+		"an unknown field":      {subjects.HTTPScrobbles, `{"user":"joe"}`, "a play needs a user"},
 		"played now by nobody":  {subjects.HTTPNowPlaying, playing(""), "it needs a user"},
 		"nothing is played now": {subjects.HTTPNowPlaying, `{"username":"joe"}`, "a track with a name"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			h.refuses(request{path: c.path, kind: asJSON, body: c.body}, http.StatusBadRequest, "bad_request", "")
+		t.Run(name, func(*testing.T) {
+			h.refuses(request{path: c.path, kind: asJSON, body: c.body}, http.StatusBadRequest, "bad_request", c.says)
 		})
+	}
+}
+
+func TestAPlayOfALaterVersionIsTaken(t *testing.T) {
+	t.Parallel()
+	h, services := scrobbling(t, "one")
+	body := `{"username":"joe","track":{"name":"Sinnerman","mood":"blue"},"timestamp":"1795977473","player":{"name":"x"}}`
+	if got := h.ask(request{path: subjects.HTTPScrobbles, kind: asJSON, body: body}); got.status != http.StatusAccepted {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if told := await(t, services["one"], "play", 1); told[0].Track != "Sinnerman" {
+		t.Errorf("told: %+v", told)
 	}
 }

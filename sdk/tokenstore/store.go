@@ -1,8 +1,9 @@
 // Package tokenstore keeps access tokens in JetStream, by the hashes of their secrets: replicas and
 // operators share it.
 //
-// The leader of the stream is asked each time, and nothing is kept here: a token that was made is good,
-// and one that was revoked is not, for all replicas at once.
+// A [Store] asks the leader of the stream each time, and keeps nothing: a token that was made is good,
+// and one that was revoked is not, for all replicas at once. A [Followed] knows the tokens that there are, and
+// asks the leader about others.
 package tokenstore
 
 import (

@@ -28,11 +28,21 @@ var ErrManyValues = fmt.Errorf("it has more than %d values", maxValues)
 // lowerCamelCase or as in the contract. The error names what does not decode; it is
 // ErrManyValues where there are too many to look at.
 func (m *Method) RequestFromJSON(data []byte) ([]byte, error) {
+	return m.fromJSON(protojson.UnmarshalOptions{}, data)
+}
+
+// RequestFromNewerJSON is RequestFromJSON of a sender who may be of a later version: fields that this one does not know are left
+// out.
+func (m *Method) RequestFromNewerJSON(data []byte) ([]byte, error) {
+	return m.fromJSON(protojson.UnmarshalOptions{DiscardUnknown: true}, data)
+}
+
+func (m *Method) fromJSON(options protojson.UnmarshalOptions, data []byte) ([]byte, error) {
 	if manyInJSON(data) {
 		return nil, fmt.Errorf("%s: %w", m.request.Name(), ErrManyValues)
 	}
 	message := dynamicpb.NewMessage(m.request)
-	if err := protojson.Unmarshal(data, message); err != nil {
+	if err := options.Unmarshal(data, message); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.request.Name(), err)
 	}
 	return proto.Marshal(message)

@@ -1,0 +1,4 @@
+// The variant with both.
+
+export * from "./agent";
+export * from "./scrobbler";
