@@ -174,7 +174,7 @@ func TestAPluginReachesWhatElseThereIsOnTheMachine(t *testing.T) {
 func TestAnIdleCrowdKeepsNoProbeOut(t *testing.T) {
 	t.Parallel()
 	_, r := startUnbounded(t, "", func(c *setup) { c.HTTP.Listen, c.NATS.Listen = "127.0.0.1:0", "127.0.0.1:0" })
-	const crowd = 300
+	const crowd = 700
 	var conns []net.Conn
 	for i := range crowd {
 		conn, err := net.Dial("tcp", r.HTTPAddress())

@@ -61,6 +61,7 @@ type connection struct {
 	running  int           // handlers; HTTP/2 has several at once
 	answered int           // requests whose handlers are over, and whose answers are not taken; those of HTTP/2 only
 	since    time.Time     // active or not
+	cut      bool          // closed to make room for requests: those of its own are no longer counted
 	left     time.Time     // a handler was over before its answer was taken, or its body had come; zero is that there is none
 }
 
@@ -169,7 +170,7 @@ func (c *connections) note(of net.Conn, active bool) {
 // serve runs the handler of a request.
 func (c *connections) serve(conn *connection, handler http.Handler, w http.ResponseWriter, r *http.Request) {
 	several := r.ProtoMajor > 1
-	if several && !c.makeRoom() {
+	if several && !c.makeRoom(conn) {
 		panic(http.ErrAbortHandler) // which ends this request alone, without an answer that would take memory
 	}
 	c.begin(conn)
@@ -210,17 +211,22 @@ func (c *connections) end(conn *connection, several bool) {
 	if !several {
 		return
 	}
-	c.requests--
+	if !conn.cut {
+		c.requests--
+	}
 	if conn.answered == 0 {
 		conn.left = time.Time{}
 	}
 }
 
 // makeRoom counts a request of HTTP/2, until end. While there are as many as may be, the connection gives way that leaves the most
-// answers lying about; if there is none it returns false.
-func (c *connections) makeRoom() bool {
+// answers lying about; if there is none, or it is that of the request itself, it returns false.
+func (c *connections) makeRoom(conn *connection) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if conn.cut {
+		return false
+	}
 	var victim *connection
 	if c.requests >= requestsOfEach*c.most {
 		for at := c.open.Front(); at != nil; at = at.Next() {
@@ -231,10 +237,15 @@ func (c *connections) makeRoom() bool {
 		if victim == nil {
 			return false
 		}
-		c.forget(victim) // at once, so that no other request chooses it as well
+		c.requests -= victim.answered // which end in a moment; until then nobody else shall be refused
+		victim.cut = true
+		c.forget(victim)
 		_ = victim.TCPConn.Close()
+		if victim == conn {
+			return false
+		}
 	}
-	c.requests++ // those of the victim end in a moment
+	c.requests++
 	return true
 }
 
