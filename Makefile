@@ -46,6 +46,7 @@ bridge-058: build
 	bin/pluginhost plugin build bridges/bridge-058 --output dist/bridge-058.ndp
 
 bridge-060:
+	@command -v npm >/dev/null || { echo "bridge-060 is built with npm, which is not here: install Node.js 20 or later, or make bridge-058 alone"; exit 1; }
 	cd bridges/bridge-060 && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 	cd bridges && $(ALONE) $(GO) run ./bridge-060/pack bridge-060 $(CURDIR)/dist
 
