@@ -126,6 +126,7 @@ func TestAMessageThatHasWaitedComesAfterNoEnd(t *testing.T) {
 	cutOff := s.start(func(c *setup) {
 		c.NATS.URL = "nats://" + link.Address()
 		c.Runtime.MaxConcurrent, c.Runtime.Queue = 2, 5
+		c.Runtime.Timeout = patience // the calls are held until the link is cut, however long another replica takes to start
 	})
 	p, _ := g.open(s, "waits")
 	var calls sync.WaitGroup
