@@ -83,7 +83,7 @@ func TestChangedConfigurationFileIsApplied(t *testing.T) {
 	c := startConfigured(t, "", "[PluginConfig.echo]\nkey = 1\n")
 	echo, other := c.generations()
 
-	c.write("[PluginConfig.echo]\nkey = 2\n[HTTP]\nToken = \"t\"\n")
+	c.write("[PluginConfig.echo]\nkey = 2\n[HTTP]\nToken = \"0123456789abcdef\"\n")
 	eventually(t, "the plugin that it is for is loaded anew", c.Process, func() bool {
 		return c.Logged(`"configuration applied"`, `"loaded":["echo"]`)
 	})

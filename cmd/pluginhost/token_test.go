@@ -110,7 +110,7 @@ func TestTokensThatCannotBeMadeSayWhy(t *testing.T) {
 	url := testenv.NATS(t)
 	for args, want := range map[string]string{
 		"create --user joe":                              "no scope",
-		"create --scope scrobble":                        "name of a user",
+		"create --user-id u1 --scope scrobble":           "the id of a user and no name",
 		"create --scope all":                             `unknown scope "all"`,
 		create + " --expires 90":                         "90d",
 		create + " --expires 9999999999d":                "90d",
