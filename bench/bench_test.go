@@ -49,7 +49,7 @@ func TestQuickRunMeasuresEverySection(t *testing.T) {
 
 func TestSectionsAreChosenByAPartOfTheirNameOrTitle(t *testing.T) {
 	for part, want := range map[string]string{
-		"":            "bus neighbour wasm instance work stop cache schedule socket scrobble scrobble-delivery scrobble-memory extism load develop",
+		"":            "bus gateway neighbour wasm instance work stop cache schedule socket scrobble scrobble-delivery scrobble-memory extism bridge-060 load develop",
 		"LOAD":        "load",
 		"over nats":   "bus",
 		"no-op":       "bus extism",

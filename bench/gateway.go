@@ -16,7 +16,7 @@ import (
 // gatewaySection measures calls over HTTP.
 func gatewaySection() section {
 	return section{
-		name: "gateway", title: "Calls over HTTP, by the same call over NATS", baseline: "NATS",
+		name: "gateway", title: "Calls over HTTP, beside those that NATS brings", baseline: "NATS",
 		shows: []quantity{p50, p99, perSecond, p50Ratio, rateRatio, cpu, cpuAdded},
 		run:   measureGateway,
 	}
